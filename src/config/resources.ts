@@ -1,0 +1,74 @@
+/**
+ * The resources as the hot path reads them: checked, defaults filled in, secrets resolved. Plain data, so
+ * that it crosses threads as it is; `Snapshot` indexes it.
+ */
+
+/** Limits in force for one key or model; undefined = none. Windows are aligned to the wall clock. */
+export interface RateLimit {
+  readonly rps?: number | undefined;
+  readonly rpm?: number | undefined;
+  readonly rph?: number | undefined;
+  readonly rpd?: number | undefined;
+  readonly tpm?: number | undefined;
+  readonly tpd?: number | undefined;
+  readonly concurrency?: number | undefined;
+}
+
+export interface ProviderKeyResource {
+  readonly name: string;
+  /** Catalog id ("openai"), or the id the user gave to a provider that is not in the catalog. */
+  readonly provider: string;
+  /** Wire family; null = the catalog row's own. */
+  readonly adapter: string | null;
+  readonly apiBase: string | null;
+  /** Plain secret, or "" for providers that need none. Never logged. */
+  readonly apiKey: string;
+  readonly apiVersion: string | null;
+  readonly tls: { readonly caCert: string | null; readonly verify: boolean } | null;
+  /** Header names that the gateway must not forward to this upstream. */
+  readonly stripHeaders: readonly string[];
+  readonly defaultHeaders: Readonly<Record<string, string>>;
+}
+
+export interface ModelResource {
+  /** May hold one `*`. */
+  readonly name: string;
+  readonly provider: string;
+  /** The upstream's name; may hold one `*`, filled with what the `*` of `name` captured. */
+  readonly modelName: string;
+  readonly providerKey: string;
+  readonly rateLimit: RateLimit | null;
+  /** Whole-request timeout in ms; null = upstream default, 0 = none. */
+  readonly timeoutMs: number | null;
+  /** Longest silence between stream events in ms; null = upstream default, 0 = none. */
+  readonly streamTimeoutMs: number | null;
+  readonly allowedCidrs: readonly string[];
+}
+
+export interface ApiKeyResource {
+  readonly name: string;
+  /** SHA-256 of the key, 64 lower-case hex digits. */
+  readonly keyHash: string;
+  /** Globs with one `*` at most; [] = none. */
+  readonly allowedModels: readonly string[];
+  /** Operations this key may call; null = all. */
+  readonly allowedRoutes: readonly string[] | null;
+  readonly disabled: boolean;
+  /** Milliseconds since the epoch; null = never. */
+  readonly expiresAt: number | null;
+  readonly teamId: string | null;
+  readonly userId: string | null;
+  readonly userName: string | null;
+  readonly rateLimit: RateLimit | null;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface Resources {
+  /** Short hash of the content: equal content, equal revision. */
+  readonly revision: string;
+  /** Where it came from, for people: a file's path, or "embedded default". */
+  readonly source: string;
+  readonly providerKeys: readonly ProviderKeyResource[];
+  readonly models: readonly ModelResource[];
+  readonly apiKeys: readonly ApiKeyResource[];
+}

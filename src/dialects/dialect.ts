@@ -1,0 +1,106 @@
+/**
+ * The contract of a dialect: what a wire means. A dialect knows no URL, no key and no vendor's account.
+ * On the diagonal (the client's dialect is the target's) bytes pass and are only observed; this file is
+ * what the pipeline needs for that.
+ */
+import type { Failure } from "../errors.js";
+import type { UsageTally } from "./usage-tally.js";
+
+export const DIALECTS = [
+  "openai-chat",
+  "openai-responses",
+  "openai-completions",
+  "openai-embeddings",
+  "anthropic-messages",
+] as const;
+export type DialectId = (typeof DIALECTS)[number];
+
+/** What a caller asks for. `models` never leaves the gateway. */
+export const OPERATIONS = [
+  "chat",
+  "messages",
+  "count_tokens",
+  "responses",
+  "input_tokens",
+  "completions",
+  "embeddings",
+  "models",
+] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
+/** Half-open range of bytes: [start, end). */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What the gateway needs to know of a request body, found without parsing it whole. */
+export interface RequestView {
+  /** The model as the caller named it, unescaped. */
+  readonly model: string;
+  /** Where the model's JSON string stands, quotes included; null when it came from a header or the path. */
+  readonly modelSpan: Span | null;
+  /** Does the caller want an event stream? */
+  readonly stream: boolean;
+  /** Will the upstream send usage at the stream's end without being asked by us? */
+  readonly usageAsked: boolean;
+  /** Where `stream_options` (its value) stands, if anywhere; null when absent. */
+  readonly streamOptionsSpan: Span | null;
+  /** The caller's cap on output tokens; -1 when there is none. */
+  readonly maxOutputTokens: number;
+}
+
+/** What a frame of a stream means for the relay; bits are combined. */
+export const FRAME = {
+  /** Nothing of interest: forward it. */
+  PASS: 0,
+  /** Do not show this frame to the client (we asked for it, the client did not). */
+  HIDE: 1,
+  /** The dialect's terminator: after this frame the answer is complete. */
+  TERMINAL: 2,
+  /** An error inside the stream. */
+  ERROR: 4,
+} as const;
+
+/** Watches one streamed answer. One object a stream; it writes what it learns into the tally. */
+export interface StreamObserver {
+  /**
+   * Cheap test over many frames at once: a batch that does not match holds no frame that `observe`
+   * could have an opinion on, and is forwarded as it is.
+   */
+  readonly interest: RegExp;
+  /** Looks at one whole SSE event (its closing blank line included) and says what to do with it. */
+  observe(frame: Buffer): number;
+}
+
+/** Watches one answer that is not streamed, chunk by chunk; bounded memory whatever the size. */
+export interface AnswerObserver {
+  feed(chunk: Buffer): void;
+  /** Call once at the end; writes usage, model and finish reason into the tally. */
+  finish(): void;
+}
+
+export interface Dialect {
+  readonly id: DialectId;
+  /**
+   * Finds what the gateway needs in the body. `modelOverride` (header or path) makes `model` optional.
+   * Refuses, naming the field: not JSON, not UTF-8, not an object, wrong types, missing model, a needed
+   * field twice.
+   */
+  readRequest(body: Buffer, operation: Operation, modelOverride: string | null): RequestView | Failure;
+  /**
+   * The bytes for an upstream of the same dialect: the model's name replaced, usage asked for where the
+   * gateway needs it; every other byte as it came. Returns `body` itself when nothing changes.
+   */
+  spliceRequest(body: Buffer, view: RequestView, targetModel: string): Buffer;
+  streamObserver(view: RequestView, tally: UsageTally): StreamObserver;
+  answerObserver(operation: Operation, tally: UsageTally): AnswerObserver;
+  /** The error envelope of this dialect, as JSON text. */
+  renderError(failure: Failure, requestId: string): string;
+  /** The same as one SSE event (or what the dialect has instead), blank line included. */
+  renderStreamError(failure: Failure, requestId: string): string;
+  /** All text of a request that a model would read, for a token estimate. Slow: for the pool only. */
+  requestText(body: Buffer, operation: Operation): string;
+  /** All text of an answer (whole JSON or a run of SSE bytes, possibly cut), for a token estimate. Pool only. */
+  answerText(bytes: Buffer, streamed: boolean): string;
+}

@@ -1,0 +1,23 @@
+/** What is known of one attempt's usage so far. -1 = not said. Cumulative counts are set, never added. */
+export class UsageTally {
+  /** Every prompt token, cached ones included (input + cache read + cache write of the Anthropic shape). */
+  inputTokens = -1;
+  outputTokens = -1;
+  cacheReadTokens = -1;
+  cacheWriteTokens = -1;
+  /** Part of outputTokens. */
+  reasoningTokens = -1;
+  /** The model's name as the upstream gives it; "" until said. */
+  responseModel = "";
+  /** The answer's id; "" until said. */
+  responseId = "";
+  /** The upstream's own stop reason; "" until said. */
+  finishReason = "";
+  /** An error seen inside the stream: its type or code, cut to 64 characters; "" = none. */
+  streamError = "";
+
+  /** Does the tally hold what a usage event needs, or must it be estimated? */
+  complete(needsOutput: boolean): boolean {
+    return this.inputTokens >= 0 && (!needsOutput || this.outputTokens >= 0);
+  }
+}

@@ -1,0 +1,33 @@
+/** What a provider row says: who answers, where, how it is authenticated and what it serves in which dialect. */
+import type { DialectId, Operation } from "../dialects/dialect.js";
+
+export type WireFamily = "openai" | "anthropic" | "azure-openai" | "bedrock" | "vertex" | "gemini" | "cohere" | "simulator";
+
+/** How the upstream wants the secret. */
+export type AuthScheme = "bearer" | "x-api-key" | "api-key" | "x-goog-api-key" | "none";
+
+export interface ServedOperation {
+  /** The dialect of the upstream's wire for this operation. */
+  readonly dialect: DialectId;
+  /** Path below the base URL, with a leading slash. */
+  readonly path: string;
+}
+
+export interface ProviderRow {
+  readonly id: string;
+  readonly family: WireFamily;
+  /** Version root ("https://host/v1"); null = must be configured. */
+  readonly baseUrl: string | null;
+  readonly auth: AuthScheme;
+  /** Environment variables that make the provider reachable in the embedded default. */
+  readonly environment: { readonly key: string; readonly baseUrl: string } | null;
+  /** Names (one `*` at most) under which its models are known in the embedded default. */
+  readonly modelPatterns: readonly string[];
+  /**
+   * An operation may be reached on more than one wire (its native one first): the bridge picks the one
+   * that fits the caller's dialect best.
+   */
+  readonly serves: Readonly<Partial<Record<Operation, readonly ServedOperation[]>>>;
+  /** Headers every request to this provider carries unless the caller sent its own. */
+  readonly defaultHeaders: Readonly<Record<string, string>>;
+}
