@@ -9,8 +9,12 @@ export type AuthScheme = "bearer" | "x-api-key" | "api-key" | "x-goog-api-key" |
 export interface ServedOperation {
   /** The dialect of the upstream's wire for this operation. */
   readonly dialect: DialectId;
-  /** Path below the base URL, with a leading slash. */
+  /** Path with a leading slash, below what `from` says. */
   readonly path: string;
+  /** "version" (default): below the version root; "host": below the place where the version root's own path begins. */
+  readonly from?: "version" | "host";
+  /** Where this operation wants the secret in another way than the rest of the row. */
+  readonly auth?: AuthScheme;
 }
 
 export interface ProviderRow {
@@ -18,7 +22,11 @@ export interface ProviderRow {
   readonly family: WireFamily;
   /** Version root ("https://host/v1"); null = must be configured. */
   readonly baseUrl: string | null;
+  /** Path of the version root where `baseUrl` is null ("/v1"): completes a configured address that is only a host. */
+  readonly basePath?: string;
   readonly auth: AuthScheme;
+  /** The provider may be called without a secret (a server of one's own). */
+  readonly keyOptional?: boolean;
   /** Environment variables that make the provider reachable in the embedded default. */
   readonly environment: { readonly key: string; readonly baseUrl: string } | null;
   /** Names (one `*` at most) under which its models are known in the embedded default. */

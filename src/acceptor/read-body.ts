@@ -1,0 +1,49 @@
+/** Reads a request body within a limit. Its memory grows with what has come, never with what was announced. */
+import type { HttpResponse } from "uWebSockets.js";
+
+const FIRST_BYTES = 65_536;
+
+export interface BodyLimits {
+  /** Bytes; a longer body is refused, however it is framed. */
+  readonly maxBytes: number;
+  /** From `content-length`; -1 = not announced. */
+  readonly announced: number;
+  /** Asked for every growth, in bytes; false = the node has no memory left for bodies. */
+  take(bytes: number): boolean;
+}
+
+export type BodyProblem = "too-large" | "no-memory";
+
+/** Calls `done` exactly once, unless the client goes away first. */
+export function readBody(response: HttpResponse, limits: BodyLimits, done: (body: Buffer | BodyProblem) => void): void {
+  let buffer: Buffer | null = null;
+  let length = 0;
+  let finished = false;
+  const finish = (result: Buffer | BodyProblem) => {
+    finished = true;
+    buffer = null;
+    done(result);
+  };
+  response.onData((piece, isLast) => {
+    if (finished) return;
+    const chunk = Buffer.from(piece);
+    const needed = length + chunk.length;
+    if (needed > limits.maxBytes) return finish("too-large");
+    if (!limits.take(chunk.length)) return finish("no-memory");
+    if (buffer === null && isLast) return finish(Buffer.from(chunk));
+    buffer = withRoom(buffer, length, needed, limits);
+    chunk.copy(buffer, length);
+    length = needed;
+    if (isLast) finish(buffer.subarray(0, length));
+  });
+}
+
+/** The same buffer if it is large enough, else one of twice its size (or of the announced length). */
+function withRoom(buffer: Buffer | null, used: number, needed: number, limits: BodyLimits): Buffer {
+  if (buffer !== null && buffer.length >= needed) return buffer;
+  const ceiling = limits.announced >= needed ? Math.min(limits.announced, limits.maxBytes) : limits.maxBytes;
+  const size = Math.min(Math.max(needed, (buffer?.length ?? 0) * 2, FIRST_BYTES), Math.max(ceiling, needed));
+  const grown = Buffer.allocUnsafeSlow(size);
+  buffer?.copy(grown, 0, 0, used);
+  return grown;
+}

@@ -1,0 +1,113 @@
+/** The client's side of an exchange over uWebSockets.js: corked writes, backpressure, abort. */
+import { STATUS_CODES } from "node:http";
+import type { HttpResponse } from "uWebSockets.js";
+import type { Sink } from "../pipeline/sink.js";
+
+const STATUS_LINES = new Map<number, string>();
+
+function statusLine(status: number): string {
+  let line = STATUS_LINES.get(status);
+  if (line === undefined) {
+    line = `${status} ${STATUS_CODES[status] ?? "Unknown"}`;
+    STATUS_LINES.set(status, line);
+  }
+  return line;
+}
+
+/** What all answers of one acceptor share. */
+export interface SinkSettings {
+  /** Value of the `server` header; "" = none. */
+  readonly serverHeader: string;
+  /** While true, every answer closes its connection. */
+  draining: boolean;
+}
+
+export class ResponseSink implements Sink {
+  closed = false;
+  started = false;
+  readonly #response: HttpResponse;
+  readonly #settings: SinkSettings;
+  #status = 0;
+  /** The head, until the first piece takes it along. */
+  #head: readonly string[] | null = null;
+  /** This connection must not be used again. */
+  closeAfter = false;
+
+  constructor(response: HttpResponse, settings: SinkSettings) {
+    this.#response = response;
+    this.#settings = settings;
+  }
+
+  answer(status: number, headers: readonly string[], body: string | Buffer): void {
+    if (this.closed) return;
+    this.started = true;
+    this.closed = true;
+    const close = this.closeAfter || this.#settings.draining;
+    this.#response.cork(() => {
+      this.#response.writeStatus(statusLine(status));
+      this.#writeHeaders(headers, close);
+      this.#response.end(body, close);
+    });
+  }
+
+  start(status: number, headers: readonly string[]): void {
+    this.started = true;
+    this.#status = status;
+    this.#head = headers;
+  }
+
+  write(chunk: Buffer | string): boolean {
+    if (this.closed) return true;
+    let flowing = true;
+    this.#response.cork(() => {
+      this.#writeHead();
+      flowing = this.#response.write(chunk);
+    });
+    return flowing;
+  }
+
+  onWritable(callback: () => void): void {
+    if (this.closed) return;
+    this.#response.onWritable(() => {
+      callback();
+      return true;
+    });
+  }
+
+  end(chunk: Buffer | null): void {
+    if (this.closed) return;
+    this.closed = true;
+    const close = this.closeAfter || this.#settings.draining;
+    this.#response.cork(() => {
+      this.#writeHead();
+      if (chunk !== null && chunk.length > 0) this.#response.write(chunk);
+      this.#response.end(undefined, close);
+    });
+  }
+
+  abort(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#response.close();
+  }
+
+  /** The client has gone: uWebSockets.js calls this through `onAborted`; the response is dead. */
+  gone(): void {
+    this.closed = true;
+  }
+
+  #writeHead(): void {
+    if (this.#head === null) return;
+    this.#response.writeStatus(statusLine(this.#status));
+    this.#writeHeaders(this.#head, this.#settings.draining);
+    this.#head = null;
+  }
+
+  #writeHeaders(headers: readonly string[], close: boolean): void {
+    for (let index = 0; index + 1 < headers.length; index += 2) {
+      this.#response.writeHeader(headers[index] as string, headers[index + 1] as string);
+    }
+    if (this.#settings.serverHeader !== "") this.#response.writeHeader("server", this.#settings.serverHeader);
+    if (close) this.#response.writeHeader("connection", "close");
+  }
+}

@@ -1,0 +1,70 @@
+/** `weir validate`: checks the two files and says everything that is wrong with them. */
+import { parseArgs } from "node:util";
+import { loadConfig, loadResources, type ResourcesContext, renderError } from "../config/load.js";
+import type { ConfigError } from "../config/result.js";
+
+export interface ValidateContext extends Omit<ResourcesContext, "ignoreUnsupported"> {
+  /** Writes text as it is, line end included. */
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+}
+
+const USAGE = "usage: weir validate [--config FILE] [--resources FILE] [--ignore-unsupported]\n";
+
+interface Options {
+  readonly config: string | null;
+  readonly resources: string | null;
+  readonly ignoreUnsupported: boolean;
+}
+
+/**
+ * Checks weir.yaml together with the environment, and the resource file where one is named. Errors go to
+ * stderr, one a line, as `file:path: message`. Answers the exit code: 0 = all is well, 1 = it is not.
+ */
+export async function validate(argv: readonly string[], context: ValidateContext): Promise<number> {
+  const options = readOptions(argv);
+  if (options === null) {
+    context.stderr(USAGE);
+    return 1;
+  }
+  const errors: ConfigError[] = [];
+  const summary: string[] = [];
+  const config = loadConfig(options.config, context.environment);
+  if (config.ok) summary.push(options.config ?? "built-in configuration");
+  else errors.push(...config.errors);
+  if (options.resources !== null) {
+    const resources = loadResources(options.resources, { ...context, ignoreUnsupported: options.ignoreUnsupported });
+    if (resources.ok) {
+      const { revision, providerKeys, models, apiKeys } = resources.value;
+      const counts = `${providerKeys.length} provider keys, ${models.length} models, ${apiKeys.length} API keys`;
+      summary.push(`${options.resources}: ${counts} (revision ${revision})`);
+      for (const skipped of resources.ignored) context.stderr(`ignored: ${renderError(skipped)}\n`);
+    } else {
+      errors.push(...resources.errors);
+    }
+  }
+  for (const error of errors) context.stderr(`${renderError(error)}\n`);
+  if (errors.length > 0) return 1;
+  context.stdout(`OK: ${summary.join("; ")}\n`);
+  return 0;
+}
+
+function readOptions(argv: readonly string[]): Options | null {
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: {
+        config: { type: "string" },
+        resources: { type: "string" },
+        "ignore-unsupported": { type: "boolean", default: false },
+      },
+    });
+    return {
+      config: values.config ?? null,
+      resources: values.resources ?? null,
+      ignoreUnsupported: values["ignore-unsupported"],
+    };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,198 @@
+/** The resources as one frozen, indexed object: what the hot path reads. A reload makes a new one. */
+import { type AddressSet, parseCidrs } from "./cidr.js";
+import { capture, fill, PatternIndex, parsePattern } from "./pattern.js";
+import type { ApiKeyResource, ModelResource, ProviderKeyResource, Resources } from "./resources.js";
+
+/** A caller's key with its questions answered from memory. */
+export interface CallerKey {
+  readonly resource: ApiKeyResource;
+  /** May this key use a model of this name? */
+  allows(modelName: string): boolean;
+  allowsOperation(operation: string): boolean;
+  /** `nowMs`: milliseconds since the epoch. A key is expired from its `expiresAt` on. */
+  expired(nowMs: number): boolean;
+}
+
+/** A name that a caller used, resolved to what answers it. */
+export interface ResolvedModel {
+  readonly entry: ModelResource;
+  readonly providerKey: ProviderKeyResource;
+  /** What to call the model towards its provider. */
+  readonly upstreamModel: string;
+  /** Callers' addresses that may use it; null = all. */
+  readonly allowedAddresses: AddressSet | null;
+}
+
+export interface SnapshotCounts {
+  readonly providerKeys: number;
+  readonly models: number;
+  readonly apiKeys: number;
+}
+
+// Names come from clients: what is remembered of them is bounded in number and in length.
+const MAX_RESOLVED_NAMES = 4096;
+const MAX_JUDGED_NAMES = 128;
+const MAX_REMEMBERED_LENGTH = 256;
+
+/** Which models a list of globs allows; keys with equal lists share one. */
+class AccessList {
+  readonly #names = new Set<string>();
+  readonly #patterns: ReturnType<typeof parsePattern>[] = [];
+  readonly #judged = new Map<string, boolean>();
+  readonly #everything: boolean;
+  #listed: readonly ModelResource[] | null = null;
+
+  constructor(globs: readonly string[]) {
+    this.#everything = globs.includes("*");
+    for (const glob of globs) {
+      if (glob.includes("*")) this.#patterns.push(parsePattern(glob));
+      else this.#names.add(glob);
+    }
+  }
+
+  allows(name: string): boolean {
+    if (this.#everything || this.#names.has(name)) return true;
+    if (this.#patterns.length === 0) return false;
+    const judged = this.#judged.get(name);
+    if (judged !== undefined) return judged;
+    const verdict = this.#patterns.some((pattern) => capture(pattern, name) !== null);
+    remember(this.#judged, MAX_JUDGED_NAMES, name, verdict);
+    return verdict;
+  }
+
+  /** A wildcard entry passes when the globs cover all of it: its `*` is then just another character. */
+  list(models: readonly ModelResource[]): readonly ModelResource[] {
+    this.#listed ??= Object.freeze(models.filter((model) => this.allows(model.name)));
+    return this.#listed;
+  }
+}
+
+class SnapshotKey implements CallerKey {
+  readonly resource: ApiKeyResource;
+  readonly access: AccessList;
+
+  constructor(resource: ApiKeyResource, access: AccessList) {
+    this.resource = resource;
+    this.access = access;
+    Object.freeze(this);
+  }
+
+  allows(modelName: string): boolean {
+    return this.access.allows(modelName);
+  }
+
+  allowsOperation(operation: string): boolean {
+    return this.resource.allowedRoutes === null || this.resource.allowedRoutes.includes(operation);
+  }
+
+  expired(nowMs: number): boolean {
+    return this.resource.expiresAt !== null && nowMs >= this.resource.expiresAt;
+  }
+}
+
+export class Snapshot {
+  readonly revision: string;
+  readonly source: string;
+  readonly counts: SnapshotCounts;
+  readonly #keys: ReadonlyMap<string, SnapshotKey>;
+  readonly #models: readonly ModelResource[];
+  readonly #providerKeys: ReadonlyMap<string, ProviderKeyResource>;
+  readonly #index: PatternIndex<ModelResource>;
+  readonly #resolved = new Map<string, ResolvedModel | null>();
+  readonly #addresses = new Map<ModelResource, AddressSet>();
+
+  /**
+   * Indexes checked resources and freezes their lists and entries. Throws when a model refers to a
+   * provider key that is not there: whoever built the resources has not checked them.
+   */
+  constructor(resources: Resources) {
+    this.revision = resources.revision;
+    this.source = resources.source;
+    this.#models = frozen(resources.models);
+    this.#providerKeys = new Map(frozen(resources.providerKeys).map((key) => [key.name, key]));
+    for (const model of this.#models) {
+      if (!this.#providerKeys.has(model.providerKey)) throw new Error("a model refers to an unknown provider key");
+    }
+    this.#index = new PatternIndex(this.#models.map((model) => [model.name, model] as const));
+    this.#keys = indexKeys(frozen(resources.apiKeys));
+    this.counts = Object.freeze({
+      providerKeys: resources.providerKeys.length,
+      models: resources.models.length,
+      apiKeys: resources.apiKeys.length,
+    });
+    Object.freeze(this);
+  }
+
+  /** `hashHex`: SHA-256 of the caller's key, 64 lower-case hex digits. */
+  findKey(hashHex: string): CallerKey | undefined {
+    return this.#keys.get(hashHex);
+  }
+
+  /** A plain name wins over patterns, the most literal characters over fewer, the earlier over the later. */
+  findModel(name: string): ResolvedModel | undefined {
+    const known = this.#resolved.get(name);
+    if (known !== undefined) return known ?? undefined;
+    const resolved = this.#resolve(name);
+    remember(this.#resolved, MAX_RESOLVED_NAMES, name, resolved);
+    return resolved ?? undefined;
+  }
+
+  /**
+   * The entries that a key may use, in the file's order. Wildcard entries are listed under their pattern
+   * as it is written, and only when the key's globs cover the whole pattern: what a pattern's provider
+   * really has behind it is not known here.
+   */
+  modelsFor(key: CallerKey): readonly ModelResource[] {
+    if (key instanceof SnapshotKey && this.#keys.get(key.resource.keyHash) === key)
+      return key.access.list(this.#models);
+    return this.#models.filter((model) => key.allows(model.name));
+  }
+
+  #resolve(name: string): ResolvedModel | null {
+    const match = this.#index.find(name);
+    const providerKey = match === undefined ? undefined : this.#providerKeys.get(match.value.providerKey);
+    if (match === undefined || providerKey === undefined) return null;
+    return Object.freeze({
+      entry: match.value,
+      providerKey,
+      upstreamModel: fill(match.value.modelName, match.captured),
+      allowedAddresses: this.#addressesOf(match.value),
+    });
+  }
+
+  #addressesOf(model: ModelResource): AddressSet | null {
+    if (model.allowedCidrs.length === 0) return null;
+    const known = this.#addresses.get(model);
+    if (known !== undefined) return known;
+    const addresses = parseCidrs(model.allowedCidrs);
+    this.#addresses.set(model, addresses);
+    return addresses;
+  }
+}
+
+function indexKeys(resources: readonly ApiKeyResource[]): Map<string, SnapshotKey> {
+  const lists = new Map<string, AccessList>();
+  const keys = new Map<string, SnapshotKey>();
+  for (const resource of resources) {
+    const globs = JSON.stringify(resource.allowedModels);
+    let access = lists.get(globs);
+    if (access === undefined) {
+      access = new AccessList(resource.allowedModels);
+      lists.set(globs, access);
+    }
+    keys.set(resource.keyHash, new SnapshotKey(resource, access));
+  }
+  return keys;
+}
+
+/** Full means start anew: cheaper than keeping an order, and only a flood of invented names gets there. */
+function remember<T>(memory: Map<string, T>, capacity: number, name: string, value: T): void {
+  if (name.length > MAX_REMEMBERED_LENGTH) return;
+  if (memory.size >= capacity) memory.clear();
+  memory.set(name, value);
+}
+
+function frozen<T extends object>(list: readonly T[]): readonly T[] {
+  for (const entry of list) Object.freeze(entry);
+  return Object.freeze(list);
+}

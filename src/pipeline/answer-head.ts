@@ -1,0 +1,59 @@
+/** The head of an upstream's answer, read once: what the relay needs and what the client may see. */
+
+/** Never passed on: connection matters, what the gateway says itself, and state that is not the caller's. */
+const DROPPED: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "content-length",
+  "content-encoding",
+  "date",
+  "server",
+  "uwebsockets",
+  "set-cookie",
+  "alt-svc",
+  "strict-transport-security",
+  "www-authenticate",
+  "via",
+  "vary",
+]);
+const DROPPED_PREFIX = "access-control-";
+/** More than any vendor sends; a bound for what a broken one might. */
+const MAX_PASSED_BYTES = 16_384;
+
+export interface AnswerHead {
+  readonly status: number;
+  readonly contentType: string;
+  readonly contentEncoding: string;
+  /** Headers for the client, names and values alternating, content-type not among them. */
+  readonly passed: string[];
+}
+
+/** `ownPrefix`: names that begin so are the gateway's own and may not come from an upstream. */
+export function readAnswerHead(status: number, raw: readonly Buffer[], ownPrefix: string): AnswerHead {
+  let contentType = "";
+  let contentEncoding = "";
+  let bytes = 0;
+  const passed: string[] = [];
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    const name = (raw[index] as Buffer).latin1Slice().toLowerCase();
+    if (name === "content-type") contentType = (raw[index + 1] as Buffer).latin1Slice();
+    else if (name === "content-encoding") contentEncoding = (raw[index + 1] as Buffer).latin1Slice();
+    else if (!DROPPED.has(name) && !name.startsWith(DROPPED_PREFIX) && !name.startsWith(ownPrefix)) {
+      const value = (raw[index + 1] as Buffer).latin1Slice();
+      bytes += name.length + value.length;
+      if (bytes <= MAX_PASSED_BYTES) passed.push(name, value);
+    }
+  }
+  return { status, contentType, contentEncoding, passed };
+}
+
+/** Is this an event stream? */
+export function isEventStream(contentType: string): boolean {
+  return contentType.length >= 17 && contentType.slice(0, 17).toLowerCase() === "text/event-stream";
+}

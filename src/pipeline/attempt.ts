@@ -1,0 +1,221 @@
+/**
+ * One attempt at one target: sends the request, hands the answer to a relay, and concludes exactly once,
+ * whether the upstream ended, broke, was too slow, or the client left.
+ */
+import { UsageTally } from "../dialects/usage-tally.js";
+import { type ErrorCode, ERRORS, type Failure, failure } from "../errors.js";
+import { DecodingHandler, decoderFor } from "../providers/decoding.js";
+import type { Target } from "../providers/target.js";
+import type { UpstreamCall, UpstreamFailureKind, UpstreamHandler } from "../providers/upstream.js";
+import { type AnswerHead, isEventStream, readAnswerHead } from "./answer-head.js";
+import type { Exchange, WorkUnderWay } from "./exchange.js";
+import type { Delivery } from "./ledger.js";
+import type { Node } from "./node.js";
+import { refuse } from "./refuse.js";
+import { settle } from "./settle.js";
+import { StreamRelay } from "./stream-relay.js";
+import { missingUsage, usageLineOf } from "./usage-of.js";
+import { WholeRelay } from "./whole-relay.js";
+
+/** How an answer's body goes to the client: whole, or as a stream of events. */
+export interface Relay {
+  /** False: pause the upstream; `attempt.resume()` follows. */
+  take(chunk: Buffer): boolean;
+  /** The upstream has sent everything. */
+  finish(): void;
+  /** The upstream broke off. */
+  fail(problem: Failure): void;
+  tick(now: number): void;
+  /** Up to 64 KiB of the answer as the upstream sent it, for an estimate. */
+  sample(): Buffer;
+}
+
+/** How an attempt ended, as its relay saw it. */
+export interface Conclusion {
+  readonly status: number;
+  /** "" = success. */
+  readonly error: ErrorCode | "" | "upstream_error";
+  /** The upstream answered wholly and the client gets all of it. */
+  readonly complete: boolean;
+  /** Sends what is left to send. */
+  readonly delivery: Delivery;
+}
+
+/** How long an upstream may take to end a body after the dialect's terminator. */
+const LINGER_MS = 2_000;
+const NOTHING_LEFT: Delivery = { deliver() {} };
+const NO_SAMPLE = Buffer.alloc(0);
+
+export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
+  readonly exchange: Exchange;
+  readonly node: Node;
+  readonly target: Target;
+  readonly tally = new UsageTally();
+  readonly number: number;
+  readonly startedAt: number;
+  head: AnswerHead | null = null;
+  firstByteAt = 0;
+  /** Decoded bytes of the answer so far. */
+  answerBytes = 0;
+  estimated = false;
+  concluded: Conclusion | null = null;
+  #call: UpstreamCall | null = null;
+  #decoding: DecodingHandler | null = null;
+  #relay: Relay | null = null;
+  #upstreamDone = false;
+  readonly #deadline: number;
+
+  constructor(exchange: Exchange, node: Node, target: Target) {
+    this.exchange = exchange;
+    this.node = node;
+    this.target = target;
+    exchange.attempts += 1;
+    this.number = exchange.attempts;
+    this.startedAt = performance.now();
+    const limit = exchange.model?.entry.timeoutMs ?? node.config.timeouts.request_ms;
+    this.#deadline = limit > 0 ? exchange.startedAt + limit : Number.POSITIVE_INFINITY;
+  }
+
+  /** Sends the request. */
+  start(body: Buffer, headers: string[]): void {
+    const { timeouts } = this.node.config;
+    const silence = this.exchange.model?.entry.streamTimeoutMs ?? timeouts.stream_idle_ms;
+    this.exchange.work = this;
+    this.#call = this.node.sender.send(
+      this.target,
+      { headers, body, firstByteMs: timeouts.first_byte_ms, idleMs: silence, operation: this.exchange.route.operation },
+      this,
+    );
+  }
+
+  onHead(status: number, rawHeaders: readonly Buffer[]): void {
+    const head = readAnswerHead(status, rawHeaders, this.node.headerNames.prefix);
+    this.head = head;
+    if (status >= 300 && status < 400) {
+      this.#giveUp(failure("transport_error", "The upstream answered with a redirect."));
+      return;
+    }
+    const decoder = decoderFor(head.contentEncoding);
+    if (decoder === undefined) {
+      this.#giveUp(failure("upstream_decode_error", "The upstream's content encoding is unknown."));
+      return;
+    }
+    const streamed = status < 300 && isEventStream(head.contentType);
+    this.#relay = streamed ? new StreamRelay(this, head) : new WholeRelay(this, head);
+    if (decoder !== null) {
+      const decoded = {
+        onData: (chunk: Buffer) => this.#take(chunk),
+        onEnd: () => this.#relay?.finish(),
+        onFailure: (kind: UpstreamFailureKind, message: string) => this.#break(kind, message),
+      };
+      this.#decoding = new DecodingHandler(decoder, decoded, this.#call ?? { resume() {} });
+    }
+  }
+
+  onData(chunk: Buffer): boolean {
+    if (this.concluded !== null) return true;
+    return this.#decoding === null ? this.#take(chunk) : this.#decoding.onData(chunk);
+  }
+
+  onEnd(): void {
+    this.#upstreamDone = true;
+    if (this.concluded !== null) return;
+    if (this.#decoding !== null) this.#decoding.onEnd();
+    else this.#relay?.finish();
+  }
+
+  onFailure(kind: UpstreamFailureKind, message: string): void {
+    this.#upstreamDone = true;
+    if (this.concluded !== null) return;
+    if (this.#decoding !== null) this.#decoding.fail(kind, message);
+    else this.#break(kind, message);
+  }
+
+  /** The client takes more again. */
+  resume(): void {
+    if (this.#decoding !== null) this.#decoding.resume();
+    else this.#call?.resume();
+  }
+
+  cancel(): void {
+    if (this.concluded !== null) return;
+    this.#stop();
+    this.conclude({ status: 499, error: "client_closed_request", complete: false, delivery: NOTHING_LEFT });
+  }
+
+  tick(now: number): void {
+    if (this.concluded !== null) return;
+    if (now < this.#deadline) {
+      this.#relay?.tick(now);
+      return;
+    }
+    this.#giveUp(failure("timeout", "The request's time is over."));
+  }
+
+  /** Ends the attempt: usage is completed, its line written, then the rest of the answer delivered. */
+  conclude(conclusion: Conclusion): void {
+    if (this.concluded !== null) return;
+    this.concluded = conclusion;
+    const { exchange } = this;
+    exchange.status = conclusion.status;
+    exchange.error = conclusion.error;
+    exchange.firstByteAt = this.firstByteAt;
+    // The answer is complete but its connection is not free yet: wait a little, then give it up.
+    if (!this.#upstreamDone) setTimeout(() => this.#stop(), LINGER_MS).unref();
+    const answer = this.#relay?.sample() ?? NO_SAMPLE;
+    const estimate = missingUsage(this, answer);
+    if (estimate === null) this.#post();
+    else void estimate.then(() => this.#post());
+  }
+
+  /** Called by the ledger once the usage line is on file. */
+  deliver(): void {
+    this.concluded?.delivery.deliver();
+    settle.run(this.exchange, this.node);
+  }
+
+  /** Ends the attempt with an error of the gateway's: as an answer, or inside what has begun. */
+  #giveUp(problem: Failure): void {
+    this.#stop();
+    this.#fail(problem);
+  }
+
+  /** Nobody needs the upstream any more. */
+  #stop(): void {
+    this.#upstreamDone = true;
+    this.#call?.abort();
+    this.#decoding?.destroy();
+  }
+
+  #take(chunk: Buffer): boolean {
+    if (this.concluded !== null || this.#relay === null) return true;
+    if (this.firstByteAt === 0) this.firstByteAt = performance.now();
+    this.answerBytes += chunk.length;
+    return this.#relay.take(chunk);
+  }
+
+  #break(kind: UpstreamFailureKind, message: string): void {
+    this.#fail(failureOf(kind, message));
+  }
+
+  #fail(problem: Failure): void {
+    if (this.#relay === null) this.refuseInstead(problem);
+    else this.#relay.fail(problem);
+  }
+
+  /** Nothing of the answer has left yet: an error answer takes its place. */
+  refuseInstead(problem: Failure): void {
+    const delivery: Delivery = { deliver: () => refuse(this.exchange, this.node, problem) };
+    this.conclude({ status: ERRORS[problem.code].status, error: problem.code, complete: false, delivery });
+  }
+
+  #post(): void {
+    this.node.ledger.post(usageLineOf(this), this);
+  }
+}
+
+function failureOf(kind: UpstreamFailureKind, detail: string): Failure {
+  if (kind === "timeout") return failure("timeout", `The upstream did not answer in time (${detail}).`);
+  if (kind === "decode") return failure("upstream_decode_error", `The upstream's answer could not be read (${detail}).`);
+  return failure("transport_error", `The upstream could not be reached or broke off (${detail}).`);
+}

@@ -1,0 +1,117 @@
+/** One request's state from its headers to its settlement. Every exchange has the same shape, whatever its way. */
+import type { ApiKeyResource } from "../config/resources.js";
+import type { CallerKey, ResolvedModel, Snapshot } from "../config/snapshot.js";
+import type { Dialect, Operation, RequestView } from "../dialects/dialect.js";
+import type { Failure } from "../errors.js";
+import type { Target } from "../providers/target.js";
+import type { Lease } from "../quota/lease.js";
+import type { UsageEvent } from "../usage/event.js";
+import type { Sink } from "./sink.js";
+
+/** A row of the route table: what a method and a path mean. */
+export interface Route {
+  readonly method: "POST" | "GET";
+  readonly path: string;
+  readonly operation: Operation;
+  /** The caller's dialect: of the request, the answer and every error. */
+  readonly dialect: Dialect;
+}
+
+/** What the gateway reads of the request's headers; everything else is dropped. */
+export interface RequestHeaders {
+  /** Keys as presented, in the order in which they are tried. */
+  readonly presentedKeys: string[];
+  readonly userAgent: string;
+  readonly forwardedFor: string;
+  /** The model from a header, which overrides the body's; "" = none. */
+  readonly model: string;
+  readonly contentEncoding: string;
+  /** -1 when not given. */
+  readonly contentLength: number;
+  /** Headers that go on to the upstream: names and values alternate. */
+  readonly passed: readonly string[];
+  /** Headers that cannot be accepted at all. */
+  readonly problem: Failure | null;
+}
+
+/** Something that runs after the stages have returned: an attempt at an upstream. */
+export interface WorkUnderWay {
+  /** The client has gone: stop at once, and settle. */
+  cancel(): void;
+  /** Called a few times a second: deadlines, keep-alive comments, clients that stopped reading. */
+  tick(now: number): void;
+}
+
+export const EMPTY_BODY = Buffer.alloc(0);
+
+export class Exchange {
+  readonly id: string;
+  readonly route: Route;
+  readonly method: string;
+  readonly path: string;
+  /** The part of the path that a route leaves open (a model's name), unescaped; "" = none. */
+  readonly pathParameter: string;
+  readonly headers: RequestHeaders;
+  readonly clientAddress: string;
+  readonly sink: Sink;
+  /** The configuration this exchange lives with from beginning to end. */
+  readonly snapshot: Snapshot;
+  /** Milliseconds: monotonic and wall clock. */
+  readonly startedAt: number;
+  readonly startedAtWall: number;
+
+  body: Buffer = EMPTY_BODY;
+  key: CallerKey | null = null;
+  view: RequestView | null = null;
+  model: ResolvedModel | null = null;
+  target: Target | null = null;
+  lease: Lease | null = null;
+  cache: "hit" | "miss" | "bypass" = "bypass";
+  attempts = 0;
+  status = 0;
+  /** Code of the error table, or "upstream_error" for an upstream's own; "" = none. */
+  error = "";
+  /** Bytes of the answer's body handed to the client. */
+  responseBytes = 0;
+  firstByteAt = 0;
+  /** The client left before the answer's end. */
+  clientGone = false;
+  settled = false;
+  /** The last attempt's usage event. */
+  usage: UsageEvent | null = null;
+  /** What is under way for this exchange; set by the stage that starts something. */
+  work: WorkUnderWay | null = null;
+
+  constructor(route: Route, request: RequestLine, headers: RequestHeaders, surroundings: Surroundings) {
+    this.id = surroundings.id;
+    this.route = route;
+    this.method = request.method;
+    this.path = request.path;
+    this.pathParameter = request.pathParameter;
+    this.headers = headers;
+    this.clientAddress = surroundings.clientAddress;
+    this.sink = surroundings.sink;
+    this.snapshot = surroundings.snapshot;
+    this.startedAt = surroundings.now;
+    this.startedAtWall = surroundings.nowWall;
+  }
+
+  get keyResource(): ApiKeyResource | null {
+    return this.key === null ? null : this.key.resource;
+  }
+}
+
+export interface RequestLine {
+  readonly method: string;
+  readonly path: string;
+  readonly pathParameter: string;
+}
+
+export interface Surroundings {
+  readonly id: string;
+  readonly clientAddress: string;
+  readonly sink: Sink;
+  readonly snapshot: Snapshot;
+  readonly now: number;
+  readonly nowWall: number;
+}

@@ -1,0 +1,45 @@
+/**
+ * The order that keeps usage from being lost: an attempt's journal line is on file before the answer's
+ * last bytes leave. Lines of one turn of the event loop are written with one call, then the answers end.
+ */
+
+/** What the ledger needs of a journal. */
+export interface Journal {
+  append(line: string): void;
+  /** Writes everything appended so far. */
+  flush(): boolean;
+}
+
+/** The rest of an answer, to be sent once its line is on file. */
+export interface Delivery {
+  deliver(): void;
+}
+
+export class Ledger {
+  readonly #journal: Journal;
+  #waiting: Delivery[] = [];
+  #scheduled = false;
+  readonly #flush = () => this.flush();
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  /** Writes the line at the end of this turn, then delivers. */
+  post(line: string, delivery: Delivery): void {
+    this.#journal.append(line);
+    this.#waiting.push(delivery);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#flush);
+  }
+
+  /** Writes and delivers all that waits, now. */
+  flush(): void {
+    this.#scheduled = false;
+    const deliveries = this.#waiting;
+    this.#waiting = [];
+    this.#journal.flush();
+    for (const delivery of deliveries) delivery.deliver();
+  }
+}

@@ -1,0 +1,64 @@
+/** What the stages use of the node they run on. Built once an acceptor; every part can be replaced in a test. */
+import type { WeirConfig } from "../config/schema.js";
+import type { Snapshot } from "../config/snapshot.js";
+import type { DialectId, Operation } from "../dialects/dialect.js";
+import type { LogSink } from "../observability/log-sink.js";
+import type { AccessLog } from "../observability/logger.js";
+import type { Metrics } from "../observability/metrics.js";
+import type { Sender } from "../providers/send.js";
+import type { LimitLayer } from "../quota/lease.js";
+import type { QuotaTable } from "../quota/table.js";
+import type { Exchange } from "./exchange.js";
+import type { Ledger } from "./ledger.js";
+
+/** Counts the tokens of an attempt whose upstream did not say them; lives in the pool. */
+export interface Estimator {
+  estimate(job: {
+    dialect: DialectId;
+    operation: Operation;
+    request: Uint8Array;
+    answer: Uint8Array;
+    answerBytesTotal: number;
+    streamed: boolean;
+  }): Promise<{ inputTokens: number; outputTokens: number }>;
+}
+
+/** The names of the gateway's own response headers, with the configured prefix. */
+export interface HeaderNames {
+  readonly prefix: string;
+  readonly requestId: string;
+  readonly cache: string;
+  readonly servedBy: string;
+  readonly attempts: string;
+  readonly upstreamModel: string;
+}
+
+export interface Node {
+  readonly config: WeirConfig;
+  readonly name: string;
+  readonly headerNames: HeaderNames;
+  readonly sender: Sender;
+  readonly quota: QuotaTable;
+  readonly estimator: Estimator;
+  readonly ledger: Ledger;
+  readonly metrics: Metrics;
+  readonly log: LogSink;
+  readonly accessLog: AccessLog | null;
+  /** Every exchange from its headers to its settlement. */
+  readonly exchanges: Set<Exchange>;
+  /** The configuration new exchanges begin with. */
+  snapshot: Snapshot;
+  /** Limits of a key or model by name ("api_key:NAME", "model:NAME"); swapped together with the snapshot. */
+  limits: ReadonlyMap<string, LimitLayer>;
+}
+
+export function headerNames(prefix: string): HeaderNames {
+  return {
+    prefix,
+    requestId: `${prefix}request-id`,
+    cache: `${prefix}cache`,
+    servedBy: `${prefix}served-by`,
+    attempts: `${prefix}attempts`,
+    upstreamModel: `${prefix}upstream-model`,
+  };
+}

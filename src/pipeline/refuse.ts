@@ -1,0 +1,22 @@
+/** Answers with an error of the gateway's own, in the envelope of the caller's dialect. */
+import { ERRORS, type Failure } from "../errors.js";
+import type { Exchange } from "./exchange.js";
+import type { Node } from "./node.js";
+
+export function refuse(exchange: Exchange, node: Node, failure: Failure): void {
+  const { status } = ERRORS[failure.code];
+  exchange.status = status;
+  exchange.error = failure.code;
+  if (exchange.sink.closed) return;
+  const body = exchange.route.dialect.renderError(failure, exchange.id);
+  exchange.responseBytes = Buffer.byteLength(body);
+  exchange.sink.answer(status, failureHeaders(exchange, node, failure), body);
+}
+
+/** Headers of an error answer: names and values alternate. */
+export function failureHeaders(exchange: Exchange, node: Node, failure: Failure): string[] {
+  const headers = ["content-type", "application/json", node.headerNames.requestId, exchange.id];
+  if (failure.retryAfterSeconds > 0) headers.push("retry-after", String(failure.retryAfterSeconds));
+  if (exchange.attempts > 0) headers.push(node.headerNames.attempts, String(exchange.attempts));
+  return headers;
+}

@@ -1,0 +1,60 @@
+/** Stage 2: which model is meant, may this key use it, and who serves the operation in the caller's dialect? */
+import { parseCidrs } from "../config/cidr.js";
+import type { ModelResource } from "../config/resources.js";
+import { type Failure, failure, isFailure } from "../errors.js";
+import { targetFor } from "../providers/target.js";
+import type { Exchange } from "./exchange.js";
+import type { Stage, StageOutcome } from "./pipeline.js";
+
+export const resolve: Stage = {
+  name: "resolve",
+  needs: "body",
+  failures: ["invalid_request_error", "model_not_found", "permission_denied", "ip_restricted", "unsupported_operation"],
+  run(exchange: Exchange): StageOutcome {
+    const { route } = exchange;
+    // Listing models concerns no single model; the list itself is cut to what the key may use.
+    if (route.operation === "models") return "next";
+    if (exchange.headers.contentEncoding !== "") {
+      return failure("invalid_request_error", "Encoded request bodies are not accepted.", "content-encoding");
+    }
+    const override = exchange.headers.model || exchange.pathParameter || null;
+    const view = route.dialect.readRequest(exchange.body, route.operation, override);
+    if (isFailure(view)) return view;
+    exchange.view = view;
+    return findModel(exchange, view.model) ?? findTarget(exchange);
+  },
+};
+
+function findModel(exchange: Exchange, name: string): Failure | null {
+  const model = exchange.snapshot.findModel(name);
+  if (model === undefined) return failure("model_not_found", `The model "${name}" does not exist.`, "model");
+  if (exchange.key?.allows(name) !== true) {
+    return failure("permission_denied", `This API key may not use the model "${name}".`, "model");
+  }
+  if (model.entry.allowedCidrs.length > 0 && !allowedAddresses(model.entry).contains(exchange.clientAddress)) {
+    return failure("ip_restricted");
+  }
+  exchange.model = model;
+  return null;
+}
+
+function findTarget(exchange: Exchange): StageOutcome {
+  const { route, model } = exchange;
+  if (model === null) return failure("internal_error");
+  exchange.target = targetFor(model, route.operation, route.dialect.id);
+  if (exchange.target !== null) return "next";
+  const message = `The model "${exchange.view?.model}" does not serve "${route.operation}" in the ${route.dialect.id} dialect.`;
+  return failure("unsupported_operation", message, "model");
+}
+
+const addresses = new WeakMap<ModelResource, ReturnType<typeof parseCidrs>>();
+
+/** Parsed once a model and configuration. */
+function allowedAddresses(entry: ModelResource): ReturnType<typeof parseCidrs> {
+  let parsed = addresses.get(entry);
+  if (parsed === undefined) {
+    parsed = parseCidrs(entry.allowedCidrs);
+    addresses.set(entry, parsed);
+  }
+  return parsed;
+}

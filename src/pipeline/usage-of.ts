@@ -1,0 +1,120 @@
+/** From an attempt to its usage event: what the upstream said, and estimates where it said nothing. */
+import { newEventId, usageLine } from "../usage/meter.js";
+import { USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
+import { guessPromptTokens } from "../quota/window.js";
+import type { Attempt } from "./attempt.js";
+
+const MAX_USER_AGENT = 256;
+/** A delta event carries a token or two in some hundred bytes of JSON. */
+const STREAM_BYTES_PER_TOKEN = 100;
+const WHOLE_BYTES_PER_TOKEN = 4;
+const NO_LOSSES: readonly string[] = [];
+
+/** Operations that use tokens, and whether their answers do. Counting tokens uses none. */
+function tokenUse(operation: string): { input: boolean; output: boolean } {
+  if (operation === "count_tokens" || operation === "input_tokens") return { input: false, output: false };
+  return { input: true, output: operation !== "embeddings" };
+}
+
+/**
+ * Starts an estimate when the upstream answered but did not say (all of) its usage; null when none is
+ * needed. The promise never rejects and never takes longer than `usage.estimate_wait_ms`.
+ */
+export function missingUsage(attempt: Attempt, answer: Buffer): Promise<void> | null {
+  const { exchange, tally, head } = attempt;
+  const use = tokenUse(exchange.route.operation);
+  const clientLeft = attempt.concluded?.error === "client_closed_request";
+  const answered = head !== null && head.status < 300;
+  if (!use.input || tally.complete(use.output) || !(answered || (clientLeft && head === null))) return null;
+  attempt.estimated = true;
+  const job = attempt.node.estimator.estimate({
+    dialect: exchange.route.dialect.id,
+    operation: exchange.route.operation,
+    request: exchange.body,
+    answer,
+    answerBytesTotal: attempt.answerBytes,
+    streamed: exchange.view?.stream === true,
+  });
+  return withinTime(job, attempt.node.config.usage.estimate_wait_ms).then((counted) => {
+    if (tally.inputTokens < 0) tally.inputTokens = counted?.inputTokens ?? guessPromptTokens(exchange.body.length);
+    if (!use.output) tally.outputTokens = 0;
+    else if (tally.outputTokens < 0 || clientLeft) {
+      const bytesPerToken = exchange.view?.stream === true ? STREAM_BYTES_PER_TOKEN : WHOLE_BYTES_PER_TOKEN;
+      const counts = counted?.outputTokens ?? Math.ceil(attempt.answerBytes / bytesPerToken);
+      tally.outputTokens = Math.max(tally.outputTokens, counts);
+    }
+  });
+}
+
+async function withinTime<T>(job: Promise<T>, ms: number): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((done) => {
+    timer = setTimeout(() => done(null), ms);
+  });
+  try {
+    return await Promise.race([job.catch(() => null), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The attempt's usage event as one line of JSON. */
+export function usageLineOf(attempt: Attempt): string {
+  const event = usageEventOf(attempt);
+  attempt.exchange.usage = event;
+  return usageLine(event);
+}
+
+function usageEventOf(attempt: Attempt): UsageEvent {
+  const { exchange, target, tally, head, concluded, node } = attempt;
+  const key = exchange.keyResource;
+  const now = performance.now();
+  const counted = tokenUse(exchange.route.operation).input && head !== null && head.status < 300;
+  const count = (tokens: number) => (counted || attempt.estimated ? Math.max(0, tokens) : 0);
+  return {
+    v: USAGE_EVENT_VERSION,
+    id: newEventId(),
+    request_id: exchange.id,
+    attempt: attempt.number,
+    time: new Date(exchange.startedAtWall + (now - exchange.startedAt)).toISOString(),
+    node: node.name,
+    operation: exchange.route.operation,
+    client_dialect: exchange.route.dialect.id,
+    target_dialect: target.dialect,
+    api_key: key?.name ?? "",
+    team_id: key?.teamId ?? null,
+    user_id: key?.userId ?? null,
+    metadata: key?.metadata ?? {},
+    model: exchange.view?.model ?? "",
+    model_entry: exchange.model?.entry.name ?? "",
+    provider: target.provider,
+    provider_key: target.providerKey,
+    upstream_model: exchange.model?.upstreamModel ?? "",
+    response_model: tally.responseModel,
+    response_id: tally.responseId,
+    streamed: exchange.view?.stream === true,
+    status: concluded?.status ?? 0,
+    upstream_status: head?.status ?? 0,
+    error: concluded?.error ?? "",
+    finish_reason: tally.finishReason,
+    input_tokens: count(tally.inputTokens),
+    output_tokens: count(tally.outputTokens),
+    cache_read_tokens: count(tally.cacheReadTokens),
+    cache_write_tokens: count(tally.cacheWriteTokens),
+    reasoning_tokens: count(tally.reasoningTokens),
+    estimated: attempt.estimated,
+    complete: concluded?.complete === true,
+    duration_ms: milliseconds(now - attempt.startedAt),
+    time_to_first_token_ms: attempt.firstByteAt === 0 ? 0 : milliseconds(attempt.firstByteAt - attempt.startedAt),
+    request_bytes: exchange.body.length,
+    response_bytes: attempt.answerBytes,
+    client_address: exchange.clientAddress,
+    user_agent: exchange.headers.userAgent.slice(0, MAX_USER_AGENT),
+    cache: exchange.cache,
+    losses: NO_LOSSES,
+  };
+}
+
+function milliseconds(value: number): number {
+  return Math.round(value * 1_000) / 1_000;
+}

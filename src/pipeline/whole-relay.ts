@@ -1,0 +1,107 @@
+/**
+ * Relays an answer that is not a stream of events. Small ones leave in one piece, with their length; larger
+ * ones flow through, the last chunk held back until the usage line is on file.
+ */
+import type { AnswerObserver } from "../dialects/dialect.js";
+import { ERRORS, type Failure } from "../errors.js";
+import type { AnswerHead } from "./answer-head.js";
+import { answerHeaders } from "./answer-headers.js";
+import { AnswerSample } from "./answer-sample.js";
+import type { Attempt, Relay } from "./attempt.js";
+import type { Delivery } from "./ledger.js";
+
+export class WholeRelay implements Relay, Delivery {
+  readonly #attempt: Attempt;
+  readonly #head: AnswerHead;
+  readonly #observer: AnswerObserver;
+  readonly #sample = new AnswerSample();
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #blockedSince = 0;
+
+  constructor(attempt: Attempt, head: AnswerHead) {
+    this.#attempt = attempt;
+    this.#head = head;
+    const { route } = attempt.exchange;
+    this.#observer = route.dialect.answerObserver(route.operation, attempt.tally);
+  }
+
+  take(chunk: Buffer): boolean {
+    this.#observer.feed(chunk);
+    this.#sample.add(chunk);
+    const { sink } = this.#attempt.exchange;
+    if (!sink.started && this.#heldBytes + chunk.length <= this.#attempt.node.config.limits.answer_buffer_bytes) {
+      this.#held.push(chunk);
+      this.#heldBytes += chunk.length;
+      return true;
+    }
+    const flowing = this.#releaseHeld();
+    this.#held = [chunk];
+    this.#heldBytes = chunk.length;
+    return flowing;
+  }
+
+  finish(): void {
+    this.#observer.finish();
+    const upstreamFailed = this.#head.status >= 400;
+    this.#attempt.conclude({
+      status: this.#head.status,
+      error: upstreamFailed ? "upstream_error" : "",
+      complete: true,
+      delivery: this,
+    });
+  }
+
+  /** Once something of the answer has left, all that can be said is that it is not whole. */
+  fail(problem: Failure): void {
+    const { sink } = this.#attempt.exchange;
+    if (!sink.started) {
+      this.#attempt.refuseInstead(problem);
+      return;
+    }
+    const delivery: Delivery = { deliver: () => sink.abort() };
+    this.#attempt.conclude({ status: ERRORS[problem.code].status, error: problem.code, complete: false, delivery });
+  }
+
+  tick(now: number): void {
+    const patience = this.#attempt.node.config.timeouts.client_stall_ms;
+    if (this.#blockedSince === 0 || now - this.#blockedSince < patience) return;
+    this.#attempt.exchange.sink.abort();
+    this.#attempt.cancel();
+  }
+
+  sample(): Buffer {
+    return this.#sample.bytes();
+  }
+
+  /** The usage line is on file: the rest may leave. */
+  deliver(): void {
+    const { exchange } = this.#attempt;
+    if (exchange.sink.closed) return;
+    const rest = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
+    exchange.responseBytes += rest.length;
+    if (exchange.sink.started) exchange.sink.end(rest);
+    else exchange.sink.answer(this.#head.status, answerHeaders(this.#attempt), rest);
+  }
+
+  /** False: the client is slow. */
+  #releaseHeld(): boolean {
+    const { exchange } = this.#attempt;
+    if (!exchange.sink.started) exchange.sink.start(this.#head.status, answerHeaders(this.#attempt));
+    let flowing = true;
+    for (const chunk of this.#held) {
+      exchange.responseBytes += chunk.length;
+      flowing = exchange.sink.write(chunk);
+    }
+    if (!flowing) this.#waitForClient();
+    return flowing;
+  }
+
+  #waitForClient(): void {
+    this.#blockedSince = performance.now();
+    this.#attempt.exchange.sink.onWritable(() => {
+      this.#blockedSince = 0;
+      this.#attempt.resume();
+    });
+  }
+}

@@ -1,0 +1,46 @@
+/** Which counters belong to which limited thing. Names keep their block over reloads, so counts survive them. */
+import type { Resources } from "../config/resources.js";
+
+/** Name of a limited thing ("api_key:NAME", "model:NAME") → number of its block in the quota table. */
+export type BlockMap = Readonly<Record<string, number>>;
+
+/** Hands out blocks; lives on the main thread. */
+export class BlockAllocator {
+  readonly #capacity: number;
+  readonly #clear: (block: number) => void;
+  #taken = new Map<string, number>();
+  readonly #free: number[] = [];
+  #next = 0;
+
+  /** `clear` zeroes the counters of a block that gets a new owner. */
+  constructor(capacity: number, clear: (block: number) => void) {
+    this.#capacity = capacity;
+    this.#clear = clear;
+  }
+
+  /** Blocks for every limited thing of these resources, or null when there are more than the table holds. */
+  assign(resources: Resources): BlockMap | null {
+    const names = limitedNames(resources);
+    if (names.size > this.#capacity) return null;
+    for (const [name, block] of this.#taken) {
+      if (names.has(name)) continue;
+      this.#taken.delete(name);
+      this.#free.push(block);
+    }
+    for (const name of names) {
+      if (this.#taken.has(name)) continue;
+      const block = this.#free.shift() ?? this.#next++;
+      this.#clear(block);
+      this.#taken.set(name, block);
+    }
+    return Object.fromEntries(this.#taken);
+  }
+}
+
+/** Names of everything that has a limit of its own. */
+function limitedNames(resources: Resources): Set<string> {
+  const names = new Set<string>();
+  for (const key of resources.apiKeys) if (key.rateLimit !== null) names.add(`api_key:${key.name}`);
+  for (const model of resources.models) if (model.rateLimit !== null) names.add(`model:${model.name}`);
+  return names;
+}

@@ -1,0 +1,101 @@
+/** The acceptor's side of the limits: admit a request against every layer at once, settle it at its end. */
+import type { RateLimit } from "../config/resources.js";
+import { type Failure, failure } from "../errors.js";
+import type { QuotaTable } from "./table.js";
+import { DIMENSIONS, secondsToWindowEnd, windowOf } from "./window.js";
+
+/** One thing that is limited: whose limit, its counters and its bounds. */
+export interface LimitLayer {
+  /** For messages: "api key" or "model". */
+  readonly label: string;
+  readonly block: number;
+  readonly limit: RateLimit;
+}
+
+/** What an admitted request holds until it is settled. */
+export interface Lease {
+  readonly layers: readonly LimitLayer[];
+  readonly admittedAt: number;
+  /** Tokens reserved in each layer, in the order of `layers`. */
+  readonly reserved: readonly number[];
+}
+
+/**
+ * Admits one request against all layers or against none.
+ * @param tokens what the request will probably use (prompt plus likely output)
+ * @returns a lease, or the refusal that the tightest layer gives
+ */
+export function admitRequest(table: QuotaTable, layers: readonly LimitLayer[], tokens: number, nowMs: number): Lease | Failure {
+  table.lock();
+  try {
+    const reserved: number[] = [];
+    for (const layer of layers) {
+      const room = roomFor(table, layer, nowMs);
+      if (typeof room !== "number") return room;
+      reserved.push(Math.min(tokens, room));
+    }
+    for (let index = 0; index < layers.length; index += 1) {
+      consume(table, layers[index] as LimitLayer, reserved[index] as number, nowMs);
+    }
+    return { layers, admittedAt: nowMs, reserved };
+  } finally {
+    table.unlock();
+  }
+}
+
+/**
+ * Ends a lease: gives the concurrency back and replaces the reserved tokens by the true ones, in the
+ * window the request was admitted in.
+ */
+export function settleLease(table: QuotaTable, lease: Lease, tokensUsed: number): void {
+  table.lock();
+  try {
+    for (let index = 0; index < lease.layers.length; index += 1) {
+      const layer = lease.layers[index] as LimitLayer;
+      if (layer.limit.concurrency !== undefined) table.changeInFlight(layer.block, -1);
+      const correction = tokensUsed - (lease.reserved[index] as number);
+      if (correction === 0) continue;
+      forEachLimit(layer, "tokens", (dimension, windowMs) => {
+        table.correct(layer.block, dimension, windowOf(lease.admittedAt, windowMs), correction);
+      });
+    }
+  } finally {
+    table.unlock();
+  }
+}
+
+/** Tokens this layer has left (Infinity without a token limit), or its refusal. */
+function roomFor(table: QuotaTable, layer: LimitLayer, nowMs: number): number | Failure {
+  const { limit, block } = layer;
+  if (limit.concurrency !== undefined && table.inFlight(block) >= limit.concurrency) {
+    return failure("rate_limit_exceeded", `The ${layer.label}'s limit of ${limit.concurrency} concurrent requests is reached.`);
+  }
+  let room = Number.POSITIVE_INFINITY;
+  for (let dimension = 0; dimension < DIMENSIONS.length; dimension += 1) {
+    const { field, unit, windowMs } = DIMENSIONS[dimension] as (typeof DIMENSIONS)[number];
+    const bound = limit[field];
+    if (bound === undefined) continue;
+    const left = bound - table.used(block, dimension, windowOf(nowMs, windowMs));
+    if (left <= 0) {
+      const message = `The ${layer.label}'s limit of ${bound} ${unit} (${field}) is exhausted.`;
+      return failure("rate_limit_exceeded", message, null, secondsToWindowEnd(nowMs, windowMs));
+    }
+    if (unit === "tokens") room = Math.min(room, left);
+  }
+  return room;
+}
+
+function consume(table: QuotaTable, layer: LimitLayer, tokens: number, nowMs: number): void {
+  if (layer.limit.concurrency !== undefined) table.changeInFlight(layer.block, 1);
+  forEachLimit(layer, "requests", (dimension, windowMs) => table.add(layer.block, dimension, windowOf(nowMs, windowMs), 1));
+  forEachLimit(layer, "tokens", (dimension, windowMs) => {
+    table.add(layer.block, dimension, windowOf(nowMs, windowMs), tokens);
+  });
+}
+
+function forEachLimit(layer: LimitLayer, unit: "requests" | "tokens", visit: (dimension: number, windowMs: number) => void): void {
+  for (let dimension = 0; dimension < DIMENSIONS.length; dimension += 1) {
+    const row = DIMENSIONS[dimension] as (typeof DIMENSIONS)[number];
+    if (row.unit === unit && layer.limit[row.field] !== undefined) visit(dimension, row.windowMs);
+  }
+}

@@ -1,0 +1,34 @@
+/** Every message between the threads of a node: plain tagged data, one union, switched over exhaustively. */
+import type { Resources } from "../config/resources.js";
+import type { BlockMap } from "../quota/blocks.js";
+
+/** Errors cross threads as data: an Error object would lose its class and code on the way. */
+export interface ErrorData {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+}
+
+/** From the supervisor to an acceptor. */
+export type AcceptorMessage =
+  | { readonly kind: "resources"; readonly resources: Resources; readonly blocks: BlockMap }
+  | { readonly kind: "drain"; readonly noticeMs: number; readonly maxMs: number }
+  /** A replacement listens: close what is left and go. */
+  | { readonly kind: "leave" }
+  | { readonly kind: "collect"; readonly ticket: number }
+  /** Debug hook: throw inside the acceptor. */
+  | { readonly kind: "throw" };
+
+/** From an acceptor to the supervisor. */
+export type SupervisorMessage =
+  | { readonly kind: "listening"; readonly port: number }
+  | { readonly kind: "listen-failed"; readonly address: string }
+  | { readonly kind: "crashed"; readonly error: ErrorData }
+  | { readonly kind: "drained"; readonly cut: number }
+  | { readonly kind: "collected"; readonly ticket: number; readonly metrics: unknown }
+  | { readonly kind: "log"; readonly lines: string };
+
+export function errorData(error: unknown): ErrorData {
+  if (error instanceof Error) return { name: error.name, message: error.message, stack: error.stack ?? "" };
+  return { name: "Error", message: String(error), stack: "" };
+}

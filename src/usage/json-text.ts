@@ -1,0 +1,34 @@
+/** Writes JSON text piece by piece: several times cheaper than JSON.stringify for lines of a known shape. */
+
+/** Anything that is not printable ASCII, plus the two characters JSON must escape. */
+const NEEDS_ESCAPE = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/;
+/**
+ * What JSON leaves as it is and a terminal or a line-based reader does not: control characters of the
+ * second kind, line separators, and the marks that reverse the reading direction.
+ */
+const INVISIBLE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/** The JSON string literal of `text`, one physical line whatever is in it. */
+export function quote(text: string): string {
+  if (!NEEDS_ESCAPE.test(text)) return `"${text}"`;
+  return JSON.stringify(text).replace(INVISIBLE, escapeCharacter);
+}
+
+/** The same for text of foreign origin: cut to `limit` UTF-16 units first. */
+export function quoteCut(text: string, limit: number): string {
+  return quote(text.length > limit ? text.slice(0, limit) : text);
+}
+
+/** A JSON number; what JSON cannot say (NaN, infinities) becomes 0, so that the line stays readable. */
+export function number(value: number): number {
+  return Number.isFinite(value) ? value : 0;
+}
+
+/** Milliseconds with three decimals at most. */
+export function milliseconds(value: number): number {
+  return Number.isFinite(value) ? Math.round(value * 1000) / 1000 : 0;
+}

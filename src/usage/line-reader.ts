@@ -1,0 +1,82 @@
+/** Reads one journal file line by line with bounded memory, and can go on when the file has grown. */
+import { closeSync, openSync, readSync } from "node:fs";
+
+const CHUNK_BYTES = 64 * 1024;
+/** No event is this long; a longer line is not held in memory. */
+const MAX_LINE_BYTES = 1024 * 1024;
+const LINE_END = 0x0a;
+
+export class LineReader {
+  readonly #path: string;
+  readonly #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  #file = -1;
+  #position: number;
+  /** The line begun: its pieces so far. */
+  #begun: Buffer[] = [];
+  #begunBytes = 0;
+  #oversized = 0;
+
+  /** `position` is the byte to start at. */
+  constructor(path: string, position = 0) {
+    this.#path = path;
+    this.#position = position;
+  }
+
+  /** Bytes of a line whose end has not come yet. */
+  get begunBytes(): number {
+    return this.#begunBytes;
+  }
+
+  /** Lines passed over because of their length. */
+  get oversized(): number {
+    return this.#oversized;
+  }
+
+  /** The whole lines of the next piece of the file; null at its present end. Throws what open and read throw. */
+  read(): string[] | null {
+    if (this.#file < 0) this.#file = openSync(this.#path, "r");
+    const count = readSync(this.#file, this.#chunk, 0, CHUNK_BYTES, this.#position);
+    if (count === 0) return null;
+    this.#position += count;
+    return this.#split(this.#chunk.subarray(0, count));
+  }
+
+  close(): void {
+    if (this.#file >= 0) closeSync(this.#file);
+    this.#file = -1;
+  }
+
+  #split(bytes: Buffer): string[] {
+    const lines: string[] = [];
+    let start = 0;
+    for (let end = bytes.indexOf(LINE_END); end >= 0; end = bytes.indexOf(LINE_END, start)) {
+      const line = this.#finish(bytes.subarray(start, end));
+      if (line !== "") lines.push(line);
+      start = end + 1;
+    }
+    this.#begin(bytes.subarray(start));
+    return lines;
+  }
+
+  #begin(piece: Buffer): void {
+    if (piece.length === 0) return;
+    this.#begunBytes += piece.length;
+    // A copy, because the chunk is read into again; past the bound only the length is kept.
+    if (this.#begunBytes <= MAX_LINE_BYTES) this.#begun.push(Buffer.from(piece));
+    else this.#begun = [];
+  }
+
+  #finish(piece: Buffer): string {
+    if (this.#begunBytes === 0) return piece.toString("utf8");
+    const whole = this.#begunBytes + piece.length;
+    const pieces = this.#begun;
+    this.#begun = [];
+    this.#begunBytes = 0;
+    if (whole > MAX_LINE_BYTES) {
+      this.#oversized += 1;
+      return "";
+    }
+    pieces.push(piece);
+    return Buffer.concat(pieces, whole).toString("utf8");
+  }
+}

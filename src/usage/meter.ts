@@ -1,0 +1,89 @@
+/** Turns a usage event into its journal line. */
+import type { UsageEvent } from "./event.js";
+import { milliseconds, number, quote } from "./json-text.js";
+
+export { newEventId } from "./event-id.js";
+
+type FieldType = "string" | "string or null" | "number" | "boolean" | "object of strings" | "array of strings";
+
+/** Every field of the event with its JSON type, in the order of the line; the docs are held equal to it. */
+export const USAGE_FIELDS = Object.freeze({
+  v: "number",
+  id: "string",
+  request_id: "string",
+  attempt: "number",
+  time: "string",
+  node: "string",
+  operation: "string",
+  client_dialect: "string",
+  target_dialect: "string",
+  api_key: "string",
+  team_id: "string or null",
+  user_id: "string or null",
+  metadata: "object of strings",
+  model: "string",
+  model_entry: "string",
+  provider: "string",
+  provider_key: "string",
+  upstream_model: "string",
+  response_model: "string",
+  response_id: "string",
+  streamed: "boolean",
+  status: "number",
+  upstream_status: "number",
+  error: "string",
+  finish_reason: "string",
+  input_tokens: "number",
+  output_tokens: "number",
+  cache_read_tokens: "number",
+  cache_write_tokens: "number",
+  reasoning_tokens: "number",
+  estimated: "boolean",
+  complete: "boolean",
+  duration_ms: "number",
+  time_to_first_token_ms: "number",
+  request_bytes: "number",
+  response_bytes: "number",
+  client_address: "string",
+  user_agent: "string",
+  cache: "string",
+  losses: "array of strings",
+}) satisfies Readonly<Record<keyof UsageEvent, FieldType>>;
+
+function textOrNull(text: string | null): string {
+  return text === null ? "null" : quote(text);
+}
+
+function metadataText(metadata: Readonly<Record<string, string>>): string {
+  let members = "";
+  for (const name of Object.keys(metadata)) {
+    const member = `${quote(name)}:${quote(metadata[name] ?? "")}`;
+    members = members === "" ? member : `${members},${member}`;
+  }
+  return `{${members}}`;
+}
+
+function lossesText(losses: readonly string[]): string {
+  if (losses.length === 0) return "[]";
+  return `[${losses.map(quote).join(",")}]`;
+}
+
+/**
+ * The event as one line of JSON, without its line end. Times are rounded to microseconds; a number that
+ * JSON cannot say becomes 0.
+ */
+export function usageLine(event: UsageEvent): string {
+  return `{"v":${event.v},"id":${quote(event.id)},"request_id":${quote(event.request_id)},"attempt":${number(event.attempt)},${whoText(event)},${targetText(event)},${outcomeText(event)},"request_bytes":${number(event.request_bytes)},"response_bytes":${number(event.response_bytes)},"client_address":${quote(event.client_address)},"user_agent":${quote(event.user_agent)},"cache":"${event.cache}","losses":${lossesText(event.losses)}}`;
+}
+
+function whoText(event: UsageEvent): string {
+  return `"time":${quote(event.time)},"node":${quote(event.node)},"operation":${quote(event.operation)},"client_dialect":${quote(event.client_dialect)},"target_dialect":${quote(event.target_dialect)},"api_key":${quote(event.api_key)},"team_id":${textOrNull(event.team_id)},"user_id":${textOrNull(event.user_id)},"metadata":${metadataText(event.metadata)}`;
+}
+
+function targetText(event: UsageEvent): string {
+  return `"model":${quote(event.model)},"model_entry":${quote(event.model_entry)},"provider":${quote(event.provider)},"provider_key":${quote(event.provider_key)},"upstream_model":${quote(event.upstream_model)},"response_model":${quote(event.response_model)},"response_id":${quote(event.response_id)},"streamed":${event.streamed}`;
+}
+
+function outcomeText(event: UsageEvent): string {
+  return `"status":${number(event.status)},"upstream_status":${number(event.upstream_status)},"error":${quote(event.error)},"finish_reason":${quote(event.finish_reason)},"input_tokens":${number(event.input_tokens)},"output_tokens":${number(event.output_tokens)},"cache_read_tokens":${number(event.cache_read_tokens)},"cache_write_tokens":${number(event.cache_write_tokens)},"reasoning_tokens":${number(event.reasoning_tokens)},"estimated":${event.estimated},"complete":${event.complete},"duration_ms":${milliseconds(event.duration_ms)},"time_to_first_token_ms":${milliseconds(event.time_to_first_token_ms)}`;
+}
