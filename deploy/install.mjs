@@ -245,15 +245,27 @@ export async function withLock(lock, action, waitMs = LOCK_WAIT_MS) {
   }
 }
 
+const LOCK = join(ROOT, "dist", ".weir-lock");
+
 /**
- * Installs and builds what is missing or out of date; does nothing, and needs no network, when all is there.
+ * Installs the packages of the lock file, if they are not there; needs no network when they are.
  * @throws {SetupError} with a line for people.
  */
-export async function prepare() {
+export async function ensureInstalled() {
   checkNodeVersion();
-  if (isInstalled() && isBuilt()) return;
-  await withLock(join(ROOT, "dist", ".weir-lock"), async () => {
+  if (isInstalled()) return;
+  await withLock(LOCK, async () => {
     if (!isInstalled()) await install();
+  });
+}
+
+/**
+ * Builds the sources, if what was built last is not of exactly these.
+ * @throws {SetupError} with a line for people.
+ */
+export async function ensureBuilt() {
+  if (isBuilt()) return;
+  await withLock(LOCK, async () => {
     if (!isBuilt()) await build();
   });
 }

@@ -1,6 +1,6 @@
 /** `npm start`: installs and builds what is missing, then runs the gateway; arguments pass through. */
 import { join } from "node:path";
-import { prepare, ROOT, run, SetupError, say, signalRunning } from "./install.mjs";
+import { ensureBuilt, ensureInstalled, ROOT, run, SetupError, say, signalRunning } from "./install.mjs";
 
 /** npm hands its child a second copy of a signal that the terminal has sent already. */
 const SAME_SIGNAL_MS = 250;
@@ -23,7 +23,8 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
 }
 
 try {
-  await prepare();
+  await ensureInstalled();
+  await ensureBuilt();
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   say(error.message);

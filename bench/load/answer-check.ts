@@ -37,7 +37,10 @@ class ExactCheck implements AnswerCheck {
 
   body(bytes: Buffer, start: number, end: number): void {
     const to = this.offset + end - start;
-    if (this.wrong === null && (to > this.expected.length || this.expected.compare(bytes, start, end, this.offset, to) !== 0)) {
+    if (
+      this.wrong === null &&
+      (to > this.expected.length || this.expected.compare(bytes, start, end, this.offset, to) !== 0)
+    ) {
       const got = bytes.toString("latin1", start, Math.min(end, start + 160));
       this.wrong = `body differs after byte ${this.offset} (event ${this.events}): ${JSON.stringify(got)}`;
     }
@@ -133,7 +136,8 @@ class EventCheck implements AnswerCheck {
     if (this.inEvent) return "stream ends inside an event";
     if (this.malformed > 0) return `${this.malformed} malformed events`;
     if (this.events !== this.wantedEvents) return `${this.events} of ${this.wantedEvents} events`;
-    if (this.terminators !== this.wantedTerminators) return `${this.terminators} of ${this.wantedTerminators} terminators`;
+    if (this.terminators !== this.wantedTerminators)
+      return `${this.terminators} of ${this.wantedTerminators} terminators`;
     return null;
   }
 }

@@ -32,7 +32,21 @@ function count(text: string | undefined, fallback: number): number {
 }
 
 // Words of different lengths: no two neighbouring events are the same.
-const WORDS = ["The", " gateway", " relays", " what", " it", " is", " given,", " word", " by", " word", " and", " no", " faster."];
+const WORDS = [
+  "The",
+  " gateway",
+  " relays",
+  " what",
+  " it",
+  " is",
+  " given,",
+  " word",
+  " by",
+  " word",
+  " and",
+  " no",
+  " faster.",
+];
 const CREATED = 1_760_000_000;
 const CHAT_ID = "chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG";
 const MESSAGE_ID = "msg_01XFDUDYJgAACzvnptvVoYEL";
@@ -156,7 +170,10 @@ export function expectedAnswer(surface: Surface, model: string): ExpectedAnswer 
   const events = streamEvents(surface, model, script.deltas, true);
   const eventEnds: number[] = [];
   let end = 0;
-  for (const event of events) eventEnds.push((end += Buffer.byteLength(event)));
+  for (const event of events) {
+    end += Buffer.byteLength(event);
+    eventEnds.push(end);
+  }
   return { kind: "exact", bytes: events.join(""), eventEnds };
 }
 

@@ -56,7 +56,7 @@ class Relay {
   }
 }
 
-function forward(relay: Relay, path: string, body: Buffer, sized: { length: boolean }): void {
+function forward(relay: Relay, path: string, body: Buffer): void {
   pool.dispatch(
     { method: "POST", path, body, headers: ["content-type", "application/json"] },
     {
@@ -66,7 +66,6 @@ function forward(relay: Relay, path: string, body: Buffer, sized: { length: bool
         for (const [name, value] of Object.entries(headers)) {
           if (!FRAMING.has(name) && typeof value === "string") kept.push(name, value);
         }
-        sized.length = headers["content-length"] !== undefined;
         relay.head(status, kept);
       },
       onResponseData: (_controller, piece) => relay.piece(piece as Buffer),
@@ -89,7 +88,7 @@ app.post("/*", (response, request) => {
   });
   response.onData((chunk, isLast) => {
     pieces.push(Buffer.from(Buffer.from(chunk)));
-    if (isLast) forward(relay, path, pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces), { length: false });
+    if (isLast) forward(relay, path, pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces));
   });
 });
 app.listen("127.0.0.1", 0, (socket) => {

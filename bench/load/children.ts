@@ -21,7 +21,12 @@ export function canPin(): boolean {
 }
 
 /** Starts a command on one core (taskset replaces itself by the command, so the pid is the command's own). */
-export function startPinned(core: number, command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+export function startPinned(
+  core: number,
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions,
+): ChildProcess {
   const child = canPin()
     ? spawn("taskset", ["-c", String(core), command, ...args], { cwd: REPOSITORY, ...options })
     : spawn(command, args, { cwd: REPOSITORY, ...options });

@@ -55,7 +55,8 @@ export function cpuSecondsOf(pid: number): number {
 /** Resident memory of a process, bytes, now and at its peak; 0 when it is gone. */
 export function residentBytesOf(pid: number): { now: number; peak: number } {
   const status = readText(`/proc/${pid}/status`);
-  const kilobytes = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0);
+  const kilobytes = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0);
   return { now: kilobytes("VmRSS") * 1024, peak: kilobytes("VmHWM") * 1024 };
 }
 

@@ -103,7 +103,7 @@ export class ResponseParser {
   }
 
   private readFixedBody(input: Buffer, at: number, end: number): number {
-    const stop = at + this.remaining < end ? at + this.remaining : end;
+    const stop = Math.min(at + this.remaining, end);
     this.remaining -= stop - at;
     this.sink.onBody(input, at, stop);
     if (this.remaining === 0) this.finish();
@@ -111,7 +111,7 @@ export class ResponseParser {
   }
 
   private readChunkData(input: Buffer, at: number, end: number): number {
-    const stop = at + this.remaining < end ? at + this.remaining : end;
+    const stop = Math.min(at + this.remaining, end);
     this.remaining -= stop - at;
     this.sink.onBody(input, at, stop);
     if (this.remaining === 0) this.state = CHUNK_DATA_CR;

@@ -4,7 +4,16 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
-import { endChild, firstLine, freePort, pause, REPOSITORY, scriptArguments, startPinned, waitUntil } from "./children.js";
+import {
+  endChild,
+  firstLine,
+  freePort,
+  pause,
+  REPOSITORY,
+  scriptArguments,
+  startPinned,
+  waitUntil,
+} from "./children.js";
 import { processTree } from "./process-use.js";
 
 /** The core of whatever stands in the middle, and the core that loader and upstream share. */
@@ -50,7 +59,12 @@ export function unavailable(name: TargetName): string | null {
 }
 
 /** Starts a target in front of the upstream; `folder` is the target's own scratch space. */
-export function startTarget(name: TargetName, upstream: Upstream, folder: string, models: readonly string[]): Promise<Target> {
+export function startTarget(
+  name: TargetName,
+  upstream: Upstream,
+  folder: string,
+  models: readonly string[],
+): Promise<Target> {
   mkdirSync(folder, { recursive: true });
   if (name === "nginx") return startNginx(upstream, folder);
   if (name === "gateway") return startGateway(upstream, folder, models);
@@ -73,7 +87,9 @@ async function startNginx(upstream: Upstream, folder: string): Promise<Target> {
 /** One worker, kept-alive upstream connections, no log: nginx as a plain proxy at its best. */
 export function nginxConfiguration(folder: string, upstreamPort: number, whole: number, streams: number): string {
   const user = process.getuid?.() === 0 ? "user root;" : "";
-  const scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `  ${kind}_temp_path ${folder}/${kind};`);
+  const scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (kind) => `  ${kind}_temp_path ${folder}/${kind};`,
+  );
   const server = (port: number, buffering: string): string => `  server {
     listen 127.0.0.1:${port} backlog=4096;
     location / {

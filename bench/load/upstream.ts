@@ -30,7 +30,8 @@ function prepare(surface: Surface, model: string, withUsage: boolean): PreparedA
   const answer: PreparedAnswer = {
     script,
     whole: Buffer.from(wholeAnswer(surface, model)),
-    events: script.kind === "whole" ? [] : streamEvents(surface, model, script.deltas, withUsage).map((e) => Buffer.from(e)),
+    events:
+      script.kind === "whole" ? [] : streamEvents(surface, model, script.deltas, withUsage).map((e) => Buffer.from(e)),
   };
   prepared.set(key, answer);
   return answer;
@@ -44,7 +45,7 @@ function modelName(body: Buffer): string {
   const field = body.indexOf(MODEL_FIELD);
   const open = field < 0 ? -1 : body.indexOf(34, field + MODEL_FIELD.length);
   const close = open < 0 ? -1 : body.indexOf(34, open + 1);
-  return close < 0 ? "whole" : body.latin1Slice(open + 1, close);
+  return close < 0 ? "whole" : body.toString("latin1", open + 1, close);
 }
 
 function asksForUsage(body: Buffer): boolean {

@@ -30,22 +30,27 @@ type Raw = Readonly<Record<string, unknown>>;
 
 /** Reports what a schema of single fields cannot see; runs even when the schema has complaints. */
 export function checkEntry(collection: CollectionName, raw: Raw, context: ResourcesContext, complain: Complain): void {
-  oneOf(raw, "display_name", "name", complain, true);
+  oneOf(raw, ["display_name", "name"], complain);
   if (collection === "provider_keys") checkProviderKey(raw, context, complain);
   else if (collection === "models") checkModel(raw, complain);
   else checkApiKey(raw, context, complain);
 }
 
-/** Of two spellings exactly one (or, when not needed, at most one). */
-function oneOf(raw: Raw, first: string, second: string, complain: Complain, needed: boolean): void {
-  const firstGiven = raw[first] !== undefined;
-  const secondGiven = raw[second] !== undefined;
-  if (firstGiven && secondGiven) complain([second], `is another name for ${first}: give one of the two`);
-  else if (needed && !firstGiven && !secondGiven) complain([first], `is required (or ${second})`);
+/** Of two spellings at most one. */
+function notBoth(raw: Raw, [first, second]: readonly [string, string], complain: Complain): void {
+  if (raw[first] === undefined || raw[second] === undefined) return;
+  complain([second], `is another name for ${first}: give one of the two`);
+}
+
+/** Of two spellings exactly one. */
+function oneOf(raw: Raw, spellings: readonly [string, string], complain: Complain): void {
+  const [first, second] = spellings;
+  if (raw[first] === undefined && raw[second] === undefined) complain([first], `is required (or ${second})`);
+  notBoth(raw, spellings, complain);
 }
 
 function checkProviderKey(raw: Raw, context: ResourcesContext, complain: Complain): void {
-  oneOf(raw, "api_key", "secret", complain, false);
+  notBoth(raw, ["api_key", "secret"], complain);
   const { provider, adapter } = raw;
   if (typeof adapter === "string" && !context.adapters.has(adapter)) {
     complain(["adapter"], `must be one of ${[...context.adapters].join(", ")}`);
@@ -56,7 +61,7 @@ function checkProviderKey(raw: Raw, context: ResourcesContext, complain: Complai
 }
 
 function checkModel(raw: Raw, complain: Complain): void {
-  oneOf(raw, "provider_key", "provider_key_id", complain, true);
+  oneOf(raw, ["provider_key", "provider_key_id"], complain);
   const name = raw.display_name ?? raw.name;
   const upstream = raw.model_name;
   if (typeof name === "string" && typeof upstream === "string" && upstream.includes("*") && !name.includes("*")) {
@@ -65,7 +70,7 @@ function checkModel(raw: Raw, complain: Complain): void {
 }
 
 function checkApiKey(raw: Raw, context: ResourcesContext, complain: Complain): void {
-  oneOf(raw, "key_hash", "key_env", complain, true);
+  oneOf(raw, ["key_hash", "key_env"], complain);
   const { key_env: variable, allowed_routes: routes } = raw;
   if (typeof variable === "string" && (context.environment[variable] ?? "") === "") {
     complain(["key_env"], "names an environment variable that is not set or empty");

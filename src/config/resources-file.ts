@@ -214,9 +214,10 @@ function finder(entries: readonly Entry[]): (reference: string, byId: boolean) =
   const names = new Map<string, Entry>();
   const ids = new Map<string, Entry>();
   for (const entry of entries) {
-    if (entry.name !== null) names.set(entry.name, entry);
+    // Twins are reported elsewhere; the first of them is the one that is meant.
+    if (entry.name !== null && !names.has(entry.name)) names.set(entry.name, entry);
     const id = entry.raw.id;
-    if (typeof id === "string") ids.set(id, entry);
+    if (typeof id === "string" && !ids.has(id)) ids.set(id, entry);
   }
   return (reference, byId) => (byId ? ids.get(reference) : undefined) ?? names.get(reference);
 }

@@ -85,6 +85,7 @@ function defaultNodeName(): string {
 
 const limits = z.strictObject({
   body_bytes: count(1024, GIB, 32 * MIB),
+  body_memory_bytes: count(MIB, 1024 * GIB, 512 * MIB),
   header_bytes: count(1024, MIB, 32_768),
   in_flight: count(1, 1_000_000, 4096),
   connections: count(1, 1_000_000, 16_384),

@@ -216,12 +216,12 @@ export function decodeString(bytes: Buffer, start: number, end: number): string 
     if (byte < 0x20) return null;
     if (byte === BACKSLASH || byte > 0x7e) return parseString(bytes, start, end);
   }
-  return bytes.latin1Slice(start + 1, end - 1);
+  return bytes.toString("latin1", start + 1, end - 1);
 }
 
 function parseString(bytes: Buffer, start: number, end: number): string | null {
   try {
-    const value: unknown = JSON.parse(bytes.utf8Slice(start, end));
+    const value: unknown = JSON.parse(bytes.toString("utf8", start, end));
     return typeof value === "string" ? value : null;
   } catch {
     return null;

@@ -37,5 +37,10 @@ function openaiEntry(model: ListedModel, shape: ListShape) {
 }
 
 function anthropicEntry(model: ListedModel, shape: ListShape) {
-  return { type: "model", id: model.name, display_name: model.name, created_at: new Date(shape.loadedAt).toISOString() };
+  return {
+    type: "model",
+    id: model.name,
+    display_name: model.name,
+    created_at: new Date(shape.loadedAt).toISOString(),
+  };
 }

@@ -121,7 +121,7 @@ export class StreamTap {
 
   /** Forwards whole events. Only those the observer may care about are looked at one by one. */
   private relay(block: Buffer, endsWithCr: boolean): Buffer | null {
-    const text = block.latin1Slice(0, block.length);
+    const text = block.toString("latin1");
     const oneByOne = block.length > this.maxEventBytes;
     let kept: Buffer[] | null = null;
     let keptFrom = 0;

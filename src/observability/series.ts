@@ -75,7 +75,22 @@ export class Family<T> {
   }
 }
 
-/** Joins label values to a key; the separator cannot be told from one inside a value, which is harmless. */
+/** Joins label values to a key. No name that configuration admits holds the separator. */
 function keyOf(labels: readonly string[]): string {
   return labels.length === 1 ? (labels[0] as string) : labels.join("\u0000");
 }
+
+/** One series as plain data: a single number, or a histogram's counts and sum. */
+export interface SeriesData {
+  readonly labels: readonly string[];
+  readonly numbers: readonly number[];
+}
+
+/** One metric's series of one thread. */
+export interface MetricData {
+  readonly name: string;
+  readonly series: readonly SeriesData[];
+}
+
+/** Everything one thread has counted, fit to cross threads. */
+export type MetricObjects = readonly MetricData[];

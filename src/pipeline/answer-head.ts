@@ -41,11 +41,11 @@ export function readAnswerHead(status: number, raw: readonly Buffer[], ownPrefix
   let bytes = 0;
   const passed: string[] = [];
   for (let index = 0; index + 1 < raw.length; index += 2) {
-    const name = (raw[index] as Buffer).latin1Slice().toLowerCase();
-    if (name === "content-type") contentType = (raw[index + 1] as Buffer).latin1Slice();
-    else if (name === "content-encoding") contentEncoding = (raw[index + 1] as Buffer).latin1Slice();
+    const name = (raw[index] as Buffer).toString("latin1").toLowerCase();
+    if (name === "content-type") contentType = (raw[index + 1] as Buffer).toString("latin1");
+    else if (name === "content-encoding") contentEncoding = (raw[index + 1] as Buffer).toString("latin1");
     else if (!DROPPED.has(name) && !name.startsWith(DROPPED_PREFIX) && !name.startsWith(ownPrefix)) {
-      const value = (raw[index + 1] as Buffer).latin1Slice();
+      const value = (raw[index + 1] as Buffer).toString("latin1");
       bytes += name.length + value.length;
       if (bytes <= MAX_PASSED_BYTES) passed.push(name, value);
     }

@@ -77,7 +77,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   }
 
   /** Sends the request. */
-  start(body: Buffer, headers: string[]): void {
+  start(body: Buffer, headers: readonly string[]): void {
     const { timeouts } = this.node.config;
     const silence = this.exchange.model?.entry.streamTimeoutMs ?? timeouts.stream_idle_ms;
     this.exchange.work = this;
@@ -162,6 +162,8 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     exchange.firstByteAt = this.firstByteAt;
     // The answer is complete but its connection is not free yet: wait a little, then give it up.
     if (!this.#upstreamDone) setTimeout(() => this.#stop(), LINGER_MS).unref();
+    const outcome = conclusion.error === "" ? "ok" : conclusion.error;
+    this.node.metrics.cell("weir_upstream_attempts_total", this.target.provider, outcome).add(1);
     const answer = this.#relay?.sample() ?? NO_SAMPLE;
     const estimate = missingUsage(this, answer);
     if (estimate === null) this.#post();

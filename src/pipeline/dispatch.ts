@@ -15,36 +15,16 @@ export const dispatch: Stage = {
     const { view, model, target } = exchange;
     if (view === null || model === null || target === null) return failure("internal_error");
     const body = exchange.route.dialect.spliceRequest(exchange.body, view, model.upstreamModel);
-    const stripped = model.providerKey.stripHeaders;
-    new Attempt(exchange, node, target).start(body, requestHeaders(target.headers, exchange.headers.passed, stripped));
+    new Attempt(exchange, node, target).start(body, target.headersWith(exchange.headers.passed));
     return "under-way";
   },
 };
-
-/** The target's own headers plus what the caller may pass on; the caller's wins over a target's default. */
-function requestHeaders(own: readonly string[], passed: readonly string[], stripped: readonly string[]): string[] {
-  if (passed.length === 0) return own as string[];
-  const headers: string[] = [];
-  for (let index = 0; index < own.length; index += 2) {
-    if (!names(passed, own[index] as string)) headers.push(own[index] as string, own[index + 1] as string);
-  }
-  for (let index = 0; index < passed.length; index += 2) {
-    const name = passed[index] as string;
-    if (!stripped.includes(name)) headers.push(name, passed[index + 1] as string);
-  }
-  return headers;
-}
-
-function names(headers: readonly string[], name: string): boolean {
-  for (let index = 0; index < headers.length; index += 2) if (headers[index] === name) return true;
-  return false;
-}
 
 /** What this key may use; answered from the snapshot, no upstream is asked. */
 function answerModels(exchange: Exchange, node: Node): StageOutcome {
   const { route, snapshot, key, pathParameter, headers } = exchange;
   if (key === null) return failure("internal_error");
-  const shape = { dialect: route.dialect.id, passedHeaders: headers.passed, loadedAt: snapshot.loadedAt };
+  const shape = { dialect: route.dialect.id, passedHeaders: headers.passed, loadedAt: node.loadedAt };
   let body: string;
   if (pathParameter === "") body = renderModelList(snapshot.modelsFor(key), shape);
   else {

@@ -61,6 +61,8 @@ export class Exchange {
   readonly startedAtWall: number;
 
   body: Buffer = EMPTY_BODY;
+  /** Bytes of the body counted against the node's memory for bodies. */
+  bodyMemory = 0;
   key: CallerKey | null = null;
   view: RequestView | null = null;
   model: ResolvedModel | null = null;

@@ -2,9 +2,8 @@
 import type { WeirConfig } from "../config/schema.js";
 import type { Snapshot } from "../config/snapshot.js";
 import type { DialectId, Operation } from "../dialects/dialect.js";
-import type { LogSink } from "../observability/log-sink.js";
 import type { AccessLog } from "../observability/logger.js";
-import type { Metrics } from "../observability/metrics.js";
+import type { Cell, Metrics } from "../observability/metrics.js";
 import type { Sender } from "../providers/send.js";
 import type { LimitLayer } from "../quota/lease.js";
 import type { QuotaTable } from "../quota/table.js";
@@ -33,6 +32,12 @@ export interface HeaderNames {
   readonly upstreamModel: string;
 }
 
+/** Counters that the pipeline keeps at hand. */
+export interface Counters {
+  readonly aborts: Cell;
+  readonly estimated: Cell;
+}
+
 export interface Node {
   readonly config: WeirConfig;
   readonly name: string;
@@ -42,12 +47,16 @@ export interface Node {
   readonly estimator: Estimator;
   readonly ledger: Ledger;
   readonly metrics: Metrics;
-  readonly log: LogSink;
+  readonly counters: Counters;
   readonly accessLog: AccessLog | null;
   /** Every exchange from its headers to its settlement. */
   readonly exchanges: Set<Exchange>;
+  /** Told of every settled exchange: its place in the node's load is free. */
+  onSettled(exchange: Exchange): void;
   /** The configuration new exchanges begin with. */
   snapshot: Snapshot;
+  /** When that configuration was loaded, milliseconds since the epoch. */
+  loadedAt: number;
   /** Limits of a key or model by name ("api_key:NAME", "model:NAME"); swapped together with the snapshot. */
   limits: ReadonlyMap<string, LimitLayer>;
 }

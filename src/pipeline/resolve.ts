@@ -1,6 +1,4 @@
 /** Stage 2: which model is meant, may this key use it, and who serves the operation in the caller's dialect? */
-import { parseCidrs } from "../config/cidr.js";
-import type { ModelResource } from "../config/resources.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { targetFor } from "../providers/target.js";
 import type { Exchange } from "./exchange.js";
@@ -31,7 +29,7 @@ function findModel(exchange: Exchange, name: string): Failure | null {
   if (exchange.key?.allows(name) !== true) {
     return failure("permission_denied", `This API key may not use the model "${name}".`, "model");
   }
-  if (model.entry.allowedCidrs.length > 0 && !allowedAddresses(model.entry).contains(exchange.clientAddress)) {
+  if (model.allowedAddresses !== null && !model.allowedAddresses.contains(exchange.clientAddress)) {
     return failure("ip_restricted");
   }
   exchange.model = model;
@@ -45,16 +43,4 @@ function findTarget(exchange: Exchange): StageOutcome {
   if (exchange.target !== null) return "next";
   const message = `The model "${exchange.view?.model}" does not serve "${route.operation}" in the ${route.dialect.id} dialect.`;
   return failure("unsupported_operation", message, "model");
-}
-
-const addresses = new WeakMap<ModelResource, ReturnType<typeof parseCidrs>>();
-
-/** Parsed once a model and configuration. */
-function allowedAddresses(entry: ModelResource): ReturnType<typeof parseCidrs> {
-  let parsed = addresses.get(entry);
-  if (parsed === undefined) {
-    parsed = parseCidrs(entry.allowedCidrs);
-    addresses.set(entry, parsed);
-  }
-  return parsed;
 }

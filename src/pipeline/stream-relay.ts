@@ -3,7 +3,7 @@
  * of the turn (measured: six times the rate of a write a chunk, at no cost in latency); only whole events
  * leave, so that an error event can follow whenever the upstream breaks.
  */
-import { StreamTap } from "../dialects/sse.js";
+import { StreamTap } from "../dialects/stream-tap.js";
 import { type Failure, failure } from "../errors.js";
 import type { AnswerHead } from "./answer-head.js";
 import { answerHeaders } from "./answer-headers.js";

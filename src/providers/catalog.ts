@@ -147,7 +147,15 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
     modelPatterns: ["command-*", "embed-*"],
   }),
   compatible("mistral", "https://api.mistral.ai/v1", ["chat", "embeddings"], {
-    modelPatterns: ["mistral-*", "ministral-*", "magistral-*", "codestral-*", "devstral-*", "pixtral-*", "open-mistral-*"],
+    modelPatterns: [
+      "mistral-*",
+      "ministral-*",
+      "magistral-*",
+      "codestral-*",
+      "devstral-*",
+      "pixtral-*",
+      "open-mistral-*",
+    ],
   }),
   compatible("deepinfra", "https://api.deepinfra.com/v1/openai", MODEL_OPERATIONS),
   compatible("deepseek", "https://api.deepseek.com/v1", ["chat"], {

@@ -20,7 +20,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * its address is; the variables' names stand in its catalog row.
  */
 export function embeddedDefault(env: Environment, callerKey: { readonly plain?: string } = {}): EmbeddedDefault {
-  const plainKey = callerKey.plain || env["WEIR_KEY"] || `sk-weir-${randomBase62(32)}`;
+  const plainKey = callerKey.plain || env.WEIR_KEY || `sk-weir-${randomBase62(32)}`;
   const providerKeys: ProviderKeyResource[] = [];
   const models: ModelResource[] = [];
   const providers: string[] = [];

@@ -1,7 +1,10 @@
 /** What a provider row says: who answers, where, how it is authenticated and what it serves in which dialect. */
 import type { DialectId, Operation } from "../dialects/dialect.js";
 
-export type WireFamily = "openai" | "anthropic" | "azure-openai" | "bedrock" | "vertex" | "gemini" | "cohere" | "simulator";
+/** Wire families that the adapter of a provider key may name today. */
+export const ADAPTERS = ["openai", "anthropic", "azure-openai", "gemini"] as const;
+
+export type WireFamily = (typeof ADAPTERS)[number] | "bedrock" | "vertex" | "cohere" | "simulator";
 
 /** How the upstream wants the secret. */
 export type AuthScheme = "bearer" | "x-api-key" | "api-key" | "x-goog-api-key" | "none";

@@ -11,7 +11,7 @@ export interface UpstreamRequest {
   readonly origin: string;
   readonly path: string;
   /** Flat list of names and values. */
-  readonly headers: string[];
+  readonly headers: readonly string[];
   readonly body: Buffer;
   /** Milliseconds until the answer's head must have come; 0 = none. */
   readonly firstByteMs: number;
@@ -78,7 +78,7 @@ export class Upstreams {
         {
           path: request.path,
           method: "POST",
-          headers: request.headers,
+          headers: request.headers as string[],
           body: request.body,
           headersTimeout: request.firstByteMs,
           bodyTimeout: request.idleMs,

@@ -4,7 +4,7 @@ import { milliseconds, number, quote } from "./json-text.js";
 
 export { newEventId } from "./event-id.js";
 
-type FieldType = "string" | "string or null" | "number" | "boolean" | "object of strings" | "array of strings";
+export type FieldType = "string" | "string or null" | "number" | "boolean" | "object of strings" | "array of strings";
 
 /** Every field of the event with its JSON type, in the order of the line; the docs are held equal to it. */
 export const USAGE_FIELDS = Object.freeze({

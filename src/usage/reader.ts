@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { USAGE_EVENT_VERSION, type UsageEvent } from "./event.js";
 import { LineReader } from "./line-reader.js";
+import { type FieldType, USAGE_FIELDS } from "./meter.js";
 import { listSegments, type Segment } from "./segments.js";
 
 /** What was not an event. */
@@ -27,9 +28,19 @@ export function parseEvent(line: string): UsageEvent | null {
     return null;
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
-  const event = value as Partial<UsageEvent>;
-  if (event.v !== USAGE_EVENT_VERSION || typeof event.time !== "string" || typeof event.id !== "string") return null;
-  return event as UsageEvent;
+  const fields = value as Record<string, unknown>;
+  if (fields.v !== USAGE_EVENT_VERSION) return null;
+  for (const name of FIELD_NAMES) if (!hasType(fields[name], USAGE_FIELDS[name])) return null;
+  return value as UsageEvent;
+}
+
+const FIELD_NAMES = Object.keys(USAGE_FIELDS) as (keyof typeof USAGE_FIELDS)[];
+
+function hasType(value: unknown, type: FieldType): boolean {
+  if (type === "string or null") return value === null || typeof value === "string";
+  if (type === "array of strings") return Array.isArray(value);
+  if (type === "object of strings") return typeof value === "object" && value !== null;
+  return typeof value === type;
 }
 
 /** The events of one writer's files, in the order they were written. */

@@ -34,6 +34,8 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
 interface Import {
   readonly specifier: string;
   readonly line: number;
+  /** A whole type-only import, which is gone at run time. */
+  readonly typeOnly: boolean;
 }
 
 const IMPORT_NODES = new Set([
@@ -51,7 +53,8 @@ export function importsOf(file: SourceFile): Import[] {
     if (!IMPORT_NODES.has(node.type)) continue;
     const source = node.source as SyntaxNode | null;
     if (source !== null && typeof source.value === "string") {
-      found.push({ specifier: source.value, line: lineOf(file, node.start) });
+      const typeOnly = node.type === "TSImportType" || node.importKind === "type" || node.exportKind === "type";
+      found.push({ specifier: source.value, line: lineOf(file, node.start), typeOnly });
     }
   }
   return found.sort((left, right) => left.line - right.line);
@@ -94,13 +97,13 @@ function climbs(tree: Tree): string[] {
   return breaches;
 }
 
-function importGraph(tree: Tree): Map<string, string[]> {
+function importGraph(tree: Tree, counts: (found: Import) => boolean): Map<string, string[]> {
   const known = new Set(tree.sources.map((file) => file.path));
   return new Map(
     ownSources(tree).map((file) => [
       file.path,
       importsOf(file)
-        .filter(({ specifier }) => specifier.startsWith("."))
+        .filter((found) => found.specifier.startsWith(".") && counts(found))
         .map(({ specifier }) => resolveImport(file.path, specifier))
         .filter((target) => known.has(target)),
     ]),
@@ -167,6 +170,29 @@ function undeclaredPackages(tree: Tree): string[] {
   return breaches;
 }
 
+interface LockEntry {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+/** Node's own look-up: the nearest node_modules upwards. */
+function isLocked(entries: Readonly<Record<string, LockEntry>>, from: string, name: string): boolean {
+  for (let folder = from; ; folder = folder.slice(0, Math.max(folder.lastIndexOf("/node_modules/"), 0))) {
+    if (entries[`${folder === "" ? "" : `${folder}/`}node_modules/${name}`] !== undefined) return true;
+    if (folder === "") return false;
+  }
+}
+
+function unlockedPackages(tree: Tree): string[] {
+  const lock = JSON.parse(tree.text("package-lock.json") || "{}") as { packages?: Record<string, LockEntry> };
+  const entries = lock.packages ?? {};
+  return Object.entries(entries).flatMap(([from, entry]) =>
+    Object.keys({ ...entry.dependencies, ...entry.optionalDependencies })
+      .filter((name) => !isLocked(entries, from, name))
+      .map((name) => `package-lock.json: ${from || "the project"} needs ${name}, which has no entry`),
+  );
+}
+
 export const IMPORT_LAWS: readonly Law[] = [
   {
     name: "imports go one way: cli → runtime → acceptor|ops → pipeline → domains → dialects → config|errors",
@@ -184,22 +210,22 @@ export const IMPORT_LAWS: readonly Law[] = [
     },
   },
   {
-    name: "no cycles, neither of files nor of rooms",
+    name: "no cycles: not of files at run time, not of rooms in any way",
     advice: "Give what both sides need a file of its own, below them.",
     check: (tree) => {
-      const files = importGraph(tree);
-      return [...cyclesOf(files), ...cyclesOf(roomGraph(files))];
+      const atRunTime = importGraph(tree, (found) => !found.typeOnly);
+      return [...cyclesOf(atRunTime), ...cyclesOf(roomGraph(importGraph(tree, () => true)))];
     },
     breaches: [
-      { "src/usage/a.ts": 'import "./b.js";', "src/usage/b.ts": 'import type { A } from "./a.js";' },
+      { "src/usage/a.ts": 'import "./b.js";', "src/usage/b.ts": 'import { a } from "./a.js";' },
       {
         "src/usage/a.ts": 'import "../quota/c.js";',
         "src/usage/b.ts": "export {};",
         "src/quota/c.ts": "export {};",
-        "src/quota/d.ts": 'import "../usage/b.js";',
+        "src/quota/d.ts": 'import type { B } from "../usage/b.js";',
       },
     ],
-    kept: { "src/usage/a.ts": 'import "./b.js";', "src/usage/b.ts": 'import "../config/snapshot.js";' },
+    kept: { "src/usage/a.ts": 'import "./b.js";', "src/usage/b.ts": 'import type { A } from "./a.js";' },
   },
   {
     name: "a risky package has one importer",
@@ -221,5 +247,18 @@ export const IMPORT_LAWS: readonly Law[] = [
       { "package.json": '{"dependencies":{"zod":"4"}}', "src/config/schema.ts": 'import { parse } from "yaml";' },
     ],
     kept: { "package.json": '{"dependencies":{"zod":"4"}}', "src/config/schema.ts": 'import { z } from "zod/v4";' },
+  },
+  {
+    name: "the lock file has an entry for every package, those of other systems included",
+    advice: "npm ci refuses a lock file with gaps. Add the entry: version, os, cpu and optional: true.",
+    check: unlockedPackages,
+    breaches: [
+      { "package-lock.json": '{"packages":{"node_modules/a":{"optionalDependencies":{"a-darwin":"1.0.0"}}}}' },
+      { "package-lock.json": '{"packages":{"":{"dependencies":{"a":"1.0.0"}},"node_modules/b/node_modules/a":{}}}' },
+    ],
+    kept: {
+      "package-lock.json":
+        '{"packages":{"":{"dependencies":{"a":"1.0.0"}},"node_modules/a":{},"node_modules/a/node_modules/b":{"dependencies":{"a":"1","c":"1"}},"node_modules/a/node_modules/c":{}}}',
+    },
   },
 ];

@@ -1,0 +1,228 @@
+/**
+ * An acceptor: one thread's whole hot path. It owns its uWebSockets.js app, its upstream connections and
+ * its journal; it shares nothing with other acceptors but the counters of limits and load.
+ */
+import uWS, { type HttpRequest, type HttpResponse, type TemplatedApp, type us_listen_socket } from "uWebSockets.js";
+import { type AddressSet, clientAddress, parseCidrs } from "../config/cidr.js";
+import { failure } from "../errors.js";
+import type { Failure } from "../errors.js";
+import { Exchange, type RequestHeaders, type Route } from "../pipeline/exchange.js";
+import type { Node } from "../pipeline/node.js";
+import { begin, proceed } from "../pipeline/pipeline.js";
+import { refuse } from "../pipeline/refuse.js";
+import { settle } from "../pipeline/settle.js";
+import { newEventId } from "../usage/meter.js";
+import type { NodeLoad } from "./load.js";
+import { type BodyProblem, readBody } from "./read-body.js";
+import { type HeaderRules, readRequestHeaders } from "./request-headers.js";
+import { ResponseSink, type SinkSettings } from "./response-sink.js";
+import { dialectForUnknown, findRoute } from "./routes.js";
+
+/** How often deadlines and silent streams are looked at, milliseconds. */
+const TICK_MS = 250;
+const SWEEP_POOLS_MS = 60_000;
+const OVERLOAD_RETRY_SECONDS = 1;
+const BODYLESS = new Set(["get", "head", "options", "delete"]);
+
+export class Acceptor {
+  readonly #node: Node;
+  readonly #load: NodeLoad;
+  readonly #app: TemplatedApp;
+  readonly #sinkSettings: SinkSettings;
+  readonly #headerRules: HeaderRules;
+  readonly #trusted: AddressSet;
+  #socket: us_listen_socket | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #sweptAt = 0;
+  #closed = false;
+
+  constructor(node: Node, load: NodeLoad) {
+    this.#node = node;
+    this.#load = load;
+    const { config } = node;
+    this.#sinkSettings = { serverHeader: config.identity.server_header, draining: false };
+    this.#headerRules = { modelHeader: `${config.identity.header_prefix}model`, maxBytes: config.limits.header_bytes };
+    this.#trusted = parseCidrs(config.trusted_proxies);
+    // The library names itself in every answer unless told not to; there is no other switch for it.
+    (uWS as unknown as { _cfg(code: string): void })._cfg("999999990007");
+    const tls = config.listen.tls;
+    this.#app = tls === null ? uWS.App() : uWS.SSLApp({ key_file_name: tls.key_file, cert_file_name: tls.cert_file });
+    this.#app.filter((response, count) => this.#countConnection(response, Number(count)));
+    this.#app.any("/*", (response, request) => this.#accept(response, request));
+  }
+
+  /** Listens on the shared port. The callback hears the port, or null when listening failed. */
+  listen(done: (port: number | null) => void): void {
+    const { host, port } = this.#node.config.listen;
+    this.#app.listen(host, port, (socket) => {
+      if (!socket) return done(null);
+      this.#socket = socket;
+      this.#timer = setInterval(() => this.#tick(), TICK_MS);
+      done(uWS.us_socket_local_port(socket as never));
+    });
+  }
+
+  /** Readiness and answers change at once; the port stays open until `stopListening`. */
+  beginDrain(): void {
+    this.#sinkSettings.draining = true;
+  }
+
+  /** Takes no new connections. */
+  stopListening(): void {
+    if (this.#socket === null) return;
+    uWS.us_listen_socket_close(this.#socket);
+    this.#socket = null;
+  }
+
+  get listening(): boolean {
+    return this.#socket !== null;
+  }
+
+  get inFlight(): number {
+    return this.#node.exchanges.size;
+  }
+
+  /**
+   * Closes everything at once: what is in flight is cut and settled. An app that is still open when its
+   * thread ends aborts the whole process, so this must run before the thread exits, whatever happened.
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.stopListening();
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#app.close();
+    this.#node.ledger.flush();
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    for (const exchange of this.#node.exchanges) exchange.work?.tick(now);
+    if (now - this.#sweptAt < SWEEP_POOLS_MS) return;
+    this.#sweptAt = now;
+    this.#node.sender.sweep(now);
+  }
+
+  #countConnection(response: HttpResponse, change: number): void {
+    this.#load.changeConnections(change > 0 ? 1 : -1);
+    // Past twice the bound nobody is owed an answer; up to there each gets a 503 that says so.
+    if (change > 0 && this.#load.connections > 2 * this.#node.config.limits.connections) response.close();
+  }
+
+  #accept(response: HttpResponse, request: HttpRequest): void {
+    const path = request.getUrl();
+    const method = request.getMethod();
+    if (path === "/livez" || path === "/readyz") return this.#answerProbe(response, path);
+    const match = findRoute(path);
+    const headers = readRequestHeaders(request, this.#headerRules);
+    const sink = new ResponseSink(response, this.#sinkSettings);
+    const exchange = new Exchange(
+      match?.route ?? unknownRoute(path),
+      { method, path, pathParameter: match?.parameter ?? "" },
+      headers,
+      {
+        id: newEventId(),
+        clientAddress: this.#addressOf(response, headers),
+        sink,
+        snapshot: this.#node.snapshot,
+        now: performance.now(),
+        nowWall: Date.now(),
+      },
+    );
+    response.onAborted(() => this.#gone(exchange, sink));
+    this.#enter(exchange);
+    const problem = this.#turnAway(exchange, match?.route);
+    if (problem !== null) return this.#refuse(exchange, sink, problem, headers);
+    if (!begin(exchange, this.#node)) return;
+    if (BODYLESS.has(method)) proceed(exchange, this.#node);
+    else this.#readBody(response, exchange, sink);
+  }
+
+  /** What needs no key to be refused: unknown ways in, and more than the node can carry. */
+  #turnAway(exchange: Exchange, route: Route | undefined): Failure | null {
+    const { limits } = this.#node.config;
+    if (route === undefined) return failure("route_not_found", `There is no endpoint ${exchange.path}.`);
+    if (exchange.method !== route.method.toLowerCase()) {
+      return failure("method_not_allowed", `${route.path} takes ${route.method} requests.`);
+    }
+    if (this.#load.inFlight > limits.in_flight) return this.#shed("in_flight");
+    if (this.#load.connections > limits.connections) return this.#shed("connections");
+    if (exchange.headers.contentLength > limits.body_bytes) return tooLarge(limits.body_bytes);
+    return null;
+  }
+
+  #shed(reason: "in_flight" | "connections" | "body_memory"): Failure {
+    this.#node.metrics.cell("weir_requests_shed_total", reason).add(1);
+    return failure("overloaded", undefined, null, OVERLOAD_RETRY_SECONDS);
+  }
+
+  #refuse(exchange: Exchange, sink: ResponseSink, problem: Failure, headers: RequestHeaders): void {
+    // A body we do not want to read still comes down this connection: it must not be used again. The same
+    // holds when two readers could disagree about where the body ends.
+    const bodyComes = headers.contentLength !== 0 && !BODYLESS.has(exchange.method);
+    if (bodyComes && problem.code !== "route_not_found") sink.closeAfter = true;
+    refuse(exchange, this.#node, problem);
+    settle.run(exchange, this.#node);
+  }
+
+  #readBody(response: HttpResponse, exchange: Exchange, sink: ResponseSink): void {
+    const { limits } = this.#node.config;
+    const bodyLimits = {
+      maxBytes: limits.body_bytes,
+      announced: exchange.headers.contentLength,
+      take: (bytes: number) => this.#load.takeBodyMemory(exchange, bytes),
+    };
+    readBody(response, bodyLimits, (body) => {
+      if (exchange.settled) return;
+      if (typeof body === "string") return this.#refuseBody(exchange, sink, body);
+      exchange.body = body;
+      proceed(exchange, this.#node);
+    });
+  }
+
+  #refuseBody(exchange: Exchange, sink: ResponseSink, problem: BodyProblem): void {
+    sink.closeAfter = true;
+    const { body_bytes } = this.#node.config.limits;
+    refuse(exchange, this.#node, problem === "too-large" ? tooLarge(body_bytes) : this.#shed("body_memory"));
+    settle.run(exchange, this.#node);
+  }
+
+  /** The client has gone, or the connection was closed under the exchange. */
+  #gone(exchange: Exchange, sink: ResponseSink): void {
+    const before = sink.closed;
+    sink.gone();
+    if (exchange.settled || before) return;
+    exchange.clientGone = true;
+    if (exchange.work !== null) return exchange.work.cancel();
+    exchange.status = 499;
+    exchange.error = "client_closed_request";
+    settle.run(exchange, this.#node);
+  }
+
+  #enter(exchange: Exchange): void {
+    this.#node.exchanges.add(exchange);
+    this.#load.enter();
+  }
+
+  #addressOf(response: HttpResponse, headers: RequestHeaders): string {
+    const remote = Buffer.from(response.getRemoteAddressAsText()).toString("latin1");
+    return clientAddress(remote, headers.forwardedFor, this.#trusted);
+  }
+
+  #answerProbe(response: HttpResponse, path: string): void {
+    const ready = path === "/livez" || !this.#sinkSettings.draining;
+    response.cork(() => {
+      response.writeStatus(ready ? "200 OK" : "503 Service Unavailable");
+      response.writeHeader("content-type", "application/json");
+      response.end(ready ? '{"status":"ok"}' : '{"status":"draining"}');
+    });
+  }
+}
+
+function tooLarge(limit: number): Failure {
+  return failure("request_too_large", `The request body is larger than ${limit} bytes.`);
+}
+
+function unknownRoute(path: string): Route {
+  return { method: "POST", path, operation: "models", dialect: dialectForUnknown(path) };
+}

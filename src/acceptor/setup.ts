@@ -1,0 +1,71 @@
+/** Builds the node context of one acceptor from what its thread was started with. */
+import type { Resources } from "../config/resources.js";
+import type { WeirConfig } from "../config/schema.js";
+import { Snapshot } from "../config/snapshot.js";
+import type { LogSink } from "../observability/log-sink.js";
+import { AccessLog } from "../observability/logger.js";
+import type { Metrics } from "../observability/metrics.js";
+import { Ledger } from "../pipeline/ledger.js";
+import { type Estimator, headerNames, type Node } from "../pipeline/node.js";
+import { Sender } from "../providers/send.js";
+import type { BlockMap } from "../quota/blocks.js";
+import type { LimitLayer } from "../quota/lease.js";
+import type { QuotaTable } from "../quota/table.js";
+import type { JournalWriter } from "../usage/journal.js";
+import type { NodeLoad } from "./load.js";
+
+export interface AcceptorParts {
+  readonly config: WeirConfig;
+  readonly resources: Resources;
+  readonly blocks: BlockMap;
+  readonly quota: QuotaTable;
+  readonly load: NodeLoad;
+  readonly journal: JournalWriter;
+  readonly estimator: Estimator;
+  readonly metrics: Metrics;
+  readonly log: LogSink;
+}
+
+export function buildNode(parts: AcceptorParts): Node {
+  const { config, metrics, load } = parts;
+  const { connect_ms } = config.timeouts;
+  return {
+    config,
+    name: config.node_name,
+    headerNames: headerNames(config.identity.header_prefix),
+    sender: new Sender({ connectMs: connect_ms, connectionsPerOrigin: config.limits.upstream_connections }),
+    quota: parts.quota,
+    estimator: parts.estimator,
+    ledger: new Ledger(parts.journal),
+    metrics,
+    counters: {
+      aborts: metrics.cell("weir_client_aborts_total"),
+      estimated: metrics.cell("weir_usage_estimated_total"),
+    },
+    accessLog: config.log.access ? new AccessLog(parts.log) : null,
+    exchanges: new Set(),
+    onSettled: (exchange) => load.leave(exchange),
+    snapshot: new Snapshot(parts.resources),
+    loadedAt: Date.now(),
+    limits: limitLayers(parts.resources, parts.blocks),
+  };
+}
+
+/** Swaps the configuration that new exchanges begin with; those under way keep theirs. */
+export function swapResources(node: Node, resources: Resources, blocks: BlockMap): void {
+  const snapshot = new Snapshot(resources);
+  node.limits = limitLayers(resources, blocks);
+  node.snapshot = snapshot;
+  node.loadedAt = Date.now();
+}
+
+function limitLayers(resources: Resources, blocks: BlockMap): Map<string, LimitLayer> {
+  const layers = new Map<string, LimitLayer>();
+  const add = (name: string, label: string, limit: LimitLayer["limit"] | null) => {
+    const block = blocks[name];
+    if (limit !== null && block !== undefined) layers.set(name, { label, block, limit });
+  };
+  for (const key of resources.apiKeys) add(`api_key:${key.name}`, "API key", key.rateLimit);
+  for (const model of resources.models) add(`model:${model.name}`, "model", model.rateLimit);
+  return layers;
+}

@@ -1,0 +1,120 @@
+/** `weir serve`: loads the files, starts the gateway, and lives by its signals. */
+import { parseArgs } from "node:util";
+import { loadConfig, loadResources, renderError, type ResourcesContext } from "../config/load.js";
+import type { Resources } from "../config/resources.js";
+import type { WeirConfig } from "../config/schema.js";
+import { embeddedDefault } from "../providers/embedded-default.js";
+import { type Addresses, Gateway } from "../runtime/gateway.js";
+
+export interface ServeContext extends ResourcesContext {
+  /** Writes text as it is, line end included. */
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+}
+
+const USAGE = "usage: weir serve [--config FILE] [--resources FILE] [--ignore-unsupported]\n";
+
+/** Exit codes: 0 after a drain, 1 for bad files or a taken address, 2 for a bad command line. */
+export async function serve(argv: readonly string[], context: ServeContext): Promise<number> {
+  const options = readOptions(argv, context.environment);
+  if (options === null) {
+    context.stderr(USAGE);
+    return 2;
+  }
+  const config = loadConfig(options.config, context.environment);
+  const loading: ResourcesContext = { ...context, ignoreUnsupported: options.ignoreUnsupported };
+  const loaded = options.resources === null ? null : loadResources(options.resources, loading);
+  const errors = [...(config.ok ? [] : config.errors), ...(loaded === null || loaded.ok ? [] : loaded.errors)];
+  for (const error of errors) context.stderr(`${renderError(error)}\n`);
+  if (!config.ok || loaded?.ok === false) return 1;
+  const fallback = loaded === null ? embeddedDefault(context.environment) : null;
+  const resources = loaded === null ? (fallback?.resources as Resources) : loaded.value;
+  const gateway = new Gateway({ config: config.value, resources, resourcesPath: options.resources, context: loading });
+  const addresses = await gateway.start();
+  if (addresses === null) {
+    await gateway.stop();
+    context.stderr("weir: cannot listen; the log says where\n");
+    return 1;
+  }
+  announce(config.value, addresses, context);
+  if (fallback !== null) introduce(config.value, addresses, fallback, context);
+  await untilTold(gateway, context);
+  return 0;
+}
+
+interface Options {
+  readonly config: string | null;
+  readonly resources: string | null;
+  readonly ignoreUnsupported: boolean;
+}
+
+function readOptions(argv: readonly string[], environment: ResourcesContext["environment"]): Options | null {
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: {
+        config: { type: "string" },
+        resources: { type: "string" },
+        "ignore-unsupported": { type: "boolean", default: false },
+      },
+    });
+    return {
+      config: values.config ?? (environment.WEIR_CONFIG || null),
+      resources: values.resources ?? (environment.WEIR_RESOURCES || null),
+      ignoreUnsupported: values["ignore-unsupported"],
+    };
+  } catch {
+    return null;
+  }
+}
+
+function announce(config: WeirConfig, addresses: Addresses, context: ServeContext): void {
+  const scheme = config.listen.tls === null ? "http" : "https";
+  context.stderr(`weir: serving on ${scheme}://${hostText(config.listen.host)}:${addresses.port}\n`);
+  context.stderr(`weir: health, metrics and status on http://${hostText(config.ops.listen.host)}:${addresses.opsPort}\n`);
+}
+
+/** Without resources: say what can be reached, and give a line that works when pasted. */
+function introduce(
+  config: WeirConfig,
+  addresses: Addresses,
+  fallback: { plainKey: string; providers: readonly string[] },
+  context: ServeContext,
+): void {
+  const scheme = config.listen.tls === null ? "http" : "https";
+  const url = `${scheme}://${hostText(config.listen.host)}:${addresses.port}/v1/chat/completions`;
+  const found = fallback.providers.length === 0 ? "none found in the environment" : fallback.providers.join(", ");
+  const body = '{"model":"simulator","messages":[{"role":"user","content":"Hello"}]}';
+  context.stderr(
+    [
+      "weir: no resource file given, so this is the embedded default:",
+      `weir:   providers: simulator (built in); ${found}`,
+      `weir:   API key:   ${fallback.plainKey}`,
+      "weir: try it:",
+      `curl ${url} -H 'Authorization: Bearer ${fallback.plainKey}' -H 'Content-Type: application/json' -d '${body}'`,
+      "",
+    ].join("\n"),
+  );
+}
+
+/** A wildcard address is not one to call; loopback is where it can be tried. */
+function hostText(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** Resolves when the gateway has ended. First SIGTERM or SIGINT drains, the second ends at once. */
+function untilTold(gateway: Gateway, context: ServeContext): Promise<void> {
+  return new Promise((done) => {
+    let told = 0;
+    const end = () => {
+      told += 1;
+      if (told === 1) void gateway.drain().then(done);
+      else if (told === 2) void gateway.stop().then(done);
+    };
+    process.on("SIGTERM", end);
+    process.on("SIGINT", end);
+    process.on("SIGHUP", () => gateway.reload());
+    if (context.environment.WEIR_DEBUG_HOOKS === "1") process.on("SIGUSR2", () => gateway.throwInAcceptor());
+  });
+}

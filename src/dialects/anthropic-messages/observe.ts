@@ -1,0 +1,139 @@
+/** Usage and identity in answers of the messages API, streamed and not. */
+import { type AnswerObserver, FRAME, type Operation, type StreamObserver } from "../dialect.js";
+import { TopLevelCapture } from "../json-capture.js";
+import { keyTable, scanTopLevel } from "../json-splice.js";
+import {
+  asCount,
+  asObject,
+  asText,
+  errorName,
+  type JsonObject,
+  parseJson,
+  parseObject,
+  scannedText,
+  textOf,
+  scannedValue,
+} from "../json-values.js";
+import { sseDataBytes, sseEvent } from "../sse.js";
+import { TokenCountObserver } from "../token-count.js";
+import type { UsageTally } from "../usage-tally.js";
+
+/**
+ * Sets usage on a tally. The wire counts fresh, cache-read and cache-written prompt tokens apart; the
+ * tally's inputTokens is their sum, whichever event brought each part.
+ */
+export class MessagesUsage {
+  private readonly tally: UsageTally;
+  private freshTokens = -1;
+
+  constructor(tally: UsageTally) {
+    this.tally = tally;
+  }
+
+  /** Counts are cumulative: they are set; those that are absent keep their value. */
+  set(usage: JsonObject): void {
+    const { tally } = this;
+    const fresh = asCount(usage.input_tokens);
+    if (fresh >= 0) this.freshTokens = fresh;
+    const read = asCount(usage.cache_read_input_tokens);
+    if (read >= 0) tally.cacheReadTokens = read;
+    const write = asCount(usage.cache_creation_input_tokens);
+    if (write >= 0) tally.cacheWriteTokens = write;
+    const output = asCount(usage.output_tokens);
+    if (output >= 0) tally.outputTokens = output;
+    const thinking = asCount(asObject(usage.output_tokens_details)?.thinking_tokens);
+    if (thinking >= 0) tally.reasoningTokens = thinking;
+    if (this.freshTokens >= 0) {
+      tally.inputTokens = this.freshTokens + Math.max(0, tally.cacheReadTokens) + Math.max(0, tally.cacheWriteTokens);
+    }
+  }
+}
+
+/** The events that say something, an event named error, or an error object. Deltas match none of these. */
+const INTEREST = /message_(?:start|delta|stop)"|"error"|: ?error[\r\n]/g;
+
+const EVENT_KEYS = keyTable(["type", "message", "delta", "usage", "error"]);
+const [TYPE, MESSAGE, DELTA, USAGE, ERROR] = [0, 1, 2, 3, 4] as const;
+
+/** Watches a stream of messages events. */
+export class MessagesStreamObserver implements StreamObserver {
+  readonly interest = INTEREST;
+  private readonly tally: UsageTally;
+  private readonly usage: MessagesUsage;
+
+  constructor(tally: UsageTally) {
+    this.tally = tally;
+    this.usage = new MessagesUsage(tally);
+  }
+
+  observe(frame: Buffer): number {
+    const data = sseDataBytes(frame);
+    const scan = scanTopLevel(data, EVENT_KEYS);
+    if (scan.brokenAt >= 0) return sseEvent(frame) === "error" ? this.fail(null) : FRAME.PASS;
+    switch (scannedText(data, scan, TYPE)) {
+      case "message_start":
+        this.start(parseObject(scannedValue(data, scan, MESSAGE)));
+        return FRAME.PASS;
+      case "message_delta":
+        this.delta(parseObject(scannedValue(data, scan, DELTA)), parseObject(scannedValue(data, scan, USAGE)));
+        return FRAME.PASS;
+      case "message_stop":
+        return FRAME.TERMINAL;
+      case "error":
+        return this.fail(parseObject(scannedValue(data, scan, ERROR)));
+      default: {
+        const error = parseObject(scannedValue(data, scan, ERROR));
+        if (error !== null) return this.fail(error);
+        return sseEvent(frame) === "error" ? this.fail(parseJson(data)) : FRAME.PASS;
+      }
+    }
+  }
+
+  private start(message: JsonObject | null): void {
+    if (message === null) return;
+    this.tally.responseId = asText(message.id).slice(0, 256) || this.tally.responseId;
+    this.tally.responseModel = asText(message.model).slice(0, 256) || this.tally.responseModel;
+    const usage = asObject(message.usage);
+    if (usage !== null) this.usage.set(usage);
+  }
+
+  private delta(delta: JsonObject | null, usage: JsonObject | null): void {
+    this.tally.finishReason = asText(delta?.stop_reason).slice(0, 64) || this.tally.finishReason;
+    if (usage !== null) this.usage.set(usage);
+  }
+
+  private fail(error: unknown): number {
+    if (this.tally.streamError === "") this.tally.streamError = errorName(error);
+    return FRAME.ERROR;
+  }
+}
+
+const ANSWER_KEYS = keyTable(["id", "model", "stop_reason", "usage"]);
+
+/** Watches one whole answer of the messages API. */
+export class MessagesAnswerObserver implements AnswerObserver {
+  private readonly tally: UsageTally;
+  private readonly capture = new TopLevelCapture(ANSWER_KEYS);
+
+  constructor(tally: UsageTally) {
+    this.tally = tally;
+  }
+
+  feed(chunk: Buffer): void {
+    this.capture.feed(chunk);
+  }
+
+  finish(): void {
+    const { tally, capture } = this;
+    tally.responseId = textOf(capture.value(0)) || tally.responseId;
+    tally.responseModel = textOf(capture.value(1)) || tally.responseModel;
+    tally.finishReason = textOf(capture.value(2)).slice(0, 64) || tally.finishReason;
+    const usage = parseObject(capture.value(3));
+    if (usage !== null) new MessagesUsage(tally).set(usage);
+  }
+}
+
+/** The observer for an operation of this dialect. */
+export function messagesAnswerObserver(operation: Operation, tally: UsageTally): AnswerObserver {
+  return operation === "count_tokens" ? new TokenCountObserver(tally) : new MessagesAnswerObserver(tally);
+}

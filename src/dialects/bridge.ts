@@ -1,0 +1,42 @@
+/** Which client dialect reaches which target dialect, by operation, and how. The matrix is data; holes are "none". */
+import type { DialectId, Operation } from "./dialect.js";
+
+/** passthrough: same dialect, the client's bytes are the truth. */
+export type BridgeKind = "passthrough" | "none";
+
+export interface Bridge {
+  readonly kind: Exclude<BridgeKind, "none">;
+  readonly operation: Operation;
+  readonly client: DialectId;
+  readonly target: DialectId;
+}
+
+type Row = Readonly<Partial<Record<DialectId, BridgeKind>>>;
+
+/** operation → client dialect → target dialect; what is not written is "none". */
+export const BRIDGES: Readonly<Record<Operation, Readonly<Partial<Record<DialectId, Row>>>>> = {
+  chat: { "openai-chat": { "openai-chat": "passthrough" } },
+  messages: { "anthropic-messages": { "anthropic-messages": "passthrough" } },
+  count_tokens: { "anthropic-messages": { "anthropic-messages": "passthrough" } },
+  responses: { "openai-responses": { "openai-responses": "passthrough" } },
+  input_tokens: { "openai-responses": { "openai-responses": "passthrough" } },
+  completions: { "openai-completions": { "openai-completions": "passthrough" } },
+  embeddings: { "openai-embeddings": { "openai-embeddings": "passthrough" } },
+  models: {},
+};
+
+const built = new Map<string, Bridge>();
+for (const [operation, clients] of Object.entries(BRIDGES)) {
+  for (const [client, targets] of Object.entries(clients)) {
+    for (const [target, kind] of Object.entries(targets)) {
+      if (kind === "none") continue;
+      const bridge = { kind, operation, client, target } as Bridge;
+      built.set(`${operation} ${client} ${target}`, Object.freeze(bridge));
+    }
+  }
+}
+
+/** The bridge for a pair of dialects in an operation; null = the pair cannot be served. */
+export function bridgeFor(operation: Operation, client: DialectId, target: DialectId): Bridge | null {
+  return built.get(`${operation} ${client} ${target}`) ?? null;
+}

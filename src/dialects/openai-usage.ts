@@ -1,0 +1,143 @@
+/** Usage and identity in answers of the chat family (chat, completions, embeddings), streamed and not. */
+import { type AnswerObserver, FRAME, type RequestView, type StreamObserver } from "./dialect.js";
+import { TopLevelCapture } from "./json-capture.js";
+import { keyTable, scanTopLevel } from "./json-splice.js";
+import {
+  asCount,
+  asObject,
+  errorName,
+  type JsonObject,
+  lastMemberText,
+  parseJson,
+  parseObject,
+  scannedText,
+  textOf,
+  scannedValue,
+} from "./json-values.js";
+import { sseDataBytes, sseEvent } from "./sse.js";
+import type { UsageTally } from "./usage-tally.js";
+
+/**
+ * Sets what a `usage` object says; what it leaves out keeps its value. Besides the vendor's own names it
+ * knows those that its look-alikes use for cached prompt tokens.
+ */
+export function setOpenAiUsage(tally: UsageTally, usage: JsonObject): void {
+  const input = asCount(usage.prompt_tokens);
+  if (input >= 0) tally.inputTokens = input;
+  const output = asCount(usage.completion_tokens);
+  if (output >= 0) tally.outputTokens = output;
+  const prompt = asObject(usage.prompt_tokens_details);
+  const read = firstCount(prompt?.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens);
+  if (read >= 0) tally.cacheReadTokens = read;
+  const write = firstCount(prompt?.cache_write_tokens, prompt?.cache_creation_tokens);
+  if (write >= 0) tally.cacheWriteTokens = write;
+  const reasoning = asCount(asObject(usage.completion_tokens_details)?.reasoning_tokens);
+  if (reasoning >= 0) tally.reasoningTokens = reasoning;
+}
+
+function firstCount(...values: readonly unknown[]): number {
+  for (const value of values) {
+    const count = asCount(value);
+    if (count >= 0) return count;
+  }
+  return -1;
+}
+
+const CHUNK_KEYS = keyTable(["id", "model", "choices", "usage", "error"]);
+const [ID, MODEL, CHOICES, USAGE, ERROR] = [0, 1, 2, 3, 4] as const;
+
+const OPEN_BRACE = 0x7b;
+const QUOTE = 0x22;
+const CLOSE_BRACKET = 0x5d;
+
+/**
+ * usage, error or finish_reason with a value that does not begin with "n" (null), an event named error, or
+ * the terminator. Inside JSON strings these keys would stand with escaped quotes. The alternatives end at
+ * equal lengths on purpose: V8 then skips ahead in the text (3 µs for 50 deltas, 15 µs the plain way).
+ */
+const CHUNK_INTEREST = /(?:usage|error|eason)(?:":(?! ?n)|[\r\n])|\[DONE/g;
+
+/** Watches a stream of chat or completion chunks. */
+export class ChunkObserver implements StreamObserver {
+  readonly interest = CHUNK_INTEREST;
+  private readonly view: RequestView;
+  private readonly tally: UsageTally;
+
+  constructor(view: RequestView, tally: UsageTally) {
+    this.view = view;
+    this.tally = tally;
+  }
+
+  observe(frame: Buffer): number {
+    const data = sseDataBytes(frame);
+    if (data[0] !== OPEN_BRACE) return this.observeWord(frame, data);
+    const scan = scanTopLevel(data, CHUNK_KEYS);
+    if (scan.brokenAt >= 0) return this.observeWord(frame, data);
+    const { tally } = this;
+    if (tally.responseModel === "") tally.responseModel = scannedText(data, scan, MODEL);
+    if (tally.responseId === "") tally.responseId = scannedText(data, scan, ID);
+    const error = scannedValue(data, scan, ERROR);
+    if (error !== null && isError(error)) return this.fail(parseJson(error));
+    if (isErrorEvent(frame)) return this.fail(parseJson(data));
+    const choices = scannedValue(data, scan, CHOICES);
+    if (choices !== null) {
+      const reason = lastMemberText(choices, '"finish_reason"');
+      if (reason !== "") tally.finishReason = reason;
+    }
+    const usage = parseObject(scannedValue(data, scan, USAGE));
+    if (usage === null) return FRAME.PASS;
+    setOpenAiUsage(tally, usage);
+    return !this.view.usageAsked && (choices === null || isEmptyArray(choices)) ? FRAME.HIDE : FRAME.PASS;
+  }
+
+  private observeWord(frame: Buffer, data: Buffer): number {
+    if (data.length >= 6 && data.toString("latin1", 0, 6) === "[DONE]") return FRAME.TERMINAL;
+    return isErrorEvent(frame) ? this.fail(null) : FRAME.PASS;
+  }
+
+  private fail(error: unknown): number {
+    if (this.tally.streamError === "") this.tally.streamError = errorName(error);
+    return FRAME.ERROR;
+  }
+}
+
+function isErrorEvent(frame: Buffer): boolean {
+  return sseEvent(frame) === "error";
+}
+
+/** An object or a text that says something; null, false and "" are no error. */
+function isError(value: Buffer): boolean {
+  return value[0] === OPEN_BRACE || (value[0] === QUOTE && value.length > 2);
+}
+
+function isEmptyArray(value: Buffer): boolean {
+  let at = 1;
+  while ((value[at] as number) <= 0x20) at++;
+  return value[at] === CLOSE_BRACKET;
+}
+
+const ANSWER_KEYS = keyTable(["id", "model", "choices", "usage"]);
+
+/** Watches one whole answer of the chat family. */
+export class WholeAnswerObserver implements AnswerObserver {
+  private readonly tally: UsageTally;
+  private readonly capture = new TopLevelCapture(ANSWER_KEYS);
+
+  constructor(tally: UsageTally) {
+    this.tally = tally;
+  }
+
+  feed(chunk: Buffer): void {
+    this.capture.feed(chunk);
+  }
+
+  finish(): void {
+    const { tally, capture } = this;
+    tally.responseId = textOf(capture.value(ID)) || tally.responseId;
+    tally.responseModel = textOf(capture.value(MODEL)) || tally.responseModel;
+    const choices = capture.value(CHOICES);
+    if (choices !== null) tally.finishReason = lastMemberText(choices, '"finish_reason"') || tally.finishReason;
+    const usage = parseObject(capture.value(USAGE));
+    if (usage !== null) setOpenAiUsage(tally, usage);
+  }
+}

@@ -1,0 +1,82 @@
+/** The ops listener on the main thread: health, metrics and status. It carries no caller's traffic. */
+import uWS, { type HttpRequest, type HttpResponse, type TemplatedApp, type us_listen_socket } from "uWebSockets.js";
+
+/** What the listener shows; each part is asked when somebody looks. */
+export interface OpsSources {
+  ready(): boolean;
+  metrics(): Promise<string>;
+  metricsContentType: string;
+  configStatus(): unknown;
+}
+
+interface Answer {
+  readonly status: string;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+type Handler = (sources: OpsSources) => Answer | Promise<Answer>;
+
+const ROUTES: Readonly<Record<string, Handler>> = {
+  "/livez": () => json("200 OK", { status: "ok" }),
+  "/readyz": (sources) =>
+    sources.ready() ? json("200 OK", { status: "ok" }) : json("503 Service Unavailable", { status: "not ready" }),
+  "/metrics": async (sources) => ({
+    status: "200 OK",
+    contentType: sources.metricsContentType,
+    body: await sources.metrics(),
+  }),
+  "/status/config": (sources) => json("200 OK", sources.configStatus()),
+};
+
+export class OpsServer {
+  readonly #app: TemplatedApp;
+  readonly #sources: OpsSources;
+  #socket: us_listen_socket | null = null;
+
+  constructor(sources: OpsSources) {
+    this.#sources = sources;
+    this.#app = uWS.App();
+    this.#app.any("/*", (response, request) => this.#answer(response, request));
+  }
+
+  /** Resolves with the port, or null when the address cannot be had. */
+  listen(host: string, port: number): Promise<number | null> {
+    return new Promise((done) => {
+      this.#app.listen(host, port, (socket) => {
+        if (!socket) return done(null);
+        this.#socket = socket;
+        done(uWS.us_socket_local_port(socket as never));
+      });
+    });
+  }
+
+  close(): void {
+    if (this.#socket !== null) uWS.us_listen_socket_close(this.#socket);
+    this.#socket = null;
+    this.#app.close();
+  }
+
+  #answer(response: HttpResponse, request: HttpRequest): void {
+    let aborted = false;
+    response.onAborted(() => {
+      aborted = true;
+    });
+    const send = (answer: Answer) => {
+      if (aborted) return;
+      response.cork(() => {
+        response.writeStatus(answer.status).writeHeader("content-type", answer.contentType).end(answer.body);
+      });
+    };
+    const handler = ROUTES[request.getUrl()];
+    if (handler === undefined) return send(json("404 Not Found", { error: { message: "There is no such page." } }));
+    if (request.getMethod() !== "get") return send(json("405 Method Not Allowed", { error: { message: "Use GET." } }));
+    Promise.resolve(handler(this.#sources)).then(send, () => {
+      send(json("500 Internal Server Error", { error: { message: "The status could not be gathered." } }));
+    });
+  }
+}
+
+function json(status: string, value: unknown): Answer {
+  return { status, contentType: "application/json", body: `${JSON.stringify(value)}\n` };
+}

@@ -1,0 +1,44 @@
+/** One way to send, whoever answers: an upstream over HTTP, or the built-in simulator. */
+import type { Operation } from "../dialects/dialect.js";
+import { simulatedCall } from "./simulator/call.js";
+import type { Target } from "./target.js";
+import { type UpstreamCall, type UpstreamHandler, type UpstreamOptions, Upstreams } from "./upstream.js";
+
+export interface OutgoingRequest {
+  readonly operation: Operation;
+  readonly headers: readonly string[];
+  readonly body: Buffer;
+  /** Milliseconds until the answer's head must have come; 0 = none. */
+  readonly firstByteMs: number;
+  /** Longest silence inside the answer's body, milliseconds; 0 = none. */
+  readonly idleMs: number;
+}
+
+export class Sender {
+  readonly #upstreams: Upstreams;
+
+  constructor(options: UpstreamOptions) {
+    this.#upstreams = new Upstreams(options);
+  }
+
+  /** Sends one request; never throws: failures reach the handler, and never before this call has returned. */
+  send(target: Target, request: OutgoingRequest, handler: UpstreamHandler): UpstreamCall {
+    if (target.simulated) return simulatedCall(request.operation, target.dialect, request.body, handler);
+    const { headers, body, firstByteMs, idleMs } = request;
+    return this.#upstreams.send(
+      { origin: target.origin, path: target.path, headers, body, firstByteMs, idleMs, tls: target.tls },
+      handler,
+      performance.now(),
+    );
+  }
+
+  /** Lets go of pools that nobody uses. */
+  sweep(now: number): void {
+    this.#upstreams.sweep(now);
+  }
+
+  /** Ends every connection. */
+  destroy(): Promise<void> {
+    return this.#upstreams.destroy();
+  }
+}

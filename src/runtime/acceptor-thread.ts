@@ -1,0 +1,175 @@
+/** The entry of an acceptor's thread: builds the acceptor, connects its mailbox, survives its errors. */
+import { parentPort, workerData } from "node:worker_threads";
+import { Acceptor } from "../acceptor/actor.js";
+import { NodeLoad } from "../acceptor/load.js";
+import { buildNode, swapResources } from "../acceptor/setup.js";
+import type { Resources } from "../config/resources.js";
+import type { WeirConfig } from "../config/schema.js";
+import { LogSink } from "../observability/log-sink.js";
+import { createLogger } from "../observability/logger.js";
+import { Metrics } from "../observability/metrics.js";
+import type { Node } from "../pipeline/node.js";
+import type { BlockMap } from "../quota/blocks.js";
+import { type QuotaMemory, QuotaTable } from "../quota/table.js";
+import { JournalWriter } from "../usage/journal.js";
+import { journalDirectory } from "../usage/segments.js";
+import { Outbox, type Port, receive } from "./actor.js";
+import { ComputePool } from "./compute-pool.js";
+import { type AcceptorMessage, errorData, type SupervisorMessage } from "./messages.js";
+import { unpack } from "./wire.js";
+
+/** What the supervisor starts a thread with. Shared memory cannot be packed, so it stands beside. */
+export interface ThreadSetup {
+  readonly name: string;
+  readonly row: number;
+  readonly packed: Uint8Array;
+  readonly quota: QuotaMemory;
+  readonly load: SharedArrayBuffer;
+  readonly inbox: SharedArrayBuffer;
+  readonly outbox: SharedArrayBuffer;
+}
+
+export interface PackedSetup {
+  readonly config: WeirConfig;
+  readonly resources: Resources;
+  readonly blocks: BlockMap;
+  /** Part of the journal's file names; no other writer has it. */
+  readonly writer: string;
+}
+
+/** Messages an acceptor may leave unread at the supervisor; log batches and answers to scrapes. */
+const OUTBOX_CAPACITY = 4_096;
+const LOG_BATCH_MS = 50;
+/** A crashed acceptor keeps its port open until a replacement listens, but no longer than this. */
+const HANDOVER_MS = 5_000;
+const DRAIN_CHECK_MS = 20;
+
+const setup = workerData as ThreadSetup;
+const { config, resources, blocks, writer } = unpack<PackedSetup>(setup.packed);
+if (parentPort === null) throw new Error("an acceptor runs on a worker thread");
+const port: Port = parentPort;
+const outbox = new Outbox<SupervisorMessage>("supervisor", port, setup.outbox, OUTBOX_CAPACITY);
+
+const logSink = new LogSink(() => setTimeout(postLog, LOG_BATCH_MS).unref());
+const logger = createLogger({ level: config.log.level, write: (line) => logSink.write(line) });
+const metrics = new Metrics({ thread: setup.name });
+const quota = new QuotaTable(setup.quota, setup.row);
+const load = new NodeLoad(setup.load, setup.row, config.limits.body_memory_bytes);
+quota.clearRow();
+load.clearRow();
+const { journal: journalConfig } = config.usage;
+const journal = new JournalWriter({
+  directory: journalDirectory(config.data_dir),
+  writer,
+  segmentBytes: journalConfig.segment_bytes,
+  maxBytes: journalConfig.max_bytes,
+});
+const { threads, queue, idle_ms } = config.pool;
+const pool = new ComputePool({ threads, queue, idleMs: idle_ms });
+const node: Node = buildNode({ config, resources, blocks, quota, load, journal, estimator: pool, metrics, log: logSink });
+const acceptor = new Acceptor(node, load);
+
+watch();
+process.on("uncaughtException", crash);
+process.on("unhandledRejection", crash);
+receive<AcceptorMessage>(port, setup.inbox, handle);
+acceptor.listen((listening) => {
+  if (listening === null) outbox.send({ kind: "listen-failed", address: config.listen.address });
+  else outbox.send({ kind: "listening", port: listening });
+});
+
+function handle(message: AcceptorMessage): void {
+  switch (message.kind) {
+    case "resources":
+      swapResources(node, message.resources, message.blocks);
+      return;
+    case "drain":
+      drain(message.noticeMs, message.maxMs);
+      return;
+    case "leave":
+      void leave(0);
+      return;
+    case "collect":
+      outbox.send({ kind: "collected", ticket: message.ticket, metrics: metrics.collect() });
+      return;
+    case "throw":
+      setImmediate(() => {
+        throw new Error("thrown on purpose by the debug hook");
+      });
+      return;
+    default:
+      message satisfies never;
+  }
+}
+
+/** Metrics that are counted elsewhere are copied when somebody looks. */
+function watch(): void {
+  metrics.watchEventLoop();
+  const cells = {
+    inFlight: metrics.cell("weir_requests_in_flight"),
+    connections: metrics.cell("weir_connections"),
+    lines: metrics.cell("weir_journal_lines_total"),
+    bytes: metrics.cell("weir_journal_bytes_total"),
+    lost: metrics.cell("weir_journal_lost_total"),
+    failures: metrics.cell("weir_journal_failures_total"),
+    pending: metrics.cell("weir_journal_pending"),
+    dropped: metrics.cell("weir_log_dropped_total"),
+    letters: metrics.cell("weir_dead_letters_total", "supervisor"),
+  };
+  metrics.onCollect(() => {
+    cells.inFlight.value = acceptor.inFlight;
+    cells.connections.value = load.ownConnections;
+    const { stats } = journal;
+    cells.lines.value = stats.lines;
+    cells.bytes.value = stats.bytes;
+    cells.lost.value = stats.lost;
+    cells.failures.value = stats.failed;
+    cells.pending.value = stats.pending;
+    cells.dropped.value = logSink.dropped;
+    cells.letters.value = outbox.deadLetters;
+  });
+}
+
+/** An exception nobody caught: say so, serve on until a replacement listens, then go. */
+function crash(error: unknown): void {
+  logger.fatal({ err: error, thread: setup.name }, "acceptor crashed");
+  postLog();
+  outbox.send({ kind: "crashed", error: errorData(error) });
+  setTimeout(() => void leave(0), acceptor.listening ? HANDOVER_MS : 0);
+}
+
+function drain(noticeMs: number, maxMs: number): void {
+  acceptor.beginDrain();
+  const stopAt = performance.now() + noticeMs;
+  const cutAt = performance.now() + Math.max(noticeMs, maxMs);
+  const timer = setInterval(() => {
+    const now = performance.now();
+    if (now >= stopAt) acceptor.stopListening();
+    if (now < stopAt || (acceptor.inFlight > 0 && now < cutAt)) return;
+    clearInterval(timer);
+    void leave(acceptor.inFlight);
+  }, DRAIN_CHECK_MS);
+}
+
+/** Ends this thread; its app must be closed first, or the process aborts. */
+async function leave(cut: number): Promise<void> {
+  acceptor.close();
+  // Cut exchanges settle with estimates from the pool; give those their bounded time.
+  const patience = performance.now() + config.usage.estimate_wait_ms + 100;
+  while (acceptor.inFlight > 0 && performance.now() < patience) await new Promise((done) => setTimeout(done, 10));
+  node.ledger.flush();
+  journal.close();
+  postLog();
+  outbox.send({ kind: "collected", ticket: 0, metrics: metrics.collect() });
+  outbox.send({ kind: "drained", cut });
+  outbox.flush();
+  await Promise.all([pool.destroy(), node.sender.destroy()]);
+  metrics.stop();
+  // Messages already posted are delivered before the thread is gone.
+  process.exit(0);
+}
+
+function postLog(): void {
+  const lines = logSink.take();
+  if (lines !== "") outbox.send({ kind: "log", lines });
+}

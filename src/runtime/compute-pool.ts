@@ -1,0 +1,128 @@
+/** The pool of threads for short, pure computing; a thread starts with the first job and ends when idle. */
+import { fileURLToPath } from "node:url";
+import { Piscina } from "piscina";
+import type { Estimate, EstimateJob } from "./pool-jobs.js";
+
+export type { Estimate, EstimateJob } from "./pool-jobs.js";
+
+export interface ComputePoolOptions {
+  readonly threads: number;
+  /** Jobs that may wait for a thread; one more is refused. */
+  readonly queue: number;
+  /** How long an idle thread stays. */
+  readonly idleMs: number;
+  /** The file with the jobs, for tests that run from sources. */
+  readonly workerFile?: URL;
+  readonly execArgv?: readonly string[];
+}
+
+export type PoolErrorCode = "pool_full" | "pool_closed" | "pool_failed";
+
+/** Why a job has no result. */
+export class PoolError extends Error {
+  override readonly name = "PoolError";
+  readonly code: PoolErrorCode;
+
+  constructor(code: PoolErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export interface PoolStats {
+  /** Jobs with a result. */
+  readonly done: number;
+  /** Jobs that failed, those cut off by `destroy` included. */
+  readonly failed: number;
+  /** Jobs refused because the queue was full. */
+  readonly full: number;
+  /** Jobs waiting for a thread. */
+  readonly queued: number;
+  readonly threads: number;
+}
+
+export class ComputePool {
+  readonly #options: ComputePoolOptions;
+  #pool: Piscina<EstimateJob, Estimate> | null = null;
+  #waiting = 0;
+  #closed = false;
+  #done = 0;
+  #failed = 0;
+  #full = 0;
+
+  constructor(options: ComputePoolOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Counts the tokens of an attempt. The bytes are copied, so the caller may go on using them. Rejects with
+   * a PoolError: `pool_full` at once when the queue is full, `pool_closed` after `destroy`, `pool_failed`
+   * when the job threw or its thread died.
+   */
+  async estimate(job: EstimateJob): Promise<Estimate> {
+    if (this.#closed) throw new PoolError("pool_closed", "the compute pool is closed");
+    const { threads, queue } = this.#options;
+    if (this.#waiting >= threads + queue) {
+      this.#full += 1;
+      throw new PoolError("pool_full", "the compute pool's queue is full");
+    }
+    this.#waiting += 1;
+    try {
+      // Views are copied to buffers of their own and moved: cloning a view clones the whole buffer under it.
+      const request = ownCopy(job.request);
+      const answer = ownCopy(job.answer);
+      const result = await this.#running().run(
+        { ...job, request, answer },
+        { transferList: [request.buffer as ArrayBuffer, answer.buffer as ArrayBuffer] },
+      );
+      this.#done += 1;
+      return result;
+    } catch (error) {
+      this.#failed += 1;
+      if (this.#closed) throw new PoolError("pool_closed", "the compute pool was closed");
+      throw new PoolError("pool_failed", error instanceof Error ? error.message : "the job failed");
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  get stats(): PoolStats {
+    const threads = this.#pool?.threads.length ?? 0;
+    return {
+      done: this.#done,
+      failed: this.#failed,
+      full: this.#full,
+      queued: Math.max(0, this.#waiting - Math.max(threads, 1)),
+      threads,
+    };
+  }
+
+  /** Ends every thread; jobs not finished are rejected. */
+  async destroy(): Promise<void> {
+    this.#closed = true;
+    await this.#pool?.destroy();
+    this.#pool = null;
+  }
+
+  #running(): Piscina<EstimateJob, Estimate> {
+    this.#pool ??= new Piscina<EstimateJob, Estimate>({
+      filename: fileURLToPath(this.#options.workerFile ?? new URL("./pool-jobs.js", import.meta.url)),
+      name: "estimate",
+      minThreads: 0,
+      maxThreads: this.#options.threads,
+      // Bounded above, where a refusal has a code; one job a thread may be on its way besides those waiting.
+      maxQueue: this.#options.queue + this.#options.threads,
+      idleTimeout: this.#options.idleMs,
+      // The default waits for work by blocking the thread, its timers and sockets with it.
+      atomics: "disabled",
+      ...(this.#options.execArgv === undefined ? {} : { execArgv: [...this.#options.execArgv] }),
+    });
+    return this.#pool;
+  }
+}
+
+function ownCopy(view: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(view.byteLength);
+  copy.set(view);
+  return copy;
+}

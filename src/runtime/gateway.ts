@@ -1,0 +1,139 @@
+/** A running gateway: supervisor, ops listener, reload and housekeeping, from start to drain. */
+import type { ResourcesContext } from "../config/load.js";
+import type { Resources } from "../config/resources.js";
+import type { WeirConfig } from "../config/schema.js";
+import { LogOutput } from "../observability/log-sink.js";
+import { createLogger, type Logger } from "../observability/logger.js";
+import { Metrics, METRICS_CONTENT_TYPE, mergeMetrics } from "../observability/metrics.js";
+import { OpsServer } from "../ops/server.js";
+import { enforceBound } from "../usage/retention.js";
+import { journalDirectory } from "../usage/segments.js";
+import { type ConfigStatus, configStatus, Reloader } from "./reload.js";
+import { isFree } from "./port-probe.js";
+import { Supervisor } from "./supervisor.js";
+
+const RETENTION_MS = 60_000;
+
+export interface GatewayOptions {
+  readonly config: WeirConfig;
+  readonly resources: Resources;
+  /** The file to keep up with; null = the resources never change. */
+  readonly resourcesPath: string | null;
+  readonly context: ResourcesContext;
+}
+
+export interface Addresses {
+  readonly port: number;
+  readonly opsPort: number;
+}
+
+export class Gateway {
+  readonly #options: GatewayOptions;
+  readonly #output = new LogOutput(1);
+  readonly #logger: Logger;
+  readonly #metrics = new Metrics({ thread: "main" });
+  readonly #supervisor: Supervisor;
+  readonly #reloader: Reloader | null;
+  readonly #ops: OpsServer;
+  readonly #startedAt = new Date();
+  #retention: NodeJS.Timeout | null = null;
+
+  constructor(options: GatewayOptions) {
+    const { config, resources } = options;
+    this.#options = options;
+    this.#logger = createLogger({ level: config.log.level, write: (line) => this.#output.sink.write(line) });
+    const shared = { logger: this.#logger, metrics: this.#metrics };
+    this.#supervisor = new Supervisor({ config, resources, logSink: this.#output.sink, ...shared });
+    this.#reloader = this.#makeReloader();
+    this.#ops = new OpsServer({
+      ready: () => !this.#supervisor.draining && this.#supervisor.listening > 0,
+      metrics: async () => mergeMetrics([this.#metrics.collect(), ...(await this.#supervisor.collect())]),
+      metricsContentType: METRICS_CONTENT_TYPE,
+      configStatus: () => this.configStatus,
+    });
+    this.#metrics.watchEventLoop();
+    this.#metrics.watchProcess();
+  }
+
+  get logger(): Logger {
+    return this.#logger;
+  }
+
+  get configStatus(): ConfigStatus {
+    return this.#reloader?.status ?? configStatus(this.#options.resources, this.#startedAt, null);
+  }
+
+  /** Listens; null when an address cannot be had (the log says which). */
+  async start(): Promise<Addresses | null> {
+    const { config } = this.#options;
+    for (const listen of [config.listen, config.ops.listen]) {
+      if (await isFree(listen.host, listen.port)) continue;
+      this.#logger.fatal({ address: listen.address }, "cannot listen: the address is taken or not ours");
+      return null;
+    }
+    const opsPort = await this.#ops.listen(config.ops.listen.host, config.ops.listen.port);
+    if (opsPort === null) return null;
+    const port = await this.#supervisor.start();
+    if (port === null) return null;
+    this.#reloader?.watch();
+    this.#enforceRetention();
+    this.#retention = setInterval(() => this.#enforceRetention(), RETENTION_MS);
+    return { port, opsPort };
+  }
+
+  /** SIGHUP. */
+  reload(): void {
+    if (this.#reloader === null) this.#logger.warn("nothing to reload: the gateway was started without a resource file");
+    else this.#reloader.reload("signal");
+  }
+
+  /** Lets requests finish, then ends. */
+  async drain(): Promise<void> {
+    this.#logger.info({ notice_ms: this.#options.config.drain.notice_ms }, "draining");
+    await this.#supervisor.drain();
+    await this.#end();
+  }
+
+  /** Ends at once; what is in flight is cut. */
+  async stop(): Promise<void> {
+    await this.#supervisor.stop();
+    await this.#end();
+  }
+
+  /** Debug hook. */
+  throwInAcceptor(): void {
+    this.#supervisor.throwInAcceptor();
+  }
+
+  async #end(): Promise<void> {
+    this.#reloader?.stop();
+    if (this.#retention !== null) clearInterval(this.#retention);
+    this.#ops.close();
+    this.#metrics.stop();
+    this.#logger.info("stopped");
+    this.#output.flushSync();
+  }
+
+  #enforceRetention(): void {
+    const { data_dir, usage } = this.#options.config;
+    try {
+      const removed = enforceBound(journalDirectory(data_dir), usage.journal.max_bytes);
+      if (removed.length > 0) this.#logger.warn({ removed }, "usage journal over its bound: oldest files removed");
+    } catch (error) {
+      this.#logger.error({ err: error }, "usage journal cannot be kept within its bound");
+    }
+  }
+
+  #makeReloader(): Reloader | null {
+    const { resourcesPath, context, resources } = this.#options;
+    if (resourcesPath === null) return null;
+    return new Reloader({
+      path: resourcesPath,
+      context,
+      initial: resources,
+      logger: this.#logger,
+      metrics: this.#metrics,
+      apply: (next) => this.#supervisor.replaceResources(next),
+    });
+  }
+}

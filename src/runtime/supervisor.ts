@@ -1,0 +1,300 @@
+/**
+ * The supervisor on the main thread: starts the acceptors, replaces the ones that crash, hands them new
+ * resources, gathers their metrics and logs, and drains them in the end.
+ */
+import { Worker } from "node:worker_threads";
+import { allocateLoadMemory } from "../acceptor/load.js";
+import type { Resources } from "../config/resources.js";
+import type { WeirConfig } from "../config/schema.js";
+import type { LogSink } from "../observability/log-sink.js";
+import type { Logger } from "../observability/logger.js";
+import { type Metrics, type MetricObjects, retainTotals } from "../observability/metrics.js";
+import { BlockAllocator, type BlockMap } from "../quota/blocks.js";
+import { allocateQuotaMemory, type QuotaMemory, QuotaTable } from "../quota/table.js";
+import type { PackedSetup, ThreadSetup } from "./acceptor-thread.js";
+import { allocateMailbox, Outbox, receive } from "./actor.js";
+import type { AcceptorMessage, ErrorData, SupervisorMessage } from "./messages.js";
+import { restartDelay } from "./restart.js";
+import { pack } from "./wire.js";
+
+/** Limited things (keys and models with limits) that a node can count. */
+const QUOTA_BLOCKS = 65_536;
+const MAILBOX_CAPACITY = 1_024;
+/** How long a scrape waits for an acceptor's metrics, milliseconds. */
+const COLLECT_MS = 1_000;
+/** A thread that is leaving gives its row free within seconds. */
+const ROW_WAIT_MS = 200;
+
+interface AcceptorThread {
+  readonly name: string;
+  readonly row: number;
+  readonly worker: Worker;
+  readonly outbox: Outbox<AcceptorMessage>;
+  state: "starting" | "listening" | "crashed" | "draining" | "gone";
+  /** The crashed thread that this one takes over from. */
+  replaces: AcceptorThread | null;
+}
+
+export interface SupervisorOptions {
+  readonly config: WeirConfig;
+  readonly resources: Resources;
+  readonly logger: Logger;
+  readonly logSink: LogSink;
+  readonly metrics: Metrics;
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #quota: QuotaMemory;
+  readonly #load: SharedArrayBuffer;
+  readonly #allocator: BlockAllocator;
+  readonly #rows: number;
+  readonly #threads = new Set<AcceptorThread>();
+  readonly #collecting = new Map<number, (metrics: MetricObjects) => void>();
+  readonly #crashTimes: number[] = [];
+  /** What threads that are gone had counted; a total must not fall because a thread went. */
+  #retired: MetricObjects = [];
+  #resources: Resources;
+  #blocks: BlockMap;
+  #ticket = 0;
+  #started = 0;
+  /** The port in use; differs from the configured one when that is 0. */
+  #port: number;
+  #draining = false;
+  #onEmpty: (() => void) | null = null;
+  #onFirstListening: ((port: number | null) => void) | null = null;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    // Twice the acceptors: a crashed one and its replacement live side by side for a moment.
+    this.#rows = options.config.acceptors * 2 + 2;
+    this.#quota = allocateQuotaMemory(QUOTA_BLOCKS, this.#rows);
+    this.#load = allocateLoadMemory(this.#rows);
+    const table = new QuotaTable(this.#quota, 0);
+    this.#allocator = new BlockAllocator(QUOTA_BLOCKS, (block) => table.clearBlock(block));
+    this.#port = options.config.listen.port;
+    this.#resources = options.resources;
+    this.#blocks = this.#assign(options.resources);
+    options.metrics.onCollect(() => this.#countMailboxes());
+  }
+
+  /** Starts the acceptors; resolves with the port once all listen, or null when the address cannot be had. */
+  async start(): Promise<number | null> {
+    let port: number | null = null;
+    for (let index = 0; index < this.#options.config.acceptors; index += 1) {
+      port = await new Promise<number | null>((done) => {
+        this.#onFirstListening = done;
+        this.#spawn(null);
+      });
+      if (port === null) return null;
+    }
+    return port;
+  }
+
+  /** Hands new resources to every acceptor. Throws when they have more limits than a node can count. */
+  replaceResources(resources: Resources): void {
+    this.#blocks = this.#assign(resources);
+    this.#resources = resources;
+    for (const thread of this.#threads) {
+      thread.outbox.send({ kind: "resources", resources, blocks: this.#blocks });
+    }
+  }
+
+  /** Listening acceptors. */
+  get listening(): number {
+    let count = 0;
+    for (const thread of this.#threads) if (thread.state === "listening") count += 1;
+    return count;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** The metrics of every acceptor, living or gone. */
+  async collect(): Promise<MetricObjects[]> {
+    const answers = [...this.#threads].map((thread) => this.#collectFrom(thread));
+    return [this.#retired, ...(await Promise.all(answers))];
+  }
+
+  /** Lets in-flight requests finish, then ends the acceptors. Resolves when all are gone. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    const { notice_ms, max_ms } = this.#options.config.drain;
+    await this.#endAll({ kind: "drain", noticeMs: notice_ms, maxMs: max_ms });
+  }
+
+  /** Ends the acceptors now, cutting what is in flight. */
+  async stop(): Promise<void> {
+    this.#draining = true;
+    await this.#endAll({ kind: "leave" });
+  }
+
+  /** Debug hook: throws inside one listening acceptor. */
+  throwInAcceptor(): void {
+    for (const thread of this.#threads) {
+      if (thread.state !== "listening") continue;
+      thread.outbox.send({ kind: "throw" });
+      return;
+    }
+  }
+
+  #endAll(message: AcceptorMessage): Promise<void> {
+    for (const thread of this.#threads) {
+      thread.state = "draining";
+      thread.outbox.send(message);
+    }
+    if (this.#threads.size === 0) return Promise.resolve();
+    return new Promise((done) => {
+      const before = this.#onEmpty;
+      this.#onEmpty = () => {
+        before?.();
+        done();
+      };
+    });
+  }
+
+  #assign(resources: Resources): BlockMap {
+    const blocks = this.#allocator.assign(resources);
+    if (blocks === null) throw new Error(`more than ${QUOTA_BLOCKS} keys and models with limits`);
+    return blocks;
+  }
+
+  #spawn(replaces: AcceptorThread | null): void {
+    const { config } = this.#options;
+    const name = `acceptor-${++this.#started}`;
+    const row = this.#freeRow();
+    const inbox = allocateMailbox();
+    const outboxMemory = allocateMailbox();
+    const packed: PackedSetup = {
+      config: { ...config, listen: { ...config.listen, port: this.#port } },
+      resources: this.#resources,
+      blocks: this.#blocks,
+      writer: `${Date.now().toString(36)}-${process.pid}-${this.#started}`,
+    };
+    const setup: ThreadSetup = {
+      name,
+      row,
+      packed: pack(packed),
+      quota: this.#quota,
+      load: this.#load,
+      inbox,
+      outbox: outboxMemory,
+    };
+    const worker = new Worker(new URL("./acceptor-thread.js", import.meta.url), { name, workerData: setup });
+    const outbox = new Outbox<AcceptorMessage>(name, worker, inbox, MAILBOX_CAPACITY);
+    const thread: AcceptorThread = { name, row, worker, outbox, state: "starting", replaces };
+    this.#threads.add(thread);
+    receive<SupervisorMessage>(worker, outboxMemory, (message) => this.#handle(thread, message));
+    worker.on("error", (error) => this.#options.logger.error({ err: error, thread: name }, "acceptor thread failed"));
+    worker.on("exit", () => this.#gone(thread));
+  }
+
+  /** A row of shared counters that no living thread has; -1 = all are taken. */
+  #freeRow(): number {
+    const taken = new Set([...this.#threads].map((thread) => thread.row));
+    for (let row = 0; row < this.#rows; row += 1) if (!taken.has(row)) return row;
+    return -1;
+  }
+
+  #handle(thread: AcceptorThread, message: SupervisorMessage): void {
+    switch (message.kind) {
+      case "listening":
+        this.#listening(thread, message.port);
+        return;
+      case "listen-failed":
+        this.#options.logger.fatal({ address: message.address }, "cannot listen: the address is taken or not ours");
+        thread.state = "draining";
+        thread.outbox.send({ kind: "leave" });
+        this.#reportPort(null);
+        return;
+      case "crashed":
+        this.#crashed(thread, message.error);
+        return;
+      case "drained":
+        if (message.cut > 0) this.#options.logger.warn({ thread: thread.name, cut: message.cut }, "requests were cut");
+        return;
+      case "collected":
+        this.#collected(message.ticket, message.metrics as MetricObjects);
+        return;
+      case "log":
+        this.#options.logSink.write(message.lines);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #listening(thread: AcceptorThread, port: number): void {
+    thread.state = "listening";
+    this.#port = port;
+    thread.replaces?.outbox.send({ kind: "leave" });
+    thread.replaces = null;
+    // What changed while the thread was starting did not reach it.
+    thread.outbox.send({ kind: "resources", resources: this.#resources, blocks: this.#blocks });
+    this.#reportPort(port);
+  }
+
+  #reportPort(port: number | null): void {
+    const report = this.#onFirstListening;
+    this.#onFirstListening = null;
+    report?.(port);
+  }
+
+  #crashed(thread: AcceptorThread, error: ErrorData): void {
+    if (thread.state === "crashed" || thread.state === "draining") return;
+    thread.state = "crashed";
+    this.#options.logger.error({ thread: thread.name, error: error.name, reason: error.message }, "replacing a crashed acceptor");
+    this.#replace(thread);
+  }
+
+  #replace(thread: AcceptorThread): void {
+    if (this.#draining) return;
+    this.#options.metrics.cell("weir_acceptor_restarts_total").add(1);
+    this.#spawnLater(thread, restartDelay(this.#crashTimes, performance.now()));
+  }
+
+  #spawnLater(replaces: AcceptorThread, delay: number): void {
+    setTimeout(() => {
+      if (this.#draining) return;
+      if (this.#freeRow() < 0) this.#spawnLater(replaces, ROW_WAIT_MS);
+      else this.#spawn(this.#threads.has(replaces) ? replaces : null);
+    }, delay);
+  }
+
+  #gone(thread: AcceptorThread): void {
+    const before = thread.state;
+    thread.state = "gone";
+    thread.outbox.close();
+    this.#threads.delete(thread);
+    if (before === "listening" || before === "starting") this.#replace(thread);
+    if (this.#threads.size === 0) this.#onEmpty?.();
+  }
+
+  #collectFrom(thread: AcceptorThread): Promise<MetricObjects> {
+    const ticket = ++this.#ticket;
+    return new Promise((done) => {
+      const finish = (metrics: MetricObjects) => {
+        clearTimeout(timer);
+        this.#collecting.delete(ticket);
+        done(metrics);
+      };
+      const timer = setTimeout(() => finish([]), COLLECT_MS);
+      this.#collecting.set(ticket, finish);
+      if (!thread.outbox.send({ kind: "collect", ticket })) finish([]);
+    });
+  }
+
+  /** Ticket 0 is a thread's farewell. */
+  #collected(ticket: number, metrics: MetricObjects): void {
+    if (ticket === 0) this.#retired = retainTotals(this.#retired, metrics);
+    else this.#collecting.get(ticket)?.(metrics);
+  }
+
+  #countMailboxes(): void {
+    for (const { outbox } of this.#threads) {
+      this.#options.metrics.cell("weir_mailbox_depth", outbox.name).value = outbox.depth;
+      this.#options.metrics.cell("weir_dead_letters_total", outbox.name).value = outbox.deadLetters;
+    }
+  }
+}

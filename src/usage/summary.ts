@@ -1,0 +1,169 @@
+/** Sums usage events up by chosen columns. */
+import type { UsageEvent } from "./event.js";
+
+const COLUMNS = Object.freeze({
+  key: (event) => event.api_key,
+  team: (event) => event.team_id ?? "",
+  user: (event) => event.user_id ?? "",
+  model: (event) => event.model,
+  model_entry: (event) => event.model_entry,
+  upstream_model: (event) => event.upstream_model,
+  response_model: (event) => event.response_model,
+  provider: (event) => event.provider,
+  provider_key: (event) => event.provider_key,
+  operation: (event) => event.operation,
+  client_dialect: (event) => event.client_dialect,
+  target_dialect: (event) => event.target_dialect,
+  streamed: (event) => String(event.streamed),
+  status: (event) => String(event.status),
+  error: (event) => event.error,
+  finish_reason: (event) => event.finish_reason,
+  estimated: (event) => String(event.estimated),
+  complete: (event) => String(event.complete),
+  cache: (event) => event.cache,
+  client_address: (event) => event.client_address,
+  user_agent: (event) => event.user_agent,
+  node: (event) => event.node,
+  day: (event) => event.time.slice(0, 10),
+  hour: (event) => `${event.time.slice(0, 13)}:00Z`,
+}) satisfies Readonly<Record<string, (event: UsageEvent) => string>>;
+
+export type Column = keyof typeof COLUMNS;
+
+/** What `--by` takes. */
+export const COLUMN_NAMES = Object.keys(COLUMNS) as readonly Column[];
+
+export function isColumn(name: string): name is Column {
+  return Object.hasOwn(COLUMNS, name);
+}
+
+/** Groups kept apart; names come from callers, so there may be any number of them. */
+const MAX_GROUPS = 100_000;
+const OTHER = "(other)";
+
+/** Sums of one group; every event is an attempt, a request is counted by its first. */
+export interface Sums {
+  requests: number;
+  attempts: number;
+  /** Attempts that ended in an error. */
+  errors: number;
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  reasoning_tokens: number;
+}
+
+const SUM_NAMES = [
+  "requests",
+  "attempts",
+  "errors",
+  "input_tokens",
+  "output_tokens",
+  "cache_read_tokens",
+  "cache_write_tokens",
+  "reasoning_tokens",
+] as const satisfies readonly (keyof Sums)[];
+
+function noSums(): Sums {
+  return {
+    requests: 0,
+    attempts: 0,
+    errors: 0,
+    input_tokens: 0,
+    output_tokens: 0,
+    cache_read_tokens: 0,
+    cache_write_tokens: 0,
+    reasoning_tokens: 0,
+  };
+}
+
+function addTo(sums: Sums, event: UsageEvent): void {
+  if (event.attempt <= 1) sums.requests += 1;
+  sums.attempts += 1;
+  if (event.error !== "" || event.status >= 400) sums.errors += 1;
+  sums.input_tokens += event.input_tokens;
+  sums.output_tokens += event.output_tokens;
+  sums.cache_read_tokens += event.cache_read_tokens;
+  sums.cache_write_tokens += event.cache_write_tokens;
+  sums.reasoning_tokens += event.reasoning_tokens;
+}
+
+interface Group {
+  readonly values: readonly string[];
+  readonly sums: Sums;
+}
+
+/** One line of the result: the columns' values and the sums. */
+export type SummaryRow = Partial<Record<Column, string>> & Sums;
+
+export class Summary {
+  readonly total: Sums = noSums();
+  readonly #columns: readonly Column[];
+  readonly #groups = new Map<string, Group>();
+
+  constructor(columns: readonly Column[]) {
+    this.#columns = columns;
+  }
+
+  add(event: UsageEvent): void {
+    addTo(this.total, event);
+    let values = this.#columns.map((column) => COLUMNS[column](event));
+    let key = JSON.stringify(values);
+    if (this.#groups.size >= MAX_GROUPS && !this.#groups.has(key)) {
+      values = values.map(() => OTHER);
+      key = JSON.stringify(values);
+    }
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = { values, sums: noSums() };
+      this.#groups.set(key, group);
+    }
+    addTo(group.sums, event);
+  }
+
+  /** The groups, most tokens first, then by name. */
+  groups(): Group[] {
+    return [...this.#groups.values()].sort(
+      (a, b) => weight(b.sums) - weight(a.sums) || (a.values.join("\u0000") < b.values.join("\u0000") ? -1 : 1),
+    );
+  }
+
+  rows(): SummaryRow[] {
+    return this.groups().map(({ values, sums }) => {
+      const row: Partial<Record<Column, string>> = {};
+      for (const [index, column] of this.#columns.entries()) row[column] = values[index] ?? "";
+      return { ...row, ...sums };
+    });
+  }
+}
+
+function weight(sums: Sums): number {
+  return sums.input_tokens + sums.output_tokens;
+}
+
+/** Names come from callers: nothing in them may steer the terminal. */
+export function printable(text: string): string {
+  return text === "" ? "-" : text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
+}
+
+/** The summary as a table for people, the totals below. */
+export function renderTable(columns: readonly Column[], summary: Summary): string {
+  const heading = [...columns, ...SUM_NAMES.map((name) => name.replace(/_tokens$/, ""))];
+  const numbers = (sums: Sums): string[] => SUM_NAMES.map((name) => String(sums[name]));
+  const body = summary.groups().map(({ values, sums }) => [...values.map(printable), ...numbers(sums)]);
+  const total = [...columns.map((_column, index) => (index === 0 ? "total" : "")), ...numbers(summary.total)];
+  const table = [heading, ...body, total];
+  const widths = heading.map((_name, index) =>
+    table.reduce((width, row) => Math.max(width, row[index]?.length ?? 0), 0),
+  );
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, index) => {
+        const width = widths[index] ?? 0;
+        return index < columns.length ? cell.padEnd(width) : cell.padStart(width);
+      })
+      .join("  ")
+      .trimEnd();
+  return `${table.map(line).join("\n")}\n`;
+}
