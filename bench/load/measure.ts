@@ -28,6 +28,7 @@ export interface Bench {
 }
 
 const DRAIN_MS = 8000;
+const WARM_UP_CONNECTIONS = 32;
 
 /** Starts upstream and targets afresh, measures, ends them. Throws when one of them cannot start. */
 export async function measureScenario(bench: Bench, scenario: Scenario): Promise<ScenarioResult> {
@@ -69,7 +70,7 @@ async function measureRates(
   upstream: Upstream,
   targets: readonly Target[],
 ): Promise<Measurement[]> {
-  const measurements: Measurement[] = [];
+  const measurements = await warmUp(bench, scenario, upstream, targets);
   const steps = scenario.kind === "paced" ? pacedSteps(bench.parameters.quick) : [scenario.connections];
   for (const connections of steps) {
     for (let repetition = 1; repetition <= bench.parameters.repetitions; repetition++) {
@@ -83,6 +84,28 @@ async function measureRates(
     }
   }
   return measurements;
+}
+
+/**
+ * A load at c=32 before anything is recorded: at c=1 a just-in-time compiler would still be at work for most of a run.
+ * Returns the runs that failed, as repetition 0: failures count whenever they happen.
+ */
+async function warmUp(
+  bench: Bench,
+  scenario: Scenario,
+  upstream: Upstream,
+  targets: readonly Target[],
+): Promise<Measurement[]> {
+  const failed: Measurement[] = [];
+  for (const target of targets.filter((each) => each.pids.length > 0)) {
+    const plan = planFor(bench, scenario, { connections: WARM_UP_CONNECTIONS, target, upstream });
+    const load = await runLoader({ ...plan, warmupMs: 0, rampMs: 0, windowMs: bench.parameters.quick ? 1500 : 5000 });
+    const measurement = measurementOf(target.name, 0, scenario.connections || WARM_UP_CONNECTIONS, load);
+    if (measurement.valid) continue;
+    failed.push(measurement);
+    bench.log(progressLine(scenario, measurement));
+  }
+  return failed;
 }
 
 interface Setting {

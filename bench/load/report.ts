@@ -1,10 +1,7 @@
 /** Results for people: the printed table, and docs/benchmarks.md. Pure. */
 import type { RigResult, ScenarioResult, Verdict } from "./results.js";
 import { OPEN_ROWS, SCENARIOS } from "./scenarios.js";
-import { format, SATURATED, type Spread, summarise, type TargetSummary } from "./verdict.js";
-
-/** Other processes took more than this share of a core: the figures are worth less. */
-const DISTURBED = 0.05;
+import { DISTURBED, format, SATURATED, type Spread, summarise, type TargetSummary } from "./verdict.js";
 
 const STATUS: Readonly<Record<Verdict["status"], string>> = {
   aim: "pass, aim reached",

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { canPin, endAllChildren, killAllChildren, REPOSITORY } from "./children.js";
+import { takeTurn } from "./lock.js";
 import { describeMachine } from "./machine.js";
 import { measureScenario } from "./measure.js";
 import { barsTable, benchmarksPage, scenarioTable } from "./report.js";
@@ -20,6 +21,8 @@ const USAGE = `npx tsx bench/load/run.ts [options]
   --out FILE          results, as JSON (bench/results/load.json); FILE's .meta.json beside it
   --docs              write docs/benchmarks.md from the results
   --from FILE         measure nothing, report from an earlier results file`;
+
+const TURN_LIMIT_MS = 3_600_000;
 
 interface Command {
   readonly parameters: RigParameters;
@@ -126,6 +129,7 @@ async function main(): Promise<number> {
     report(JSON.parse(readFileSync(command.from, "utf8")) as RigResult, command.docs);
     return 0;
   }
+  await takeTurn(TURN_LIMIT_MS, () => say("another load rig is running on this machine: waiting for its end"));
   const folder = mkdtempSync(join(tmpdir(), "weir-load-"));
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
   process.once("exit", () => {

@@ -12,6 +12,9 @@ export interface Spread {
   readonly max: number;
 }
 
+/** Other processes took more than this share of a core: the figures are worth less, and are marked. */
+export const DISTURBED = 0.05;
+
 /** Null for no values. */
 export function spread(values: readonly number[]): Spread | null {
   if (values.length === 0) return null;
@@ -84,8 +87,18 @@ function summaryOf(target: TargetName, runs: readonly Measurement[]): TargetSumm
   };
 }
 
-/** Judges a scenario's measurements against its bar. */
+/** Judges a scenario's measurements against its bar, and tells when the machine had other work meanwhile. */
 export function judge(scenario: Scenario, runs: readonly Measurement[], memory: MemoryMeasurement | null): Verdict {
+  const verdict = judgeFigures(scenario, runs, memory);
+  const foreign = runs.map(({ foreign }) => Math.max(foreign?.middle ?? 0, foreign?.outer ?? 0));
+  const disturbed = foreign.filter((share) => share > DISTURBED).length;
+  if (disturbed === 0) return verdict;
+  const most = Math.round(Math.max(...foreign) * 100);
+  const note = `disturbed: in ${disturbed} of ${runs.length} runs other processes took up to ${most} % of a core`;
+  return { ...verdict, detail: `${verdict.detail}; ${note}` };
+}
+
+function judgeFigures(scenario: Scenario, runs: readonly Measurement[], memory: MemoryMeasurement | null): Verdict {
   const invalid = runs.filter((run) => !run.valid && run.target !== "ceiling").length;
   if (scenario.kind === "memory") return judgeMemory(scenario.bar, memory, invalid);
   if (scenario.kind === "paced") return judgePaced(scenario.bar, runs);

@@ -55,7 +55,10 @@ export class Acceptor {
   listen(done: (port: number | null) => void): void {
     const { host, port } = this.#node.config.listen;
     this.#app.listen(host, port, (socket) => {
-      if (!socket) return done(null);
+      if (!socket) {
+        done(null);
+        return;
+      }
       this.#socket = socket;
       this.#timer = setInterval(() => this.#tick(), TICK_MS);
       done(uWS.us_socket_local_port(socket as never));
@@ -112,7 +115,10 @@ export class Acceptor {
   #accept(response: HttpResponse, request: HttpRequest): void {
     const path = request.getUrl();
     const method = request.getMethod();
-    if (path === "/livez" || path === "/readyz") return this.#answerProbe(response, path);
+    if (path === "/livez" || path === "/readyz") {
+      this.#answerProbe(response, path);
+      return;
+    }
     const match = findRoute(path);
     const headers = readRequestHeaders(request, this.#headerRules);
     const sink = new ResponseSink(response, this.#sinkSettings);
@@ -132,7 +138,10 @@ export class Acceptor {
     response.onAborted(() => this.#gone(exchange, sink));
     this.#enter(exchange);
     const problem = this.#turnAway(exchange, match?.route);
-    if (problem !== null) return this.#refuse(exchange, sink, problem, headers);
+    if (problem !== null) {
+      this.#refuse(exchange, sink, problem, headers);
+      return;
+    }
     if (!begin(exchange, this.#node)) return;
     if (BODYLESS.has(method)) proceed(exchange, this.#node);
     else this.#readBody(response, exchange, sink);
@@ -174,7 +183,10 @@ export class Acceptor {
     };
     readBody(response, bodyLimits, (body) => {
       if (exchange.settled) return;
-      if (typeof body === "string") return this.#refuseBody(exchange, sink, body);
+      if (typeof body === "string") {
+        this.#refuseBody(exchange, sink, body);
+        return;
+      }
       exchange.body = body;
       proceed(exchange, this.#node);
     });
@@ -193,7 +205,10 @@ export class Acceptor {
     sink.gone();
     if (exchange.settled || before) return;
     exchange.clientGone = true;
-    if (exchange.work !== null) return exchange.work.cancel();
+    if (exchange.work !== null) {
+      exchange.work.cancel();
+      return;
+    }
     exchange.status = 499;
     exchange.error = "client_closed_request";
     settle.run(exchange, this.#node);

@@ -28,9 +28,11 @@ export function readBody(response: HttpResponse, limits: BodyLimits, done: (body
     if (finished) return;
     const chunk = Buffer.from(piece);
     const needed = length + chunk.length;
-    if (needed > limits.maxBytes) return finish("too-large");
-    if (!limits.take(chunk.length)) return finish("no-memory");
-    if (buffer === null && isLast) return finish(Buffer.from(chunk));
+    const problem = needed > limits.maxBytes ? "too-large" : limits.take(chunk.length) ? null : "no-memory";
+    if (problem !== null || (buffer === null && isLast)) {
+      finish(problem ?? Buffer.from(chunk));
+      return;
+    }
     buffer = withRoom(buffer, length, needed, limits);
     chunk.copy(buffer, length);
     length = needed;

@@ -1,18 +1,8 @@
 /** Reads a request's headers in one pass: keys, what goes on to the upstream, and what cannot be accepted. */
 import type { HttpRequest } from "uWebSockets.js";
+import { PASSED_HEADERS } from "../dialects/passed-headers.js";
 import { type Failure, failure } from "../errors.js";
 import type { RequestHeaders } from "../pipeline/exchange.js";
-
-/** Headers that go on to an upstream of the same dialect. Credentials never do. */
-const PASSED: ReadonlySet<string> = new Set([
-  "accept",
-  "anthropic-beta",
-  "anthropic-version",
-  "idempotency-key",
-  "openai-beta",
-  "traceparent",
-  "tracestate",
-]);
 
 /** Headers that must not come twice: two readers could believe two different ones. */
 const ONCE: ReadonlySet<string> = new Set([
@@ -59,9 +49,14 @@ class Reading {
 /** Reads all headers; `problem` of the result says why they cannot be accepted. */
 export function readRequestHeaders(request: HttpRequest, rules: HeaderRules): RequestHeaders {
   const reading = new Reading();
-  request.forEach((name, value) => readHeader(reading, name, value, rules));
+  request.forEach((name, value) => {
+    readHeader(reading, name, value, rules);
+  });
   if (reading.bytes > rules.maxBytes || reading.count > MAX_HEADERS) {
-    reading.problem = failure("headers_too_large", `The request headers are larger than ${rules.maxBytes} bytes or too many.`);
+    reading.problem = failure(
+      "headers_too_large",
+      `The request headers are larger than ${rules.maxBytes} bytes or too many.`,
+    );
   }
   return {
     presentedKeys: reading.presented.filter((key) => key !== ""),
@@ -79,10 +74,11 @@ function readHeader(reading: Reading, name: string, value: string, rules: Header
   reading.bytes += name.length + value.length;
   reading.count += 1;
   if (ONCE.has(name)) {
-    if (reading.seen.includes(name)) reading.problem ??= failure("invalid_request_error", `The header "${name}" came twice.`, name);
+    if (reading.seen.includes(name))
+      reading.problem ??= failure("invalid_request_error", `The header "${name}" came twice.`, name);
     reading.seen.push(name);
   }
-  if (PASSED.has(name)) {
+  if (PASSED_HEADERS.has(name)) {
     passOn(reading.passed, name, value);
     return;
   }
@@ -93,7 +89,8 @@ function readHeader(reading: Reading, name: string, value: string, rules: Header
 function readOwn(reading: Reading, name: string, value: string): void {
   switch (name) {
     case "authorization":
-      if (value.length > 7 && value.slice(0, 7).toLowerCase() === "bearer ") reading.presented[0] = value.slice(7).trim();
+      if (value.length > 7 && value.slice(0, 7).toLowerCase() === "bearer ")
+        reading.presented[0] = value.slice(7).trim();
       break;
     case "x-api-key":
       reading.presented[1] = value;

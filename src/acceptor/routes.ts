@@ -76,6 +76,6 @@ function unescaped(text: string): string | undefined {
 
 /** The dialect in which an unknown path is refused: by the prefix under which it stands. */
 export function dialectForUnknown(path: string): Route["dialect"] {
-  const anthropic = path.startsWith("/anthropic/") || path.startsWith("/v1/messages");
-  return dialectOf(anthropic ? "anthropic-messages" : "openai-chat");
+  const messages = path.startsWith("/anthropic/") || path.startsWith("/v1/messages");
+  return dialectOf(messages ? "anthropic-messages" : "openai-chat");
 }

@@ -1,10 +1,11 @@
 /** `weir serve`: loads the files, starts the gateway, and lives by its signals. */
 import { parseArgs } from "node:util";
-import { loadConfig, loadResources, renderError, type ResourcesContext } from "../config/load.js";
+import { loadConfig, renderError, type ResourcesContext } from "../config/load.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { embeddedDefault } from "../providers/embedded-default.js";
 import { type Addresses, Gateway } from "../runtime/gateway.js";
+import { loadResourceFile } from "../runtime/resource-file.js";
 
 export interface ServeContext extends ResourcesContext {
   /** Writes text as it is, line end included. */
@@ -12,6 +13,7 @@ export interface ServeContext extends ResourcesContext {
   readonly stderr: (text: string) => void;
 }
 
+const SAME_SIGNAL_MS = 250;
 const USAGE = "usage: weir serve [--config FILE] [--resources FILE] [--ignore-unsupported]\n";
 
 /** Exit codes: 0 after a drain, 1 for bad files or a taken address, 2 for a bad command line. */
@@ -23,7 +25,7 @@ export async function serve(argv: readonly string[], context: ServeContext): Pro
   }
   const config = loadConfig(options.config, context.environment);
   const loading: ResourcesContext = { ...context, ignoreUnsupported: options.ignoreUnsupported };
-  const loaded = options.resources === null ? null : loadResources(options.resources, loading);
+  const loaded = options.resources === null ? null : loadResourceFile(options.resources, loading);
   const errors = [...(config.ok ? [] : config.errors), ...(loaded === null || loaded.ok ? [] : loaded.errors)];
   for (const error of errors) context.stderr(`${renderError(error)}\n`);
   if (!config.ok || loaded?.ok === false) return 1;
@@ -71,7 +73,9 @@ function readOptions(argv: readonly string[], environment: ResourcesContext["env
 function announce(config: WeirConfig, addresses: Addresses, context: ServeContext): void {
   const scheme = config.listen.tls === null ? "http" : "https";
   context.stderr(`weir: serving on ${scheme}://${hostText(config.listen.host)}:${addresses.port}\n`);
-  context.stderr(`weir: health, metrics and status on http://${hostText(config.ops.listen.host)}:${addresses.opsPort}\n`);
+  context.stderr(
+    `weir: health, metrics and status on http://${hostText(config.ops.listen.host)}:${addresses.opsPort}\n`,
+  );
 }
 
 /** Without resources: say what can be reached, and give a line that works when pasted. */
@@ -107,7 +111,12 @@ function hostText(host: string): string {
 function untilTold(gateway: Gateway, context: ServeContext): Promise<void> {
   return new Promise((done) => {
     let told = 0;
+    let toldAt = Number.NEGATIVE_INFINITY;
     const end = () => {
+      // A signal to the whole process group arrives twice, once of them through the starter.
+      const now = performance.now();
+      if (now - toldAt < SAME_SIGNAL_MS) return;
+      toldAt = now;
       told += 1;
       if (told === 1) void gateway.drain().then(done);
       else if (told === 2) void gateway.stop().then(done);

@@ -1,7 +1,8 @@
 /** `weir validate`: checks the two files and says everything that is wrong with them. */
 import { parseArgs } from "node:util";
-import { loadConfig, loadResources, type ResourcesContext, renderError } from "../config/load.js";
+import { loadConfig, type ResourcesContext, renderError } from "../config/load.js";
 import type { ConfigError } from "../config/result.js";
+import { loadResourceFile } from "../runtime/resource-file.js";
 
 export interface ValidateContext extends Omit<ResourcesContext, "ignoreUnsupported"> {
   /** Writes text as it is, line end included. */
@@ -33,7 +34,7 @@ export async function validate(argv: readonly string[], context: ValidateContext
   if (config.ok) summary.push(options.config ?? "built-in configuration");
   else errors.push(...config.errors);
   if (options.resources !== null) {
-    const resources = loadResources(options.resources, { ...context, ignoreUnsupported: options.ignoreUnsupported });
+    const resources = loadResourceFile(options.resources, { ...context, ignoreUnsupported: options.ignoreUnsupported });
     if (resources.ok) {
       const { revision, providerKeys, models, apiKeys } = resources.value;
       const counts = `${providerKeys.length} provider keys, ${models.length} models, ${apiKeys.length} API keys`;

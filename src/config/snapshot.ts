@@ -1,6 +1,6 @@
 /** The resources as one frozen, indexed object: what the hot path reads. A reload makes a new one. */
 import { type AddressSet, parseCidrs } from "./cidr.js";
-import { capture, fill, PatternIndex, parsePattern } from "./pattern.js";
+import { capture, fill, type Pattern, PatternIndex, parsePattern } from "./pattern.js";
 import type { ApiKeyResource, ModelResource, ProviderKeyResource, Resources } from "./resources.js";
 
 /** A caller's key with its questions answered from memory. */
@@ -34,29 +34,33 @@ const MAX_RESOLVED_NAMES = 4096;
 const MAX_JUDGED_NAMES = 128;
 const MAX_REMEMBERED_LENGTH = 256;
 
+interface CompiledGlobs {
+  readonly everything: boolean;
+  readonly names: ReadonlySet<string>;
+  readonly patterns: readonly Pattern[];
+  readonly judged: Map<string, boolean>;
+}
+
 /** Which models a list of globs allows; keys with equal lists share one. */
 class AccessList {
-  readonly #names = new Set<string>();
-  readonly #patterns: ReturnType<typeof parsePattern>[] = [];
-  readonly #judged = new Map<string, boolean>();
-  readonly #everything: boolean;
+  readonly #globs: readonly string[];
+  // Compiled at the first question: most of many thousand keys are silent between two reloads.
+  #compiled: CompiledGlobs | null = null;
   #listed: readonly ModelResource[] | null = null;
 
   constructor(globs: readonly string[]) {
-    this.#everything = globs.includes("*");
-    for (const glob of globs) {
-      if (glob.includes("*")) this.#patterns.push(parsePattern(glob));
-      else this.#names.add(glob);
-    }
+    this.#globs = globs;
   }
 
   allows(name: string): boolean {
-    if (this.#everything || this.#names.has(name)) return true;
-    if (this.#patterns.length === 0) return false;
-    const judged = this.#judged.get(name);
-    if (judged !== undefined) return judged;
-    const verdict = this.#patterns.some((pattern) => capture(pattern, name) !== null);
-    remember(this.#judged, MAX_JUDGED_NAMES, name, verdict);
+    this.#compiled ??= compile(this.#globs);
+    const { everything, names, patterns, judged } = this.#compiled;
+    if (everything || names.has(name)) return true;
+    if (patterns.length === 0) return false;
+    const known = judged.get(name);
+    if (known !== undefined) return known;
+    const verdict = patterns.some((pattern) => capture(pattern, name) !== null);
+    remember(judged, MAX_JUDGED_NAMES, name, verdict);
     return verdict;
   }
 
@@ -168,6 +172,15 @@ export class Snapshot {
     this.#addresses.set(model, addresses);
     return addresses;
   }
+}
+
+function compile(globs: readonly string[]): CompiledGlobs {
+  return {
+    everything: globs.includes("*"),
+    names: new Set(globs.filter((glob) => !glob.includes("*"))),
+    patterns: globs.filter((glob) => glob.includes("*")).map(parsePattern),
+    judged: new Map(),
+  };
 }
 
 function indexKeys(resources: readonly ApiKeyResource[]): Map<string, SnapshotKey> {

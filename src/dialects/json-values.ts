@@ -63,14 +63,14 @@ export function scannedText(bytes: Buffer, scan: TopLevelScan, index: number): s
  * The last string member of this (quoted) name at any depth of some JSON. Inside a JSON string the quotes
  * of such a name would be escaped, so what is found is a key. "" when there is none.
  */
-export function lastMemberText(bytes: Buffer, quotedName: string): string {
-  let at = bytes.lastIndexOf(quotedName, undefined, "latin1");
+export function lastMemberText(bytes: Buffer, quotedName: Buffer): string {
+  let at = bytes.lastIndexOf(quotedName);
   while (at >= 0) {
     let start = at + quotedName.length;
     while (bytes[start] === 0x20 || bytes[start] === 0x3a) start++;
     const end = bytes[start] === QUOTE ? bytes.indexOf(QUOTE, start + 1) : -1;
     if (end >= 0) return bytes.toString("latin1", start + 1, Math.min(end, start + 65));
-    at = at === 0 ? -1 : bytes.lastIndexOf(quotedName, at - 1, "latin1");
+    at = at === 0 ? -1 : bytes.lastIndexOf(quotedName, at - 1);
   }
   return "";
 }

@@ -46,6 +46,9 @@ function firstCount(...values: readonly unknown[]): number {
 const CHUNK_KEYS = keyTable(["id", "model", "choices", "usage", "error"]);
 const [ID, MODEL, CHOICES, USAGE, ERROR] = [0, 1, 2, 3, 4] as const;
 
+const DONE = Buffer.from("[DONE]");
+const FINISH_REASON = Buffer.from('"finish_reason"');
+
 const OPEN_BRACE = 0x7b;
 const QUOTE = 0x22;
 const CLOSE_BRACKET = 0x5d;
@@ -81,7 +84,7 @@ export class ChunkObserver implements StreamObserver {
     if (isErrorEvent(frame)) return this.fail(parseJson(data));
     const choices = scannedValue(data, scan, CHOICES);
     if (choices !== null) {
-      const reason = lastMemberText(choices, '"finish_reason"');
+      const reason = lastMemberText(choices, FINISH_REASON);
       if (reason !== "") tally.finishReason = reason;
     }
     const usage = parseObject(scannedValue(data, scan, USAGE));
@@ -91,7 +94,7 @@ export class ChunkObserver implements StreamObserver {
   }
 
   private observeWord(frame: Buffer, data: Buffer): number {
-    if (data.length >= 6 && data.toString("latin1", 0, 6) === "[DONE]") return FRAME.TERMINAL;
+    if (DONE.equals(data.subarray(0, DONE.length))) return FRAME.TERMINAL;
     return isErrorEvent(frame) ? this.fail(null) : FRAME.PASS;
   }
 
@@ -136,7 +139,7 @@ export class WholeAnswerObserver implements AnswerObserver {
     tally.responseId = textOf(capture.value(ID)) || tally.responseId;
     tally.responseModel = textOf(capture.value(MODEL)) || tally.responseModel;
     const choices = capture.value(CHOICES);
-    if (choices !== null) tally.finishReason = lastMemberText(choices, '"finish_reason"') || tally.finishReason;
+    if (choices !== null) tally.finishReason = lastMemberText(choices, FINISH_REASON) || tally.finishReason;
     const usage = parseObject(capture.value(USAGE));
     if (usage !== null) setOpenAiUsage(tally, usage);
   }

@@ -129,7 +129,8 @@ export class StreamTap {
     while (at < block.length) {
       let start = at;
       let end: number;
-      if (this.first || oneByOne) {
+      const known = !this.first && !oneByOne;
+      if (!known) {
         end = nextEventEnd(block, at, LINE.START);
       } else {
         this.interest.lastIndex = at;
@@ -139,7 +140,11 @@ export class StreamTap {
         end = nextEventEnd(block, hit, LINE.INSIDE);
       }
       at = end;
-      if (!this.look(block.subarray(start, end), text, start)) continue;
+      const frame = block.subarray(start, end);
+      if (!known && !this.wants(frame, text, start)) continue;
+      const action = this.observer.observe(frame);
+      this.flags |= action;
+      if ((action & FRAME.HIDE) === 0) continue;
       kept ??= [];
       if (start > keptFrom) kept.push(block.subarray(keptFrom, start));
       keptFrom = end;
@@ -150,8 +155,8 @@ export class StreamTap {
     return kept.length === 0 ? null : kept.length === 1 ? (kept[0] as Buffer) : Buffer.concat(kept);
   }
 
-  /** Shows one event to the observer where it may care; true = hide it. */
-  private look(frame: Buffer, text: string, start: number): boolean {
+  /** May the observer have an opinion on this event? Oversize ones are not asked about. */
+  private wants(frame: Buffer, text: string, start: number): boolean {
     const length = frame.length;
     // The LF of a final CRLF does not count: it may arrive after the event has been judged.
     const size = frame[length - 1] === LF && frame[length - 2] === CR ? length - 1 : length;
@@ -160,12 +165,11 @@ export class StreamTap {
       this.first = false;
       return false;
     }
-    const isFirst = this.first && sseDataBytes(frame).length > 0;
-    if (isFirst) this.first = false;
+    if (this.first && sseDataBytes(frame).length > 0) {
+      this.first = false;
+      return true;
+    }
     this.interest.lastIndex = 0;
-    if (!isFirst && !this.interest.test(text.slice(start, start + length))) return false;
-    const action = this.observer.observe(frame);
-    this.flags |= action;
-    return (action & FRAME.HIDE) !== 0;
+    return this.interest.test(text.slice(start, start + length));
   }
 }

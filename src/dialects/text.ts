@@ -2,6 +2,7 @@
  * Text for token estimates: what a model would read or has written, gathered leniently. Runs in the pool;
  * never throws, whatever the bytes are.
  */
+import { closingQuote } from "./json-splice.js";
 import { asArray, asObject, asText, parseJson } from "./json-values.js";
 import { parseSse, type SseEvent } from "./sse.js";
 
@@ -67,17 +68,23 @@ export function requestTextOf(body: Buffer, fields: readonly string[], definitio
   return out.join("\n");
 }
 
-/** String members that usually hold text; for bytes that are cut or broken. The last string may be open. */
-const LOOSE_TEXT =
-  /"(?:content|text|input|prompt|arguments|reasoning_content|reasoning|refusal|thinking|partial_json|delta|instructions)"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.)*)/gs;
+/** How the members that usually hold text begin; for bytes that are cut or broken. */
+const LOOSE_MEMBER =
+  /"(?:content|text|input|prompt|arguments|reasoning_content|reasoning|refusal|thinking|partial_json|delta|instructions)"\s{0,8}:\s{0,8}"/g;
 
-/** Best effort on broken JSON: the values of members that usually hold text, their escapes undone where whole. */
+/** Best effort on broken JSON: the strings that usually hold text; the last one may be cut. */
 export function looseText(bytes: Buffer): string {
   const out: string[] = [];
-  for (const match of bytes.toString("utf8").matchAll(LOOSE_TEXT)) {
-    const raw = match[1] ?? "";
+  const latin1 = bytes.toString("latin1");
+  LOOSE_MEMBER.lastIndex = 0;
+  while (LOOSE_MEMBER.test(latin1)) {
+    const start = LOOSE_MEMBER.lastIndex;
+    const quote = closingQuote(bytes, start);
+    const end = quote < 0 ? bytes.length : quote;
+    const raw = bytes.toString("utf8", start, end);
     const value = parseJson(Buffer.from(`"${raw}"`));
     out.push(typeof value === "string" ? value : raw);
+    LOOSE_MEMBER.lastIndex = end;
   }
   return out.join("\n");
 }

@@ -18,7 +18,7 @@ export interface LoggerOptions {
 
 /** A logger of JSON lines with RFC 3339 times in UTC; credentials are blanked out by name and by look. */
 export function createLogger(options: LoggerOptions): Logger {
-  return pino(
+  const logger = pino(
     {
       level: options.level,
       base: options.bindings ?? {},
@@ -33,6 +33,14 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     { write: (line: string) => options.write(redactText(line)) },
   );
+  // pino leaves the bindings of children to themselves; children inherit this method in turn.
+  type MakeChild = (this: Logger, bindings: pino.Bindings, options?: object) => Logger;
+  const makeChild = logger.child as unknown as MakeChild;
+  const child: MakeChild = function (bindings, childOptions) {
+    return makeChild.call(this, redactFields(bindings), childOptions);
+  };
+  logger.child = child as unknown as typeof logger.child;
+  return logger;
 }
 
 /** What the access log says of one request. Counts of -1 are unknown and come out as null. */

@@ -33,7 +33,7 @@ const SECRET_NAMES = new Set([
 /** Texts that are credentials wherever they stand: bearer values, and the prefixes that issuers give keys. */
 const SECRET_TEXTS = [
   /\b(?:bearer|basic)[ +][A-Za-z0-9._~+/=-]{8,}/gi,
-  /\b(?:sk|rk|pk|gsk|xai|key)-[A-Za-z0-9_-]{12,}/g,
+  /\b(?:g?sk|rk|pk|key)-[A-Za-z0-9_-]{12,}/g,
   /\bAIza[A-Za-z0-9_-]{20,}/g,
   /\b(?:AKIA|ASIA)[A-Z0-9]{12,}/g,
   /\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*/g,

@@ -44,9 +44,8 @@ export class OpsServer {
   listen(host: string, port: number): Promise<number | null> {
     return new Promise((done) => {
       this.#app.listen(host, port, (socket) => {
-        if (!socket) return done(null);
-        this.#socket = socket;
-        done(uWS.us_socket_local_port(socket as never));
+        this.#socket = socket || null;
+        done(this.#socket === null ? null : uWS.us_socket_local_port(socket as never));
       });
     });
   }
@@ -69,12 +68,18 @@ export class OpsServer {
       });
     };
     const handler = ROUTES[request.getUrl()];
-    if (handler === undefined) return send(json("404 Not Found", { error: { message: "There is no such page." } }));
-    if (request.getMethod() !== "get") return send(json("405 Method Not Allowed", { error: { message: "Use GET." } }));
-    Promise.resolve(handler(this.#sources)).then(send, () => {
-      send(json("500 Internal Server Error", { error: { message: "The status could not be gathered." } }));
-    });
+    if (handler === undefined) send(problem("404 Not Found", "There is no such page."));
+    else if (request.getMethod() !== "get") send(problem("405 Method Not Allowed", "Use GET."));
+    else {
+      Promise.resolve(handler(this.#sources)).then(send, () => {
+        send(problem("500 Internal Server Error", "The status could not be gathered."));
+      });
+    }
   }
+}
+
+function problem(status: string, message: string): Answer {
+  return json(status, { error: { message } });
 }
 
 function json(status: string, value: unknown): Answer {

@@ -218,6 +218,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
 
 function failureOf(kind: UpstreamFailureKind, detail: string): Failure {
   if (kind === "timeout") return failure("timeout", `The upstream did not answer in time (${detail}).`);
-  if (kind === "decode") return failure("upstream_decode_error", `The upstream's answer could not be read (${detail}).`);
+  if (kind === "decode")
+    return failure("upstream_decode_error", `The upstream's answer could not be read (${detail}).`);
   return failure("transport_error", `The upstream could not be reached or broke off (${detail}).`);
 }

@@ -1,5 +1,12 @@
 /** Undoes a content encoding between an upstream and its handler, with the same backpressure. */
-import { type BrotliDecompress, createBrotliDecompress, createGunzip, createInflate, type Gunzip, type Inflate } from "node:zlib";
+import {
+  type BrotliDecompress,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  type Gunzip,
+  type Inflate,
+} from "node:zlib";
 import type { UpstreamFailureKind, UpstreamHandler } from "./upstream.js";
 
 type Decoder = Gunzip | Inflate | BrotliDecompress;

@@ -191,8 +191,9 @@ function fixedHeaders(auth: AuthScheme, key: ProviderKeyResource, defaults: Map<
     flat.push(secretName, auth === "bearer" ? `Bearer ${key.apiKey}` : key.apiKey);
   }
   // The gateway reads usage out of the answer; a compressed one would have to be inflated first.
-  flat.push("accept-encoding", "identity");
+  flat.push("accept-encoding", "identity", "content-type", "application/json");
   defaults.delete("accept-encoding");
+  defaults.delete("content-type");
   return flat;
 }
 

@@ -113,7 +113,8 @@ export class Upstreams {
     const name = tls === null ? origin : `${origin} ${tls.verify} ${tls.caCert ?? ""}`;
     let entry = this.#pools.get(name);
     if (entry === undefined) {
-      const trust = tls === null ? {} : { rejectUnauthorized: tls.verify, ...(tls.caCert === null ? {} : { ca: tls.caCert }) };
+      const trust =
+        tls === null ? {} : { rejectUnauthorized: tls.verify, ...(tls.caCert === null ? {} : { ca: tls.caCert }) };
       entry = {
         pool: new Pool(origin, {
           connections: this.#options.connectionsPerOrigin,
@@ -190,7 +191,8 @@ function failureKind(error: Error): UpstreamFailureKind {
   ) {
     return "timeout";
   }
-  if (error instanceof errors.HTTPParserError || error instanceof errors.ResponseContentLengthMismatchError) return "decode";
+  if (error instanceof errors.HTTPParserError || error instanceof errors.ResponseContentLengthMismatchError)
+    return "decode";
   if (error instanceof errors.RequestAbortedError) return "aborted";
   return "transport";
 }

@@ -25,7 +25,12 @@ export interface Lease {
  * @param tokens what the request will probably use (prompt plus likely output)
  * @returns a lease, or the refusal that the tightest layer gives
  */
-export function admitRequest(table: QuotaTable, layers: readonly LimitLayer[], tokens: number, nowMs: number): Lease | Failure {
+export function admitRequest(
+  table: QuotaTable,
+  layers: readonly LimitLayer[],
+  tokens: number,
+  nowMs: number,
+): Lease | Failure {
   table.lock();
   try {
     const reserved: number[] = [];
@@ -68,7 +73,10 @@ export function settleLease(table: QuotaTable, lease: Lease, tokensUsed: number)
 function roomFor(table: QuotaTable, layer: LimitLayer, nowMs: number): number | Failure {
   const { limit, block } = layer;
   if (limit.concurrency !== undefined && table.inFlight(block) >= limit.concurrency) {
-    return failure("rate_limit_exceeded", `The ${layer.label}'s limit of ${limit.concurrency} concurrent requests is reached.`);
+    return failure(
+      "rate_limit_exceeded",
+      `The ${layer.label}'s limit of ${limit.concurrency} concurrent requests is reached.`,
+    );
   }
   let room = Number.POSITIVE_INFINITY;
   for (let dimension = 0; dimension < DIMENSIONS.length; dimension += 1) {
@@ -87,13 +95,19 @@ function roomFor(table: QuotaTable, layer: LimitLayer, nowMs: number): number | 
 
 function consume(table: QuotaTable, layer: LimitLayer, tokens: number, nowMs: number): void {
   if (layer.limit.concurrency !== undefined) table.changeInFlight(layer.block, 1);
-  forEachLimit(layer, "requests", (dimension, windowMs) => table.add(layer.block, dimension, windowOf(nowMs, windowMs), 1));
+  forEachLimit(layer, "requests", (dimension, windowMs) =>
+    table.add(layer.block, dimension, windowOf(nowMs, windowMs), 1),
+  );
   forEachLimit(layer, "tokens", (dimension, windowMs) => {
     table.add(layer.block, dimension, windowOf(nowMs, windowMs), tokens);
   });
 }
 
-function forEachLimit(layer: LimitLayer, unit: "requests" | "tokens", visit: (dimension: number, windowMs: number) => void): void {
+function forEachLimit(
+  layer: LimitLayer,
+  unit: "requests" | "tokens",
+  visit: (dimension: number, windowMs: number) => void,
+): void {
   for (let dimension = 0; dimension < DIMENSIONS.length; dimension += 1) {
     const row = DIMENSIONS[dimension] as (typeof DIMENSIONS)[number];
     if (row.unit === unit && layer.limit[row.field] !== undefined) visit(dimension, row.windowMs);

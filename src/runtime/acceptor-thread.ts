@@ -66,7 +66,17 @@ const journal = new JournalWriter({
 });
 const { threads, queue, idle_ms } = config.pool;
 const pool = new ComputePool({ threads, queue, idleMs: idle_ms });
-const node: Node = buildNode({ config, resources, blocks, quota, load, journal, estimator: pool, metrics, log: logSink });
+const node: Node = buildNode({
+  config,
+  resources,
+  blocks,
+  quota,
+  load,
+  journal,
+  estimator: pool,
+  metrics,
+  log: logSink,
+});
 const acceptor = new Acceptor(node, load);
 
 watch();

@@ -83,7 +83,8 @@ export class Gateway {
 
   /** SIGHUP. */
   reload(): void {
-    if (this.#reloader === null) this.#logger.warn("nothing to reload: the gateway was started without a resource file");
+    if (this.#reloader === null)
+      this.#logger.warn("nothing to reload: the gateway was started without a resource file");
     else this.#reloader.reload("signal");
   }
 

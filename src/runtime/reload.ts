@@ -3,10 +3,11 @@
  * error changes nothing; what was refused and why stays visible until a good one comes.
  */
 import { unwatchFile, watchFile } from "node:fs";
-import { loadResources, renderError, type ResourcesContext } from "../config/load.js";
+import { renderError, type ResourcesContext } from "../config/load.js";
 import type { Resources } from "../config/resources.js";
 import type { Logger } from "../observability/logger.js";
 import type { Metrics } from "../observability/metrics.js";
+import { loadResourceFile } from "./resource-file.js";
 
 const WATCH_MS = 500;
 
@@ -47,7 +48,8 @@ export class Reloader {
   /** Looks at the file twice a second, by its stat: that also sees renames and mounted volumes change. */
   watch(): void {
     watchFile(this.#options.path, { interval: WATCH_MS, persistent: false }, (now, before) => {
-      if (now.mtimeMs !== before.mtimeMs || now.size !== before.size || now.ino !== before.ino) this.reload("file change");
+      if (now.mtimeMs !== before.mtimeMs || now.size !== before.size || now.ino !== before.ino)
+        this.reload("file change");
     });
   }
 
@@ -58,12 +60,16 @@ export class Reloader {
   /** Reads the file again and puts it in force if it is good. */
   reload(cause: string): void {
     const { path, context, logger, metrics } = this.#options;
-    const result = loadResources(path, context);
-    if (!result.ok) return this.#refuse(result.errors.map(renderError));
+    const result = loadResourceFile(path, context);
+    if (!result.ok) {
+      this.#refuse(result.errors.map(renderError));
+      return;
+    }
     try {
       this.#options.apply(result.value);
     } catch (error) {
-      return this.#refuse([error instanceof Error ? error.message : String(error)]);
+      this.#refuse([error instanceof Error ? error.message : String(error)]);
+      return;
     }
     this.#serving = result.value;
     this.#loadedAt = new Date();
@@ -80,7 +86,10 @@ export class Reloader {
   #refuse(errors: readonly string[]): void {
     this.#refused = { at: new Date().toISOString(), errors };
     this.#options.metrics.cell("weir_config_reloads_total", "refused").add(1);
-    this.#options.logger.error({ errors, serving: this.#serving.revision }, "resources refused; the last good ones serve on");
+    this.#options.logger.error(
+      { errors, serving: this.#serving.revision },
+      "resources refused; the last good ones serve on",
+    );
   }
 
   #countRevision(): void {

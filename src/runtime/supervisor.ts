@@ -244,7 +244,10 @@ export class Supervisor {
   #crashed(thread: AcceptorThread, error: ErrorData): void {
     if (thread.state === "crashed" || thread.state === "draining") return;
     thread.state = "crashed";
-    this.#options.logger.error({ thread: thread.name, error: error.name, reason: error.message }, "replacing a crashed acceptor");
+    this.#options.logger.error(
+      { thread: thread.name, error: error.name, reason: error.message },
+      "replacing a crashed acceptor",
+    );
     this.#replace(thread);
   }
 

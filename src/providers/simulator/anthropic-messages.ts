@@ -50,7 +50,7 @@ export function answerCount(_prompt: Prompt, turn: Turn): FrameList {
 /** Gives a planned turn the shape of a message. */
 export function answerMessages(prompt: Prompt, turn: Turn): FrameList {
   if (prompt.stream) return stream(prompt, turn);
-  const text = { type: "text", text: turn.text, citations: null };
+  const text = { type: "text", text: turn.text };
   const content = turn.calls.length > 0 ? turn.calls.map((call) => toolUse(call, JSON.parse(call.arguments))) : [text];
   const usage = prompt.knobs.usage === "none" ? {} : { usage: messageUsage(turn.usage, turn.usage.outputTokens) };
   return FrameList.whole({ ...message(prompt, turn, content, STOP[turn.stop]), ...usage }, turn.usage.outputTokens);
@@ -101,7 +101,7 @@ function stream(prompt: Prompt, turn: Turn): FrameList {
     const delta = (piece: string) => ({ type: "text_delta", text: piece });
     writeBlock(list, {
       index: 0,
-      block: { type: "text", text: "", citations: null },
+      block: { type: "text", text: "" },
       pieces: turn.pieces,
       delta,
       first: 0,

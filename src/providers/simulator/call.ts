@@ -4,7 +4,12 @@ import type { UpstreamCall, UpstreamHandler } from "../upstream.js";
 import { type SimulatedAnswer, simulate } from "./simulate.js";
 
 /** Starts the answer; nothing is delivered before this call has returned. */
-export function simulatedCall(operation: Operation, dialect: DialectId, body: Buffer, handler: UpstreamHandler): UpstreamCall {
+export function simulatedCall(
+  operation: Operation,
+  dialect: DialectId,
+  body: Buffer,
+  handler: UpstreamHandler,
+): UpstreamCall {
   const play = new Play(simulate(operation, dialect, body), handler);
   play.begin();
   return play;

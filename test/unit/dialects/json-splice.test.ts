@@ -126,7 +126,7 @@ describe("scanTopLevel", () => {
 /** Is the text JSON once every string's inside is made harmless? */
 function stringsAreToBlame(text: string): boolean {
   try {
-    JSON.parse(text.replace(/"(?:[^"\\]|\\[^])*"/g, '"s"'));
+    JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"/gs, '"s"'));
     return true;
   } catch {
     return false;

@@ -4,11 +4,15 @@ import { type DialectId, FRAME } from "../../../src/dialects/dialect.js";
 import { StreamTap } from "../../../src/dialects/stream-tap.js";
 import { CHAT_FRAMES, MESSAGES_FRAMES, RESPONSE, responsesFrames, runTap, type TapOptions } from "./streams.js";
 
-/** Puts a stream together; `ends` are used in turn for the line ends. */
+/** Puts a stream together; `ends` are used in turn for the line ends. A blank line never turns CR into CRLF. */
 function streamOf(frames: readonly string[], ends: readonly string[]): Buffer {
+  let text = "";
   let turn = 0;
-  const lines = frames.flatMap((frame) => [...frame.split("\n"), ""]);
-  return Buffer.from(lines.map((line) => line + ends[turn++ % ends.length]).join(""));
+  for (const line of frames.flatMap((frame) => [...frame.split("\n"), ""])) {
+    const end = ends[turn++ % ends.length] as string;
+    text += line === "" && text.endsWith("\r") && end === "\n" ? "\r" : line + end;
+  }
+  return Buffer.from(text);
 }
 
 function pieces(bytes: Buffer, sizes: readonly number[]): Buffer[] {

@@ -44,7 +44,11 @@ describe("the embedded default", () => {
   });
 
   it("finds a server of one's own by its address alone, and no vendor", () => {
-    const env = { OLLAMA_BASE_URL: "http://gpu:11434", VLLM_BASE_URL: "http://gpu:8000/v1", OPENAI_BASE_URL: "http://x" };
+    const env = {
+      OLLAMA_BASE_URL: "http://gpu:11434",
+      VLLM_BASE_URL: "http://gpu:8000/v1",
+      OPENAI_BASE_URL: "http://x",
+    };
     expect(embeddedDefault(env).providers).toEqual(["vllm", "ollama"]);
     expect(embeddedDefault({ VLLM_API_KEY: "k" }).providers).toEqual([]);
   });

@@ -5,6 +5,8 @@ import type { DialectId, Operation } from "../../../src/dialects/dialect.js";
 import { providerKeyProblem, type Target, targetFor } from "../../../src/providers/target.js";
 
 const SECRET = "sk-very-secret";
+/** What every request carries, besides the secret, whatever the caller sent. */
+const FIXED = ["accept-encoding", "identity", "content-type", "application/json"];
 
 function key(provider: string, differs: Partial<ProviderKeyResource> = {}): ProviderKeyResource {
   return {
@@ -23,7 +25,11 @@ function key(provider: string, differs: Partial<ProviderKeyResource> = {}): Prov
 
 function target(providerKey: ProviderKeyResource, operation: Operation = "chat", dialect?: DialectId): Target | null {
   const entry = { provider: providerKey.provider };
-  return targetFor({ providerKey, entry }, operation, dialect ?? (operation === "messages" ? "anthropic-messages" : "openai-chat"));
+  return targetFor(
+    { providerKey, entry },
+    operation,
+    dialect ?? (operation === "messages" ? "anthropic-messages" : "openai-chat"),
+  );
 }
 
 function urlOf(provider: string, apiBase: string | null, operation: Operation = "chat"): string | null {
@@ -93,7 +99,11 @@ describe("spellings of an address", () => {
 
   it("means the same by every spelling, for every operation", () => {
     const embeddings = ["", "/v1", "/v1/embeddings", "/v1/chat/completions?api-version=3"].map((end) => {
-      const found = target(key("openai", { apiBase: `https://api.openai.com${end}` }), "embeddings", "openai-embeddings");
+      const found = target(
+        key("openai", { apiBase: `https://api.openai.com${end}` }),
+        "embeddings",
+        "openai-embeddings",
+      );
       return `${found?.origin}${found?.path}`;
     });
     expect(new Set(embeddings)).toEqual(new Set(["https://api.openai.com/v1/embeddings"]));
@@ -121,23 +131,17 @@ describe("spellings of an address", () => {
 describe("a target", () => {
   it("carries the secret as its row says", () => {
     const at = { apiBase: "http://host" };
-    expect(target(key("openai"))?.headers).toEqual([
-      "authorization",
-      `Bearer ${SECRET}`,
-      "accept-encoding",
-      "identity",
-    ]);
+    expect(target(key("openai"))?.headers).toEqual(["authorization", `Bearer ${SECRET}`, ...FIXED]);
     expect(target(key("azure-openai", at))?.headers.slice(0, 2)).toEqual(["api-key", SECRET]);
     expect(target(key("anthropic"), "messages")?.headers).toEqual([
       "x-api-key",
       SECRET,
-      "accept-encoding",
-      "identity",
+      ...FIXED,
       "anthropic-version",
       "2023-06-01",
     ]);
     expect(target(key("anthropic"), "chat")?.headers.slice(0, 2)).toEqual(["authorization", `Bearer ${SECRET}`]);
-    expect(target(key("ollama", { apiKey: "" }))?.headers).toEqual(["accept-encoding", "identity"]);
+    expect(target(key("ollama", { apiKey: "" }))?.headers).toEqual(FIXED);
   });
 
   it("never shows the secret when it is printed", () => {
@@ -154,8 +158,7 @@ describe("a target", () => {
     expect(found?.headersWith(forwarded)).toEqual([
       "x-api-key",
       SECRET,
-      "accept-encoding",
-      "identity",
+      ...FIXED,
       "anthropic-version",
       "2099-01-01",
       "x-new",
@@ -168,17 +171,12 @@ describe("a target", () => {
 
   it("leaves stripped headers out", () => {
     const found = target(key("openai", { stripHeaders: ["OpenAI-Beta"] }));
-    expect(found?.headersWith(["openai-beta", "x", "accept", "*/*"]).slice(4)).toEqual(["accept", "*/*"]);
+    expect(found?.headersWith(["openai-beta", "x", "accept", "*/*"]).slice(2)).toEqual([...FIXED, "accept", "*/*"]);
   });
 
   it("takes a secret header from the configuration instead of the key", () => {
     const found = target(key("openai", { apiKey: "", defaultHeaders: { Authorization: "Basic abc" } }));
-    expect(found?.headersWith(["authorization", "Bearer caller"])).toEqual([
-      "authorization",
-      "Basic abc",
-      "accept-encoding",
-      "identity",
-    ]);
+    expect(found?.headersWith(["authorization", "Bearer caller"])).toEqual(["authorization", "Basic abc", ...FIXED]);
   });
 
   it.each([
