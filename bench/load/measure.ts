@@ -169,6 +169,8 @@ function wholeOutput(child: ChildProcess): Promise<string> {
 
 function measurementOf(target: TargetName, repetition: number, connections: number, load: LoadResult): Measurement {
   const cpu = (role: string): number => load.processes.find((each) => each.role === role)?.cpuSeconds ?? 0;
+  // Without a middle, whatever runs on its core disturbs nothing.
+  const hasMiddle = load.processes.some((each) => each.role === "middle");
   const foreignOn = (core: number, own: number): number => {
     const use = load.cores[core];
     if (use === undefined || load.seconds === 0) return 0;
@@ -182,7 +184,7 @@ function measurementOf(target: TargetName, repetition: number, connections: numb
     valid: load.failures === 0 && load.completed > 0,
     foreign: canPin()
       ? {
-          middle: foreignOn(MIDDLE_CORE, cpu("middle")),
+          middle: hasMiddle ? foreignOn(MIDDLE_CORE, cpu("middle")) : 0,
           outer: foreignOn(OUTER_CORE, cpu("upstream") + load.loaderCpuSeconds),
         }
       : null,

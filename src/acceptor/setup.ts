@@ -4,7 +4,7 @@ import type { WeirConfig } from "../config/schema.js";
 import { Snapshot } from "../config/snapshot.js";
 import type { LogSink } from "../observability/log-sink.js";
 import { AccessLog } from "../observability/logger.js";
-import type { Metrics } from "../observability/metrics.js";
+import type { Cell, Metrics } from "../observability/metrics.js";
 import { Ledger } from "../pipeline/ledger.js";
 import { type Estimator, headerNames, type Node } from "../pipeline/node.js";
 import { Sender } from "../providers/send.js";
@@ -41,6 +41,7 @@ export function buildNode(parts: AcceptorParts): Node {
     counters: {
       aborts: metrics.cell("weir_client_aborts_total"),
       estimated: metrics.cell("weir_usage_estimated_total"),
+      attempts: rememberedAttempts(metrics),
     },
     accessLog: config.log.access ? new AccessLog(parts.log) : null,
     exchanges: new Set(),
@@ -48,6 +49,24 @@ export function buildNode(parts: AcceptorParts): Node {
     snapshot: new Snapshot(parts.resources),
     loadedAt: Date.now(),
     limits: limitLayers(parts.resources, parts.blocks),
+  };
+}
+
+/** Looks each cell up once; both names come from tables, so there are few. */
+function rememberedAttempts(metrics: Metrics): (provider: string, outcome: string) => Cell {
+  const cells = new Map<string, Map<string, Cell>>();
+  return (provider, outcome) => {
+    let outcomes = cells.get(provider);
+    if (outcomes === undefined) {
+      outcomes = new Map();
+      cells.set(provider, outcomes);
+    }
+    let cell = outcomes.get(outcome);
+    if (cell === undefined) {
+      cell = metrics.cell("weir_upstream_attempts_total", provider, outcome);
+      outcomes.set(outcome, cell);
+    }
+    return cell;
   };
 }
 

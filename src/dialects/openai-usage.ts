@@ -14,7 +14,7 @@ import {
   textOf,
   scannedValue,
 } from "./json-values.js";
-import { sseDataBytes, sseEvent } from "./sse.js";
+import { isErrorEvent, sseDataBytes } from "./sse.js";
 import type { UsageTally } from "./usage-tally.js";
 
 /**
@@ -81,7 +81,7 @@ export class ChunkObserver implements StreamObserver {
     if (tally.responseId === "") tally.responseId = scannedText(data, scan, ID);
     const error = scannedValue(data, scan, ERROR);
     if (error !== null && isError(error)) return this.fail(parseJson(error));
-    if (isErrorEvent(frame)) return this.fail(parseJson(data));
+    if (isErrorEvent(frame, data)) return this.fail(parseJson(data));
     const choices = scannedValue(data, scan, CHOICES);
     if (choices !== null) {
       const reason = lastMemberText(choices, FINISH_REASON);
@@ -95,17 +95,13 @@ export class ChunkObserver implements StreamObserver {
 
   private observeWord(frame: Buffer, data: Buffer): number {
     if (DONE.equals(data.subarray(0, DONE.length))) return FRAME.TERMINAL;
-    return isErrorEvent(frame) ? this.fail(null) : FRAME.PASS;
+    return isErrorEvent(frame, data) ? this.fail(null) : FRAME.PASS;
   }
 
   private fail(error: unknown): number {
     if (this.tally.streamError === "") this.tally.streamError = errorName(error);
     return FRAME.ERROR;
   }
-}
-
-function isErrorEvent(frame: Buffer): boolean {
-  return sseEvent(frame) === "error";
 }
 
 /** An object or a text that says something; null, false and "" are no error. */

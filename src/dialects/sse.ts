@@ -28,7 +28,6 @@ export function lastEventEnd(bytes: Buffer, from: number, to: number, before: nu
   for (let end = to; end > from; end--) {
     const byte = bytes[end - 1];
     if (byte !== LF && byte !== CR) continue;
-    if (byte === CR && end < to && bytes[end] === LF) continue;
     let start = end - 1;
     if (byte === LF && start > from && bytes[start - 1] === CR) start--;
     else if (byte === LF && start === from && (before & LINE.AFTER_CR) !== 0) return from;
@@ -130,6 +129,14 @@ export function sseEvent(frame: Buffer): string {
     at = end + 1;
   }
   return name;
+}
+
+/** An event named "error" is at least this much longer than its data. */
+const ERROR_NAME_BYTES = "event:error".length;
+
+/** Is the event named "error"? `data` is its data as `sseDataBytes` gave it. */
+export function isErrorEvent(frame: Buffer, data: Buffer): boolean {
+  return frame.length - data.length >= ERROR_NAME_BYTES && sseEvent(frame) === "error";
 }
 
 export interface SseEvent {

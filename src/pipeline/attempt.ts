@@ -163,7 +163,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     // The answer is complete but its connection is not free yet: wait a little, then give it up.
     if (!this.#upstreamDone) setTimeout(() => this.#stop(), LINGER_MS).unref();
     const outcome = conclusion.error === "" ? "ok" : conclusion.error;
-    this.node.metrics.cell("weir_upstream_attempts_total", this.target.provider, outcome).add(1);
+    this.node.counters.attempts(this.target.provider, outcome).add(1);
     const answer = this.#relay?.sample() ?? NO_SAMPLE;
     const estimate = missingUsage(this, answer);
     if (estimate === null) this.#post();

@@ -36,6 +36,8 @@ export interface HeaderNames {
 export interface Counters {
   readonly aborts: Cell;
   readonly estimated: Cell;
+  /** Attempts by provider and outcome. */
+  attempts(provider: string, outcome: string): Cell;
 }
 
 export interface Node {

@@ -18,5 +18,6 @@ export function failureHeaders(exchange: Exchange, node: Node, failure: Failure)
   const headers = ["content-type", "application/json", node.headerNames.requestId, exchange.id];
   if (failure.retryAfterSeconds > 0) headers.push("retry-after", String(failure.retryAfterSeconds));
   if (exchange.attempts > 0) headers.push(node.headerNames.attempts, String(exchange.attempts));
+  if (failure.code === "method_not_allowed") headers.push("allow", exchange.route.method);
   return headers;
 }

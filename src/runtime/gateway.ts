@@ -118,7 +118,7 @@ export class Gateway {
   #enforceRetention(): void {
     const { data_dir, usage } = this.#options.config;
     try {
-      const removed = enforceBound(journalDirectory(data_dir), usage.journal.max_bytes);
+      const removed = enforceBound(journalDirectory(data_dir), usage.journal.max_bytes, this.#supervisor.writers);
       if (removed.length > 0) this.#logger.warn({ removed }, "usage journal over its bound: oldest files removed");
     } catch (error) {
       this.#logger.error({ err: error }, "usage journal cannot be kept within its bound");

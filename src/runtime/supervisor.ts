@@ -29,6 +29,8 @@ interface AcceptorThread {
   readonly name: string;
   readonly row: number;
   readonly worker: Worker;
+  /** Its part of the journal's file names. */
+  readonly writer: string;
   readonly outbox: Outbox<AcceptorMessage>;
   state: "starting" | "listening" | "crashed" | "draining" | "gone";
   /** The crashed thread that this one takes over from. */
@@ -107,6 +109,11 @@ export class Supervisor {
     return count;
   }
 
+  /** Journal writers that are alive. */
+  get writers(): ReadonlySet<string> {
+    return new Set([...this.#threads].map((thread) => thread.writer));
+  }
+
   get draining(): boolean {
     return this.#draining;
   }
@@ -164,13 +171,14 @@ export class Supervisor {
     const { config } = this.#options;
     const name = `acceptor-${++this.#started}`;
     const row = this.#freeRow();
+    const writer = `${Date.now().toString(36)}-${process.pid}-${this.#started}`;
     const inbox = allocateMailbox();
     const outboxMemory = allocateMailbox();
     const packed: PackedSetup = {
       config: { ...config, listen: { ...config.listen, port: this.#port } },
       resources: this.#resources,
       blocks: this.#blocks,
-      writer: `${Date.now().toString(36)}-${process.pid}-${this.#started}`,
+      writer,
     };
     const setup: ThreadSetup = {
       name,
@@ -183,7 +191,7 @@ export class Supervisor {
     };
     const worker = new Worker(new URL("./acceptor-thread.js", import.meta.url), { name, workerData: setup });
     const outbox = new Outbox<AcceptorMessage>(name, worker, inbox, MAILBOX_CAPACITY);
-    const thread: AcceptorThread = { name, row, worker, outbox, state: "starting", replaces };
+    const thread: AcceptorThread = { name, row, worker, writer, outbox, state: "starting", replaces };
     this.#threads.add(thread);
     receive<SupervisorMessage>(worker, outboxMemory, (message) => this.#handle(thread, message));
     worker.on("error", (error) => this.#options.logger.error({ err: error, thread: name }, "acceptor thread failed"));

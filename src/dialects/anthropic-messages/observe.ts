@@ -14,7 +14,7 @@ import {
   textOf,
   scannedValue,
 } from "../json-values.js";
-import { sseDataBytes, sseEvent } from "../sse.js";
+import { isErrorEvent, sseDataBytes } from "../sse.js";
 import { TokenCountObserver } from "../token-count.js";
 import type { UsageTally } from "../usage-tally.js";
 
@@ -69,7 +69,7 @@ export class MessagesStreamObserver implements StreamObserver {
   observe(frame: Buffer): number {
     const data = sseDataBytes(frame);
     const scan = scanTopLevel(data, EVENT_KEYS);
-    if (scan.brokenAt >= 0) return sseEvent(frame) === "error" ? this.fail(null) : FRAME.PASS;
+    if (scan.brokenAt >= 0) return isErrorEvent(frame, data) ? this.fail(null) : FRAME.PASS;
     switch (scannedText(data, scan, TYPE)) {
       case "message_start":
         this.start(parseObject(scannedValue(data, scan, MESSAGE)));
@@ -84,7 +84,7 @@ export class MessagesStreamObserver implements StreamObserver {
       default: {
         const error = parseObject(scannedValue(data, scan, ERROR));
         if (error !== null) return this.fail(error);
-        return sseEvent(frame) === "error" ? this.fail(parseJson(data)) : FRAME.PASS;
+        return isErrorEvent(frame, data) ? this.fail(parseJson(data)) : FRAME.PASS;
       }
     }
   }

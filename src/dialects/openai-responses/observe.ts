@@ -14,7 +14,7 @@ import {
   textOf,
   scannedValue,
 } from "../json-values.js";
-import { sseDataBytes, sseEvent } from "../sse.js";
+import { isErrorEvent, sseDataBytes } from "../sse.js";
 import { TokenCountObserver } from "../token-count.js";
 import type { UsageTally } from "../usage-tally.js";
 
@@ -52,10 +52,10 @@ export class ResponsesStreamObserver implements StreamObserver {
   observe(frame: Buffer): number {
     const data = sseDataBytes(frame);
     const scan = scanTopLevel(data, EVENT_KEYS);
-    if (scan.brokenAt >= 0) return sseEvent(frame) === "error" ? this.fail(null) : FRAME.PASS;
+    if (scan.brokenAt >= 0) return isErrorEvent(frame, data) ? this.fail(null) : FRAME.PASS;
     const response = scannedValue(data, scan, RESPONSE);
     const type = scannedText(data, scan, TYPE);
-    if (type === "error" || sseEvent(frame) === "error") return this.fail(this.errorOf(data, scan.starts[ERROR] ?? -1));
+    if (type === "error" || isErrorEvent(frame, data)) return this.fail(this.errorOf(data, scan.starts[ERROR] ?? -1));
     if (response === null) {
       const error = parseObject(scannedValue(data, scan, ERROR));
       return error === null ? FRAME.PASS : this.fail(error);

@@ -179,23 +179,16 @@ describe("messages streams", () => {
 describe("responses streams", () => {
   const options: TapOptions = { dialect: "openai-responses" };
 
-  it.each<[string, object, string, boolean, string]>([
-    ["response.completed", {}, "completed", false, ""],
+  it.each<[string, object, string, string]>([
+    ["response.completed", {}, "completed", ""],
     [
       "response.incomplete",
       { status: "incomplete", incomplete_details: { reason: "max_output_tokens" } },
       "max_output_tokens",
-      false,
       "",
     ],
-    [
-      "response.failed",
-      { status: "failed", error: { code: "rate_limit", message: "m" } },
-      "failed",
-      true,
-      "rate_limit",
-    ],
-  ])("%s", (type, fields, finish, failed, error) => {
+    ["response.failed", { status: "failed", error: { code: "rate_limit", message: "m" } }, "failed", "rate_limit"],
+  ])("%s", (type, fields, finish, error) => {
     const outcome = stream(responsesFrames(type, { ...RESPONSE, ...fields }), options);
     expect({ ...outcome.tally }).toEqual({
       inputTokens: 20,
@@ -208,7 +201,7 @@ describe("responses streams", () => {
       finishReason: finish,
       streamError: error,
     });
-    expect(outcome).toMatchObject({ terminal: true, failed });
+    expect(outcome).toMatchObject({ terminal: true, failed: error !== "" });
   });
 
   it.each<[string, string]>([

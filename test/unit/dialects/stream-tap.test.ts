@@ -143,6 +143,19 @@ describe("StreamTap", () => {
     expect(tap.end()?.toString()).toBe("da");
   });
 
+  it("measures an event the same wherever it is cut, also between CR and LF", () => {
+    const stream = Buffer.from(`${CHAT_FRAMES[5]}\r\n\r\n${CHAT_FRAMES[6]}\r\n\r\n`);
+    const length = Buffer.byteLength(CHAT_FRAMES[5] as string);
+    for (let maxEventBytes = length - 1; maxEventBytes <= length + 5; maxEventBytes++) {
+      const options: TapOptions = { usageAsked: false, maxEventBytes };
+      const whole = runTap([stream], options);
+      expect(whole.oversize).toBe(maxEventBytes < length + 3);
+      for (let at = 1; at < stream.length; at++) {
+        expect(runTap([stream.subarray(0, at), stream.subarray(at)], options)).toEqual(whole);
+      }
+    }
+  });
+
   it("observes and forwards a last event without its blank line", () => {
     const { output, terminal } = runTap([Buffer.from("data: {}\n\ndata: [DONE]")]);
     expect(output).toBe("data: {}\n\ndata: [DONE]");
