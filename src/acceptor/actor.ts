@@ -137,6 +137,10 @@ export class Acceptor {
     );
     response.onAborted(() => this.#gone(exchange, sink));
     this.#enter(exchange);
+    if (headers.problem?.param === "content-length") {
+      this.#refuseFraming(exchange, sink);
+      return;
+    }
     const problem = this.#turnAway(exchange, match?.route);
     if (problem !== null) {
       this.#refuse(exchange, sink, problem, headers);
@@ -172,6 +176,18 @@ export class Acceptor {
     if (bodyComes && problem.code !== "route_not_found") sink.closeAfter = true;
     refuse(exchange, this.#node, problem);
     settle.run(exchange, this.#node);
+  }
+
+  /**
+   * Where the body ends is in dispute, so nothing behind this head may be taken for a request. While an
+   * answer is owed, uWebSockets.js cuts a connection on which more requests come; an answer given at once
+   * would let those in the same packet pass, even with "connection: close".
+   */
+  #refuseFraming(exchange: Exchange, sink: ResponseSink): void {
+    sink.closeAfter = true;
+    setImmediate(() => {
+      if (!exchange.settled) begin(exchange, this.#node);
+    });
   }
 
   #readBody(response: HttpResponse, exchange: Exchange, sink: ResponseSink): void {

@@ -45,7 +45,8 @@ export class ResponseSink implements Sink {
     const close = this.closeAfter || this.#settings.draining;
     this.#response.cork(() => {
       this.#response.writeStatus(statusLine(status));
-      this.#writeHeaders(headers, close);
+      this.#writeHeaders(headers, false);
+      // Says "connection: close" itself.
       this.#response.end(body, close);
     });
   }

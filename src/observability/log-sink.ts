@@ -4,6 +4,8 @@ import { write, writeSync } from "node:fs";
 /** UTF-16 units that may wait; a reader that stalls longer costs lines, not memory. */
 const MAX_WAITING = 4 * 1024 * 1024;
 const RETRY_MS = 20;
+/** A write by another thread takes some hundred microseconds, unless the reader has stalled. */
+const GATE_RETRY_MS = 2;
 
 /** Collects lines until someone takes them away: the owner of a thread posts them to the main thread. */
 export class LogSink {
@@ -51,6 +53,44 @@ export class LogSink {
   }
 }
 
+/** Lets one thread at a time write to a shared file descriptor, so that lines never mix inside a full pipe. */
+export class LogGate {
+  readonly #owner: Int32Array;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#owner = new Int32Array(memory);
+  }
+
+  static allocate(): SharedArrayBuffer {
+    return new SharedArrayBuffer(4);
+  }
+
+  /** `thread`: a number above 0 that no other living thread has. */
+  tryTake(thread: number): boolean {
+    return Atomics.compareExchange(this.#owner, 0, 0, thread) === 0;
+  }
+
+  /** Also for a thread that has died with the gate in hand. */
+  release(thread: number): void {
+    Atomics.compareExchange(this.#owner, 0, thread, 0);
+  }
+}
+
+/** How one thread shares the file descriptor with the others. */
+export interface LogTurn {
+  readonly gate: LogGate;
+  /** This thread's number at the gate. */
+  readonly thread: number;
+}
+
+export interface LogOutputOptions {
+  /** UTF-16 units that may wait. */
+  readonly limit?: number;
+  /** Milliseconds to collect lines before they are written; 0 = none. */
+  readonly delayMs?: number;
+  readonly turn?: LogTurn;
+}
+
 /**
  * Writes a sink's text to a file descriptor, one write at a time, off the thread: a pipe whose reader has
  * stalled blocks neither the event loop nor the memory, it fills the sink.
@@ -58,13 +98,17 @@ export class LogSink {
 export class LogOutput {
   readonly sink: LogSink;
   readonly #file: number;
+  readonly #delayMs: number;
+  readonly #turn: LogTurn | null;
   #rest: Buffer | null = null;
   #busy = false;
   #broken = false;
 
-  constructor(file: number, limit: number = MAX_WAITING) {
+  constructor(file: number, options: LogOutputOptions = {}) {
     this.#file = file;
-    this.sink = new LogSink(() => this.#next(), limit);
+    this.#delayMs = options.delayMs ?? 0;
+    this.#turn = options.turn ?? null;
+    this.sink = new LogSink(() => this.#arrange(), options.limit ?? MAX_WAITING);
   }
 
   /** Writes what is left before the process ends; gives up at the first refusal. */
@@ -81,13 +125,26 @@ export class LogOutput {
     } catch {
       this.#broken = true;
     }
+    this.#turn?.gate.release(this.#turn.thread);
+  }
+
+  #arrange(): void {
+    if (this.#delayMs === 0) this.#next();
+    else setTimeout(() => this.#next(), this.#delayMs).unref();
   }
 
   #next(): void {
     if (this.#busy || this.#broken) return;
+    if (this.#turn !== null && this.#rest === null && !this.#turn.gate.tryTake(this.#turn.thread)) {
+      setTimeout(() => this.#next(), GATE_RETRY_MS).unref();
+      return;
+    }
     if (this.#rest === null) {
       const text = this.sink.take();
-      if (text === "") return;
+      if (text === "") {
+        this.#turn?.gate.release(this.#turn.thread);
+        return;
+      }
       this.#rest = Buffer.from(text, "utf8");
     }
     this.#busy = true;
@@ -105,10 +162,14 @@ export class LogOutput {
       this.#broken = true;
       this.#rest = null;
       this.sink.take();
+      this.#turn?.gate.release(this.#turn.thread);
       return;
     }
     const rest = this.#rest?.subarray(written) ?? null;
     this.#rest = rest === null || rest.length === 0 ? null : rest;
-    this.#next();
+    if (this.#rest === null) {
+      this.#turn?.gate.release(this.#turn.thread);
+      if (this.sink.waiting > 0) this.#arrange();
+    } else this.#next();
   }
 }

@@ -25,7 +25,8 @@ export function missingUsage(attempt: Attempt, answer: Buffer): Promise<void> | 
   const use = tokenUse(exchange.route.operation);
   const clientLeft = attempt.concluded?.error === "client_closed_request";
   const answered = head !== null && head.status < 300;
-  if (!use.input || tally.complete(use.output) || !(answered || (clientLeft && head === null))) return null;
+  const said = tally.complete(use.output) && !(use.output && cutShort(attempt));
+  if (!use.input || said || !(answered || (clientLeft && head === null))) return null;
   attempt.estimated = true;
   const job = attempt.node.estimator.estimate({
     dialect: exchange.route.dialect.id,
@@ -38,12 +39,17 @@ export function missingUsage(attempt: Attempt, answer: Buffer): Promise<void> | 
   return withinTime(job, attempt.node.config.usage.estimate_wait_ms).then((counted) => {
     if (tally.inputTokens < 0) tally.inputTokens = counted?.inputTokens ?? guessPromptTokens(exchange.body.length);
     if (!use.output) tally.outputTokens = 0;
-    else if (tally.outputTokens < 0 || clientLeft) {
+    else if (tally.outputTokens < 0 || clientLeft || cutShort(attempt)) {
       const bytesPerToken = exchange.view?.stream === true ? STREAM_BYTES_PER_TOKEN : WHOLE_BYTES_PER_TOKEN;
       const counts = counted?.outputTokens ?? Math.ceil(attempt.answerBytes / bytesPerToken);
       tally.outputTokens = Math.max(tally.outputTokens, counts);
     }
   });
+}
+
+/** A stream's count at its start says nothing of what followed; only one that came to its stop has said it all. */
+function cutShort({ exchange, tally, concluded }: Attempt): boolean {
+  return concluded?.complete === false && exchange.view?.stream === true && tally.finishReason === "";
 }
 
 async function withinTime<T>(job: Promise<T>, ms: number): Promise<T | null> {

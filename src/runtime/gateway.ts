@@ -2,7 +2,7 @@
 import type { ResourcesContext } from "../config/load.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
-import { LogOutput } from "../observability/log-sink.js";
+import { LogGate, LogOutput } from "../observability/log-sink.js";
 import { createLogger, type Logger } from "../observability/logger.js";
 import { Metrics, METRICS_CONTENT_TYPE, mergeMetrics } from "../observability/metrics.js";
 import { OpsServer } from "../ops/server.js";
@@ -29,7 +29,8 @@ export interface Addresses {
 
 export class Gateway {
   readonly #options: GatewayOptions;
-  readonly #output = new LogOutput(1);
+  readonly #logGate = LogGate.allocate();
+  readonly #output = new LogOutput(1, { turn: { gate: new LogGate(this.#logGate), thread: 1 } });
   readonly #logger: Logger;
   readonly #metrics = new Metrics({ thread: "main" });
   readonly #supervisor: Supervisor;
@@ -43,7 +44,7 @@ export class Gateway {
     this.#options = options;
     this.#logger = createLogger({ level: config.log.level, write: (line) => this.#output.sink.write(line) });
     const shared = { logger: this.#logger, metrics: this.#metrics };
-    this.#supervisor = new Supervisor({ config, resources, logSink: this.#output.sink, ...shared });
+    this.#supervisor = new Supervisor({ config, resources, logGate: this.#logGate, ...shared });
     this.#reloader = this.#makeReloader();
     this.#ops = new OpsServer({
       ready: () => !this.#supervisor.draining && this.#supervisor.listening > 0,
@@ -53,6 +54,10 @@ export class Gateway {
     });
     this.#metrics.watchEventLoop();
     this.#metrics.watchProcess();
+    const dropped = this.#metrics.cell("weir_log_dropped_total");
+    this.#metrics.onCollect(() => {
+      dropped.value = this.#output.sink.dropped;
+    });
   }
 
   get logger(): Logger {

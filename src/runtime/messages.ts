@@ -25,8 +25,7 @@ export type SupervisorMessage =
   | { readonly kind: "listen-failed"; readonly address: string }
   | { readonly kind: "crashed"; readonly error: ErrorData }
   | { readonly kind: "drained"; readonly cut: number }
-  | { readonly kind: "collected"; readonly ticket: number; readonly metrics: unknown }
-  | { readonly kind: "log"; readonly lines: string };
+  | { readonly kind: "collected"; readonly ticket: number; readonly metrics: unknown };
 
 export function errorData(error: unknown): ErrorData {
   if (error instanceof Error) return { name: error.name, message: error.message, stack: error.stack ?? "" };

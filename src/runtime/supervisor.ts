@@ -6,7 +6,7 @@ import { Worker } from "node:worker_threads";
 import { allocateLoadMemory } from "../acceptor/load.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
-import type { LogSink } from "../observability/log-sink.js";
+import { LogGate } from "../observability/log-sink.js";
 import type { Logger } from "../observability/logger.js";
 import { type Metrics, type MetricObjects, retainTotals } from "../observability/metrics.js";
 import { BlockAllocator, type BlockMap } from "../quota/blocks.js";
@@ -41,7 +41,8 @@ export interface SupervisorOptions {
   readonly config: WeirConfig;
   readonly resources: Resources;
   readonly logger: Logger;
-  readonly logSink: LogSink;
+  /** Shared with every thread that writes to standard output. */
+  readonly logGate: SharedArrayBuffer;
   readonly metrics: Metrics;
 }
 
@@ -186,6 +187,7 @@ export class Supervisor {
       packed: pack(packed),
       quota: this.#quota,
       load: this.#load,
+      logGate: this.#options.logGate,
       inbox,
       outbox: outboxMemory,
     };
@@ -224,9 +226,6 @@ export class Supervisor {
         return;
       case "collected":
         this.#collected(message.ticket, message.metrics as MetricObjects);
-        return;
-      case "log":
-        this.#options.logSink.write(message.lines);
         return;
       default:
         message satisfies never;
@@ -277,6 +276,7 @@ export class Supervisor {
     const before = thread.state;
     thread.state = "gone";
     thread.outbox.close();
+    new LogGate(this.#options.logGate).release(thread.row + 2);
     this.#threads.delete(thread);
     if (before === "listening" || before === "starting") this.#replace(thread);
     if (this.#threads.size === 0) this.#onEmpty?.();

@@ -56,7 +56,7 @@ describe("LogOutput", () => {
     const sink = new URL("../../../src/observability/log-sink.ts", import.meta.url).href;
     const script = `
       import { LogOutput } from ${JSON.stringify(sink)};
-      const output = new LogOutput(1, 1000000);
+      const output = new LogOutput(1, { limit: 1000000 });
       const line = "x".repeat(999);
       let ticks = 0;
       const timer = setInterval(() => {
