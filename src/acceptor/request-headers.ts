@@ -73,7 +73,7 @@ export function readRequestHeaders(request: HttpRequest, rules: HeaderRules): Re
 function readHeader(reading: Reading, name: string, value: string, rules: HeaderRules): void {
   reading.bytes += name.length + value.length;
   reading.count += 1;
-  if (ONCE.has(name)) {
+  if (ONCE.has(name) || name === rules.modelHeader) {
     if (reading.seen.includes(name))
       reading.problem ??= failure("invalid_request_error", `The header "${name}" came twice.`, name);
     reading.seen.push(name);

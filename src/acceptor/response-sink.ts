@@ -75,14 +75,21 @@ export class ResponseSink implements Sink {
     });
   }
 
+  /** uWebSockets.js cuts a connection that takes nothing for ten seconds; resuming starts them anew. */
+  keepWaiting(): void {
+    if (this.closed) return;
+    this.#response.pause();
+    this.#response.resume();
+  }
+
   end(chunk: Buffer | null): void {
     if (this.closed) return;
     this.closed = true;
-    const close = this.closeAfter || this.#settings.draining;
     this.#response.cork(() => {
       this.#writeHead();
       if (chunk !== null && chunk.length > 0) this.#response.write(chunk);
-      this.#response.end(undefined, close);
+      // Never with `closeConnection`: uWebSockets.js would write its "Connection: close" into the begun body.
+      this.#response.end();
     });
   }
 
@@ -100,7 +107,7 @@ export class ResponseSink implements Sink {
   #writeHead(): void {
     if (this.#head === null) return;
     this.#response.writeStatus(statusLine(this.#status));
-    this.#writeHeaders(this.#head, this.#settings.draining);
+    this.#writeHeaders(this.#head, this.closeAfter || this.#settings.draining);
     this.#head = null;
   }
 

@@ -5,6 +5,7 @@ import { Snapshot } from "../config/snapshot.js";
 import type { LogSink } from "../observability/log-sink.js";
 import { AccessLog } from "../observability/logger.js";
 import type { Cell, Metrics } from "../observability/metrics.js";
+import { InFlight } from "../pipeline/in-flight.js";
 import { Ledger } from "../pipeline/ledger.js";
 import { type Estimator, headerNames, type Node } from "../pipeline/node.js";
 import { Sender } from "../providers/send.js";
@@ -44,7 +45,7 @@ export function buildNode(parts: AcceptorParts): Node {
       attempts: rememberedAttempts(metrics),
     },
     accessLog: config.log.access ? new AccessLog(parts.log) : null,
-    exchanges: new Set(),
+    exchanges: new InFlight(),
     onSettled: (exchange) => load.leave(exchange),
     snapshot: new Snapshot(parts.resources),
     loadedAt: Date.now(),

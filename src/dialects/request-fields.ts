@@ -102,17 +102,25 @@ function isNull(body: Buffer, span: Span): boolean {
   return body[span.start] === 0x6e;
 }
 
+/** Clients that name the model elsewhere write null or "" in the body. */
+function saysNothing(body: Buffer, span: Span): boolean {
+  return isNull(body, span) || (body[span.start] === QUOTE && span.end - span.start === 2);
+}
+
 function readModel(body: Buffer, span: Span | null, override: string | null): string | Failure {
-  if (span === null || (override !== null && isNull(body, span))) {
+  if (override !== null && override.length > MAX_MODEL_LENGTH) return badModel();
+  if (span === null || (override !== null && saysNothing(body, span))) {
     return override ?? failure("invalid_request_error", "model is required.", "model");
   }
   if (body[span.start] !== QUOTE) return failure("invalid_request_error", "model must be a string.", "model");
   const model = span.end - span.start > MAX_MODEL_BYTES ? null : decodeString(body, span.start, span.end);
-  if (model === null || model.length === 0 || model.length > MAX_MODEL_LENGTH) {
-    const message = `model must be a valid string of 1 to ${MAX_MODEL_LENGTH} characters.`;
-    return failure("invalid_request_error", message, "model");
-  }
+  if (model === null || model.length === 0 || model.length > MAX_MODEL_LENGTH) return badModel();
   return override ?? model;
+}
+
+function badModel(): Failure {
+  const message = `model must be a valid string of 1 to ${MAX_MODEL_LENGTH} characters.`;
+  return failure("invalid_request_error", message, "model");
 }
 
 /** An absent or null field is false; null = it is something else. */

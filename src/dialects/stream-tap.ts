@@ -4,6 +4,7 @@ import { CR, LF, LINE, lastEventEnd, nextEventEnd, sseDataBytes } from "./sse.js
 
 /** What becomes of an LF that arrives after an event has ended with the CR before it. */
 const LATE_LF = { NONE: 0, FORWARD: 1, SWALLOW: 2 } as const;
+const LINE_FEED = Buffer.of(LF);
 
 /**
  * Takes a stream in batches cut anywhere and gives back the bytes to forward. The joined output, the
@@ -18,6 +19,8 @@ export class StreamTap {
   /** What the last batch ended with. */
   private line: number = LINE.START;
   private lateLf: number = LATE_LF.NONE;
+  /** The last block ended in the middle of a CRLF, as its line ends tell. */
+  private splitCrLf = false;
   /** Inside an event that outgrew the bound. */
   private raw = false;
   /** No event with data has been seen yet; that one is always observed (it names model and id). */
@@ -76,6 +79,14 @@ export class StreamTap {
   end(): Buffer | null {
     if (this.carried.length === 0) return null;
     return this.relay(this.takeCarried(null), false);
+  }
+
+  /**
+   * The LF that a stream of CRLF lines still owes to the last event forwarded, or null. For a relay that ends
+   * with that event and waits for nothing more; one that goes on gets it from `push`.
+   */
+  owedLineFeed(): Buffer | null {
+    return this.splitCrLf && this.lateLf === LATE_LF.FORWARD ? LINE_FEED : null;
   }
 
   private pushAfterLateLf(batch: Buffer, fate: number): Buffer | null {
@@ -149,7 +160,10 @@ export class StreamTap {
       if (start > keptFrom) kept.push(block.subarray(keptFrom, start));
       keptFrom = end;
     }
-    if (endsWithCr) this.lateLf = keptFrom === block.length ? LATE_LF.SWALLOW : LATE_LF.FORWARD;
+    if (endsWithCr) {
+      this.lateLf = keptFrom === block.length ? LATE_LF.SWALLOW : LATE_LF.FORWARD;
+      this.splitCrLf = block[block.length - 2] === LF && block[block.length - 3] === CR;
+    }
     if (kept === null) return block;
     if (keptFrom < block.length) kept.push(block.subarray(keptFrom));
     return kept.length === 0 ? null : kept.length === 1 ? (kept[0] as Buffer) : Buffer.concat(kept);

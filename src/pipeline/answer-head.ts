@@ -2,7 +2,6 @@
 
 /** Never passed on: connection matters, what the gateway says itself, and state that is not the caller's. */
 const DROPPED: ReadonlySet<string> = new Set([
-  "connection",
   "keep-alive",
   "proxy-authenticate",
   "proxy-connection",
@@ -38,19 +37,32 @@ export interface AnswerHead {
 export function readAnswerHead(status: number, raw: readonly Buffer[], ownPrefix: string): AnswerHead {
   let contentType = "";
   let contentEncoding = "";
+  let connection = "";
   let bytes = 0;
   const passed: string[] = [];
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = (raw[index] as Buffer).toString("latin1").toLowerCase();
     if (name === "content-type") contentType = (raw[index + 1] as Buffer).toString("latin1");
     else if (name === "content-encoding") contentEncoding = (raw[index + 1] as Buffer).toString("latin1");
+    else if (name === "connection") connection += `,${(raw[index + 1] as Buffer).toString("latin1").toLowerCase()}`;
     else if (!DROPPED.has(name) && !name.startsWith(DROPPED_PREFIX) && !name.startsWith(ownPrefix)) {
       const value = (raw[index + 1] as Buffer).toString("latin1");
       bytes += name.length + value.length;
       if (bytes <= MAX_PASSED_BYTES) passed.push(name, value);
     }
   }
-  return { status, contentType, contentEncoding, passed };
+  return { status, contentType, contentEncoding, passed: withoutNamed(passed, connection) };
+}
+
+/** What `connection` names belongs to that connection and goes no further (RFC 9110 section 7.6.1). */
+function withoutNamed(passed: string[], connection: string): string[] {
+  if (connection === "" || connection === ",keep-alive" || connection === ",close") return passed;
+  const named = new Set(connection.split(",").map((name) => name.trim()));
+  const kept: string[] = [];
+  for (let index = 0; index + 1 < passed.length; index += 2) {
+    if (!named.has(passed[index] as string)) kept.push(passed[index] as string, passed[index + 1] as string);
+  }
+  return kept;
 }
 
 /** Is this an event stream? */

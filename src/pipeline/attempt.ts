@@ -137,6 +137,17 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     else this.#call?.resume();
   }
 
+  /** The client has taken nothing since `since`: wait on, or cut it when `timeouts.client_stall_ms` is over. */
+  awaitClient(since: number, now: number): void {
+    const patience = this.node.config.timeouts.client_stall_ms;
+    if (patience === 0 || now - since < patience) {
+      this.exchange.sink.keepWaiting();
+      return;
+    }
+    this.exchange.sink.abort();
+    this.cancel();
+  }
+
   cancel(): void {
     if (this.concluded !== null) return;
     this.#stop();

@@ -60,6 +60,8 @@ export class Exchange {
   readonly startedAt: number;
   readonly startedAtWall: number;
 
+  /** Where it stands among the exchanges under way. */
+  place = -1;
   body: Buffer = EMPTY_BODY;
   /** Bytes of the body counted against the node's memory for bodies. */
   bodyMemory = 0;

@@ -8,6 +8,7 @@ import type { Sender } from "../providers/send.js";
 import type { LimitLayer } from "../quota/lease.js";
 import type { QuotaTable } from "../quota/table.js";
 import type { Exchange } from "./exchange.js";
+import type { InFlight } from "./in-flight.js";
 import type { Ledger } from "./ledger.js";
 
 /** Counts the tokens of an attempt whose upstream did not say them; lives in the pool. */
@@ -52,7 +53,7 @@ export interface Node {
   readonly counters: Counters;
   readonly accessLog: AccessLog | null;
   /** Every exchange from its headers to its settlement. */
-  readonly exchanges: Set<Exchange>;
+  readonly exchanges: InFlight;
   /** Told of every settled exchange: its place in the node's load is free. */
   onSettled(exchange: Exchange): void;
   /** The configuration new exchanges begin with. */

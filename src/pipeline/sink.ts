@@ -10,6 +10,8 @@ export interface Sink {
   start(status: number, headers: readonly string[]): void;
   /** Writes a piece. False: the client is slow; wait for the callback given to `onWritable`. */
   write(chunk: Buffer | string): boolean;
+  /** The client is slow, and that is accepted: call it more often than the connection's own patience ends. */
+  keepWaiting(): void;
   /** Calls back once when the client takes more again. */
   onWritable(callback: () => void): void;
   /** Ends an answer begun with `start`, with a last piece if there is one. */

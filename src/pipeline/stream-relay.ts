@@ -58,12 +58,11 @@ export class StreamRelay implements Relay, Delivery {
   tick(now: number): void {
     const { timeouts } = this.#attempt.node.config;
     if (this.#blockedSince > 0) {
-      if (now - this.#blockedSince < timeouts.client_stall_ms) return;
-      this.#attempt.exchange.sink.abort();
-      this.#attempt.cancel();
-    } else if (now - this.#lastWriteAt >= timeouts.keep_alive_comment_ms && !this.#tap.oversize) {
-      this.#write(KEEP_ALIVE);
+      this.#attempt.awaitClient(this.#blockedSince, now);
+      return;
     }
+    const silence = timeouts.keep_alive_comment_ms;
+    if (silence > 0 && now - this.#lastWriteAt >= silence && !this.#tap.oversize) this.#write(KEEP_ALIVE);
   }
 
   sample(): Buffer {
@@ -90,6 +89,7 @@ export class StreamRelay implements Relay, Delivery {
     if (this.#attempt.concluded !== null) return;
     let out = this.#pending.length > 0 ? this.#tap.push(this.#takePending()) : null;
     if (this.#ended) out = joined(out, this.#tap.end());
+    if (this.#tap.terminal) out = joined(out, this.#tap.owedLineFeed());
     if (this.#tap.failed) this.#conclude(out, "upstream_error", false);
     else if (this.#tap.terminal) this.#conclude(out, "", true);
     else if (this.#ended) this.#concludeBroken(out, failure("transport_error", "The upstream ended the stream early."));

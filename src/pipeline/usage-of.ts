@@ -1,4 +1,5 @@
 /** From an attempt to its usage event: what the upstream said, and estimates where it said nothing. */
+import { timeText } from "../observability/logger.js";
 import { newEventId, usageLine } from "../usage/meter.js";
 import { USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
 import { guessPromptTokens } from "../quota/window.js";
@@ -82,7 +83,7 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     id: newEventId(),
     request_id: exchange.id,
     attempt: attempt.number,
-    time: new Date(exchange.startedAtWall + (now - exchange.startedAt)).toISOString(),
+    time: timeText(exchange.startedAtWall + (now - exchange.startedAt)),
     node: node.name,
     operation: exchange.route.operation,
     client_dialect: exchange.route.dialect.id,

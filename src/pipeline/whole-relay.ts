@@ -3,7 +3,8 @@
  * ones flow through, the last chunk held back until the usage line is on file.
  */
 import type { AnswerObserver } from "../dialects/dialect.js";
-import { ERRORS, type Failure } from "../errors.js";
+import { isJsonObject } from "../dialects/json-splice.js";
+import { ERRORS, type Failure, failure } from "../errors.js";
 import type { AnswerHead } from "./answer-head.js";
 import { answerHeaders } from "./answer-headers.js";
 import { AnswerSample } from "./answer-sample.js";
@@ -42,6 +43,10 @@ export class WholeRelay implements Relay, Delivery {
   }
 
   finish(): void {
+    if (!this.#believable()) {
+      this.#attempt.refuseInstead(failure("upstream_decode_error", "The upstream's answer is not a JSON object."));
+      return;
+    }
     this.#observer.finish();
     const upstreamFailed = this.#head.status >= 400;
     this.#attempt.conclude({
@@ -64,10 +69,7 @@ export class WholeRelay implements Relay, Delivery {
   }
 
   tick(now: number): void {
-    const patience = this.#attempt.node.config.timeouts.client_stall_ms;
-    if (this.#blockedSince === 0 || now - this.#blockedSince < patience) return;
-    this.#attempt.exchange.sink.abort();
-    this.#attempt.cancel();
+    if (this.#blockedSince > 0) this.#attempt.awaitClient(this.#blockedSince, now);
   }
 
   sample(): Buffer {
@@ -78,10 +80,26 @@ export class WholeRelay implements Relay, Delivery {
   deliver(): void {
     const { exchange } = this.#attempt;
     if (exchange.sink.closed) return;
-    const rest = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
+    const rest = this.#takeHeld();
     exchange.responseBytes += rest.length;
     if (exchange.sink.started) exchange.sink.end(rest);
     else exchange.sink.answer(this.#head.status, answerHeaders(this.#attempt), rest);
+  }
+
+  /**
+   * A success that is no JSON object (a proxy's page, an answer cut short) is none. Only an answer that is
+   * still held can be taken back; a longer one has begun to leave.
+   */
+  #believable(): boolean {
+    if (this.#head.status >= 300 || this.#attempt.exchange.sink.started) return true;
+    return isJsonObject(this.#takeHeld());
+  }
+
+  /** What is held, in one piece. */
+  #takeHeld(): Buffer {
+    const whole = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
+    this.#held = [whole];
+    return whole;
   }
 
   /** False: the client is slow. */

@@ -4,6 +4,9 @@ import { type Failure, failure } from "../errors.js";
 import type { QuotaTable } from "./table.js";
 import { DIMENSIONS, secondsToWindowEnd, windowOf } from "./window.js";
 
+/** When another request ends is not known; sooner than this cannot be said in `retry-after`. */
+const CONCURRENCY_RETRY_SECONDS = 1;
+
 /** One thing that is limited: whose limit, its counters and its bounds. */
 export interface LimitLayer {
   /** For messages: "api key" or "model". */
@@ -76,6 +79,8 @@ function roomFor(table: QuotaTable, layer: LimitLayer, nowMs: number): number | 
     return failure(
       "rate_limit_exceeded",
       `The ${layer.label}'s limit of ${limit.concurrency} concurrent requests is reached.`,
+      null,
+      CONCURRENCY_RETRY_SECONDS,
     );
   }
   let room = Number.POSITIVE_INFINITY;

@@ -14,6 +14,7 @@ import { allocateQuotaMemory, type QuotaMemory, QuotaTable } from "../quota/tabl
 import type { PackedSetup, ThreadSetup } from "./acceptor-thread.js";
 import { allocateMailbox, Outbox, receive } from "./actor.js";
 import type { AcceptorMessage, ErrorData, SupervisorMessage } from "./messages.js";
+import { freePort } from "./port-probe.js";
 import { restartDelay } from "./restart.js";
 import { pack } from "./wire.js";
 
@@ -83,6 +84,7 @@ export class Supervisor {
 
   /** Starts the acceptors; resolves with the port once all listen, or null when the address cannot be had. */
   async start(): Promise<number | null> {
+    if (this.#port === 0) this.#port = await freePort(this.#options.config.listen.host);
     let port: number | null = null;
     for (let index = 0; index < this.#options.config.acceptors; index += 1) {
       port = await new Promise<number | null>((done) => {

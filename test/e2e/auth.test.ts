@@ -20,9 +20,19 @@ let gateway: RunningGateway;
 beforeAll(async () => {
   upstream = await startFakeUpstream();
   const resources = oneProvider(upstream.url) as Record<"models" | "api_keys", unknown[]>;
-  const away = { provider: "openai", model_name: "gpt-x", provider_key: "openai-main", allowed_cidrs: ["192.0.2.0/24"] };
+  const away = {
+    provider: "openai",
+    model_name: "gpt-x",
+    provider_key: "openai-main",
+    allowed_cidrs: ["192.0.2.0/24"],
+  };
   resources.models.push({ ...away, display_name: "gpt-elsewhere" });
-  resources.models.push({ ...away, display_name: "claude-elsewhere", provider: "anthropic", provider_key: "anthropic-main" });
+  resources.models.push({
+    ...away,
+    display_name: "claude-elsewhere",
+    provider: "anthropic",
+    provider_key: "anthropic-main",
+  });
   const all = { allowed_models: ["*"] };
   const inAnHour = new Date(Date.now() + 3_600_000).toISOString();
   resources.api_keys.push(

@@ -9,7 +9,7 @@ import { oneProvider, type RunningGateway, startGateway } from "./gateway.js";
 import { blanks, type Member, objectText, spellings, stringText, unknownMember, valueText } from "./json-spelling.js";
 import { Client, ENDPOINTS, type Endpoint, STREAMING } from "./traffic.js";
 
-const RUNS = 60;
+const RUNS = 100;
 let upstream: FakeUpstream;
 let gateway: RunningGateway;
 let client: Client;

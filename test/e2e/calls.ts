@@ -10,6 +10,8 @@ export interface Call {
   /** A string is sent as it is, anything else as JSON. */
   readonly body?: unknown;
   readonly headers?: OutgoingHttpHeaders;
+  /** Does not announce the body's length. */
+  readonly chunked?: boolean;
 }
 
 export interface Answer {
@@ -23,10 +25,11 @@ export interface Answer {
 export const BEARER = Object.freeze({ authorization: `Bearer ${KEY}` });
 
 /** Sends exactly the headers given, plus content-type and length; follows nothing, retries nothing. */
-export function call(url: string, { method, body, headers = BEARER }: Call = {}): Promise<Answer> {
+export function call(url: string, { method, body, headers = BEARER, chunked = false }: Call = {}): Promise<Answer> {
   const bytes = body === undefined ? null : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
   return new Promise((resolve, reject) => {
-    const framing = bytes === null ? {} : { "content-type": "application/json", "content-length": bytes.length };
+    const length = chunked ? { "transfer-encoding": "chunked" } : { "content-length": bytes?.length ?? 0 };
+    const framing = bytes === null ? {} : { "content-type": "application/json", ...length };
     const outgoing = request(
       url,
       { method: method ?? (bytes === null ? "GET" : "POST"), headers: { ...framing, ...headers }, agent: false },

@@ -61,7 +61,12 @@ export function oneProvider(upstream: string, key: Record<string, unknown> = {})
     models: [
       { display_name: "gpt-alias", provider: "openai", model_name: "gpt-upstream", provider_key: "openai-main" },
       { display_name: "gpt-*", provider: "openai", model_name: "gpt-*", provider_key: "openai-main" },
-      { display_name: "text-embedding-*", provider: "openai", model_name: "text-embedding-*", provider_key: "openai-main" },
+      {
+        display_name: "text-embedding-*",
+        provider: "openai",
+        model_name: "text-embedding-*",
+        provider_key: "openai-main",
+      },
       { display_name: "claude-*", provider: "anthropic", model_name: "claude-*", provider_key: "anthropic-main" },
     ],
     api_keys: [{ display_name: "tester", key_hash: sha256(KEY), allowed_models: ["*"], ...key }],

@@ -179,7 +179,9 @@ describe("errors arrive as the client's own classes", () => {
       .catch((caught: unknown) => caught);
     expect(unknownKey).toBeInstanceOf(Anthropic.AuthenticationError);
     expect(unknownKey).toMatchObject({ error: { type: "error", error: { type: "authentication_error" } } });
-    const unknownModel = await client.messages.create({ ...HELLO, model: "nothing" }).catch((caught: unknown) => caught);
+    const unknownModel = await client.messages
+      .create({ ...HELLO, model: "nothing" })
+      .catch((caught: unknown) => caught);
     expect(unknownModel).toBeInstanceOf(Anthropic.NotFoundError);
     if (!(unknownModel instanceof Anthropic.NotFoundError)) throw unknownModel;
     const requestId = unknownModel.headers.get("x-weir-request-id");

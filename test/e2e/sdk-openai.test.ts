@@ -171,7 +171,12 @@ describe("responses", () => {
       if (event.type === "response.completed") usage = event.response.usage;
     }
     expect(text).toBe("You said: Hello");
-    await expectSameUsage({ response, input: usage?.input_tokens, output: usage?.output_tokens, operation: "responses" });
+    await expectSameUsage({
+      response,
+      input: usage?.input_tokens,
+      output: usage?.output_tokens,
+      operation: "responses",
+    });
   });
 
   test("the client's own stream helper, through a tool loop of two turns", async () => {
@@ -237,7 +242,8 @@ describe("embeddings", () => {
     expect(JSON.parse(lastRequest(upstream).body.toString())).toMatchObject({ encoding_format: "float" });
     for (const [index, entry] of packed.data.entries()) {
       const numbers = plain.data[index]?.embedding ?? [];
-      for (const [place, value] of entry.embedding.entries()) expect(value).toBeCloseTo(numbers[place] ?? Number.NaN, 6);
+      for (const [place, value] of entry.embedding.entries())
+        expect(value).toBeCloseTo(numbers[place] ?? Number.NaN, 6);
     }
   });
 });
@@ -296,7 +302,11 @@ describe("errors arrive as the client's own classes", () => {
   ] as const;
   test.each(ANSWERS)("the upstream's %i, word for word, with retry-after", async (status, kind) => {
     const error = { message: `No, ${status}.`, type: "vendor_type", code: "vendor_code", param: "p", more: { a: 1 } };
-    upstream.script({ status, body: { error }, headers: { "retry-after": "7", "x-ratelimit-remaining-requests": "0" } });
+    upstream.script({
+      status,
+      body: { error },
+      headers: { "retry-after": "7", "x-ratelimit-remaining-requests": "0" },
+    });
     const failed = await ask("gpt-x").catch((caught: unknown) => caught);
     expect(failed).toBeInstanceOf(kind);
     if (!(failed instanceof OpenAI.APIError)) throw failed;
@@ -326,12 +336,17 @@ describe("errors arrive as the client's own classes", () => {
   });
 
   test("inside a stream of responses", async () => {
-    upstream.script({ close_after_frames: 5, words: 30 }, { close_after_frames: 5, words: 30 });
+    const broken = { close_after_frames: 5, words: 30 };
+    upstream.script(broken, broken);
     const stream = await client.responses.create({ model: "gpt-x", input: "Hello", stream: true });
-    let last: OpenAI.Responses.ResponseStreamEvent | null = null;
-    for await (const event of stream) last = event;
-    expect(last).toMatchObject({ type: "error", code: "transport_error", param: null });
-    await expect(client.responses.stream({ model: "gpt-x", input: "Hello" }).finalResponse()).rejects.toThrow();
+    const read = async () => {
+      for await (const event of stream) expect(event.type).not.toBe("response.completed");
+    };
+    const failed = await read().catch((caught: unknown) => caught);
+    expect(failed).toBeInstanceOf(OpenAI.APIError);
+    expect(failed).toMatchObject({ code: "transport_error" });
+    const helped = client.responses.stream({ model: "gpt-x", input: "Hello" }).finalResponse();
+    await expect(helped).rejects.toBeInstanceOf(OpenAI.OpenAIError);
   });
 });
 

@@ -107,7 +107,7 @@ describe("accessLine", () => {
   test("goes through the access log into its sink", () => {
     const sink = new LogSink();
     new AccessLog(sink).write(sampleAccess());
-    expect(sink.take()).toBe(`${accessLine(sampleAccess())}\n`);
+    expect(sink.take()?.toString()).toBe(`${accessLine(sampleAccess())}\n`);
   });
 });
 
