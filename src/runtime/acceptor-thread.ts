@@ -130,6 +130,7 @@ function watch(): void {
     dropped: metrics.cell("weir_log_dropped_total"),
     letters: metrics.cell("weir_dead_letters_total", "supervisor"),
   };
+  watchPool();
   metrics.onCollect(() => {
     cells.inFlight.value = acceptor.inFlight;
     cells.connections.value = load.ownConnections;
@@ -141,6 +142,24 @@ function watch(): void {
     cells.pending.value = stats.pending;
     cells.dropped.value = logOutput.sink.dropped;
     cells.letters.value = outbox.deadLetters;
+  });
+}
+
+function watchPool(): void {
+  const cells = {
+    done: metrics.cell("weir_pool_jobs_total", "done"),
+    failed: metrics.cell("weir_pool_jobs_total", "failed"),
+    full: metrics.cell("weir_pool_jobs_total", "full"),
+    queue: metrics.cell("weir_pool_queue"),
+    threads: metrics.cell("weir_pool_threads"),
+  };
+  metrics.onCollect(() => {
+    const { stats } = pool;
+    cells.done.value = stats.done;
+    cells.failed.value = stats.failed;
+    cells.full.value = stats.full;
+    cells.queue.value = stats.queued;
+    cells.threads.value = stats.threads;
   });
 }
 

@@ -17,6 +17,9 @@ import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upst
 import { eventOf, lastRequest } from "./calls.js";
 import { KEY, oneProvider, type RunningGateway, startGateway } from "./gateway.js";
 
+// It does not know the models of a fake upstream, and would say so at every call.
+Object.assign(globalThis, { AI_SDK_LOG_WARNINGS: false });
+
 let upstream: FakeUpstream;
 let gateway: RunningGateway;
 let openai: OpenAIProvider;
