@@ -53,7 +53,7 @@ describe("limits.in_flight", () => {
   });
 
   it("is not eaten up by clients that leave, errors and refusals", async () => {
-    const { url } = await start({ in_flight: 2 });
+    const { url, opsUrl, until } = await start({ in_flight: 2 });
     for (let round = 0; round < 6; round += 1) {
       const leave = new AbortController();
       const gone = ask(url, chat({ delay_ms: 30_000 }), { signal: leave.signal });
@@ -61,6 +61,8 @@ describe("limits.in_flight", () => {
       leave.abort();
       await expect(gone).rejects.toThrow();
       await fake.until((stats) => stats.in_flight === 0);
+      // A place is held until the usage of the one who left has been estimated.
+      await until(async () => (await metric(opsUrl, "weir_requests_in_flight")) === 0);
       expect((await ask(url, chat({ reset: true }))).status).toBe(502);
       expect((await ask(url, "nonsense")).status).toBe(400);
       expect((await ask(url, chat(), { key: "wrong" })).status).toBe(401);
