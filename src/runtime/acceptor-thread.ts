@@ -174,7 +174,7 @@ function crash(error: unknown): void {
 function drain(noticeMs: number, maxMs: number): void {
   acceptor.beginDrain();
   const stopAt = performance.now() + noticeMs;
-  const cutAt = performance.now() + Math.max(noticeMs, maxMs);
+  const cutAt = stopAt + maxMs;
   const timer = setInterval(() => {
     const now = performance.now();
     if (now >= stopAt) acceptor.stopListening();

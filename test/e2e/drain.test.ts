@@ -4,7 +4,7 @@ import { Agent, type IncomingMessage, request as httpRequest } from "node:http";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
 import { KEY, oneProvider, type RunningGateway, startGateway } from "./gateway.js";
-import { ask, chat, probe, rawRequest, startHandUpstream, Wire } from "./wire.js";
+import { ask, chat, dechunked, probe, rawRequest, startHandUpstream, Wire } from "./wire.js";
 
 const MIB = 1_048_576;
 let fake: FakeUpstream;
@@ -71,6 +71,10 @@ describe("SIGTERM", () => {
     wires.push(kept);
     kept.write(rawRequest(JSON.stringify(chat())));
     await kept.saw('"choices"');
+    const early = new Wire(running.url);
+    wires.push(early);
+    early.write(rawRequest(JSON.stringify(chat({ words: 10, gap_ms: 20 }, { stream: true }))));
+    await early.saw("data: ");
     const end = running.end();
     await running.until(async () => (await probe(`${running.opsUrl}/readyz`)) === 503, 1_000);
     expect(await probe(`${running.url}/readyz`)).toBe(503);
@@ -79,11 +83,15 @@ describe("SIGTERM", () => {
       const fresh = new Wire(running.url);
       wires.push(fresh);
       fresh.write(rawRequest(JSON.stringify(chat({ words: 3 }, { stream }))));
-      await fresh.ended();
+      if (stream) await fresh.saw("\r\n0\r\n\r\n");
+      else await fresh.ended();
       expect(fresh.status).toBe(200);
-      expect(fresh.text).toMatch(/^connection: close\r$/im);
-      expect(fresh.text).toContain(stream ? "[DONE]" : '"choices"');
+      const [head] = fresh.text.split("\r\n\r\n");
+      expect(head).toMatch(/^connection: close\r?$/im);
+      expect(stream ? dechunked(fresh.text) : fresh.text).toContain(stream ? "[DONE]" : '"choices"');
     }
+    await early.saw("\r\n0\r\n\r\n");
+    expect(dechunked(early.text)).toContain("[DONE]");
     const model = new Wire(running.url);
     wires.push(model);
     model.write(`GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${KEY}\r\n\r\n`);
@@ -95,7 +103,7 @@ describe("SIGTERM", () => {
     expect(kept.text).toMatch(/^connection: close\r$/im);
     expect(kept.text).toContain('"choices"');
     expect(await end).toEqual({ code: 0, signal: null });
-    expect(await running.events()).toHaveLength(4);
+    expect(await running.events()).toHaveLength(5);
   });
 
   it("gives requests drain.max_ms after the notice", async () => {

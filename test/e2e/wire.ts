@@ -146,6 +146,23 @@ export function rawRequest(
   return `${head.join("\r\n")}\r\n\r\n${body.toString("latin1")}`;
 }
 
+/** The body of a chunked answer, read by the letter: one byte out of place is an error. */
+export function dechunked(text: string): string {
+  let at = text.indexOf("\r\n\r\n") + 4;
+  let body = "";
+  for (;;) {
+    const size = /^([0-9a-f]+)\r\n/i.exec(text.slice(at, at + 20));
+    if (size === null) throw new Error(`no chunk begins with ${JSON.stringify(text.slice(at, at + 60))}`);
+    const length = Number.parseInt(size[1] ?? "", 16);
+    at += size[0].length + length;
+    body += text.slice(at - length, at);
+    if (text.slice(at, at + 2) !== "\r\n")
+      throw new Error(`a chunk ends with ${JSON.stringify(text.slice(at, at + 60))}`);
+    at += 2;
+    if (length === 0) return body;
+  }
+}
+
 export interface HandUpstream {
   readonly url: string;
   /** Requests whose connection the gateway closed before the answer's end. */
