@@ -100,7 +100,7 @@ export class Acceptor {
 
   #tick(): void {
     const now = performance.now();
-    this.#node.exchanges.forEach((exchange) => exchange.work?.tick(now));
+    this.#node.exchanges.visit((exchange) => exchange.work?.tick(now));
     if (now - this.#sweptAt < SWEEP_POOLS_MS) return;
     this.#sweptAt = now;
     this.#node.sender.sweep(now);

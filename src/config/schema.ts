@@ -135,7 +135,7 @@ const weirFields = z.strictObject({
   usage: z.strictObject({ journal: journal.prefault({}), estimate_wait_ms: count(0, 60_000, 250) }).prefault({}),
   pool: z
     .strictObject({
-      threads: whole(1, 64).optional(),
+      threads: whole(1, 64).default(1),
       queue: count(1, 65_536, 256),
       idle_ms: count(0, DAY_MS, 30_000),
     })
@@ -144,11 +144,7 @@ const weirFields = z.strictObject({
 });
 
 /** weir.yaml. Every field has a default: an empty mapping is a whole configuration. */
-export const weirConfigSchema = weirFields.transform((config) => ({
-  ...config,
-  // Large bodies come from the acceptors, so the pool is as wide as they are unless told otherwise.
-  pool: { ...config.pool, threads: config.pool.threads ?? Math.max(1, config.acceptors) },
-}));
+export const weirConfigSchema = weirFields;
 
 export type WeirConfig = z.infer<typeof weirConfigSchema>;
 

@@ -6,9 +6,6 @@
 import type { Failure } from "../errors.js";
 import type { AnswerError, AnswerEvent, JsonObject, LossList, SemanticRequest } from "./semantic.js";
 
-/** Wires that only upstreams speak, beside the dialects that callers speak too. */
-export const TARGET_WIRES = ["gemini", "bedrock-converse", "cohere-chat"] as const;
-
 /** What a target is like, as far as its request's shape depends on it. From the catalog, the model and its key. */
 export interface TargetTraits {
   /** Provider id of the catalog. */

@@ -15,6 +15,11 @@ export const DIALECTS = [
 ] as const;
 export type DialectId = (typeof DIALECTS)[number];
 
+/** Wires that only upstreams speak, beside the dialects that callers speak too. */
+export const TARGET_WIRES = ["gemini", "bedrock-converse", "cohere-chat"] as const;
+/** Everything an upstream may speak. */
+export type WireId = DialectId | (typeof TARGET_WIRES)[number];
+
 /** What a caller asks for. `models` never leaves the gateway. */
 export const OPERATIONS = [
   "chat",

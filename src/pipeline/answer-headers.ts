@@ -10,13 +10,22 @@ export function answerHeaders(attempt: Attempt): string[] {
   const names = node.headerNames;
   const head = attempt.head;
   const headers = head === null ? [] : head.passed;
-  headers.push("content-type", head?.contentType || "application/json");
+  headers.push("content-type", contentType(attempt));
   headers.push(names.requestId, exchange.id);
   headers.push(names.servedBy, headerValue(target.provider));
   headers.push(names.upstreamModel, headerValue(exchange.model?.upstreamModel ?? ""));
   headers.push(names.cache, exchange.cache);
   headers.push(names.attempts, String(exchange.attempts));
+  const losses = attempt.translation?.losses ?? [];
+  if (losses.length > 0) headers.push(names.losses, losses.join(","));
   return headers;
+}
+
+/** A translated answer has the form the caller asked for, not the one the upstream sent. */
+function contentType({ translation, exchange, head }: Attempt): string {
+  if (translation === null) return head?.contentType || "application/json";
+  const stream = exchange.view?.stream === true && head !== null && head.status < 300;
+  return stream ? "text/event-stream; charset=utf-8" : "application/json";
 }
 
 /** A name that callers or files chose, made safe for a header. */

@@ -2,20 +2,20 @@
  * One attempt at one target: sends the request, hands the answer to a relay, and concludes exactly once,
  * whether the upstream ended, broke, was too slow, or the client left.
  */
+import type { Translation } from "../dialects/hub.js";
 import { UsageTally } from "../dialects/usage-tally.js";
 import { type ErrorCode, ERRORS, type Failure, failure } from "../errors.js";
 import { DecodingHandler, decoderFor } from "../providers/decoding.js";
 import type { Target } from "../providers/target.js";
 import type { UpstreamCall, UpstreamFailureKind, UpstreamHandler } from "../providers/upstream.js";
-import { type AnswerHead, isEventStream, readAnswerHead } from "./answer-head.js";
+import { type AnswerHead, readAnswerHead } from "./answer-head.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Delivery } from "./ledger.js";
 import type { Node } from "./node.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
-import { StreamRelay } from "./stream-relay.js";
+import { relayFor } from "./relays.js";
 import { missingUsage, usageLineOf } from "./usage-of.js";
-import { WholeRelay } from "./whole-relay.js";
 
 /** How an answer's body goes to the client: whole, or as a stream of events. */
 export interface Relay {
@@ -50,6 +50,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   readonly exchange: Exchange;
   readonly node: Node;
   readonly target: Target;
+  readonly translation: Translation | null;
   readonly tally = new UsageTally();
   readonly number: number;
   readonly startedAt: number;
@@ -65,7 +66,9 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   #upstreamDone = false;
   readonly #deadline: number;
 
-  constructor(exchange: Exchange, node: Node, target: Target) {
+  /** `translation`: null when caller and target speak the same dialect. */
+  constructor(exchange: Exchange, node: Node, target: Target, translation: Translation | null) {
+    this.translation = translation;
     this.exchange = exchange;
     this.node = node;
     this.target = target;
@@ -92,16 +95,15 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     const head = readAnswerHead(status, rawHeaders, this.node.headerNames.prefix);
     this.head = head;
     if (status >= 300 && status < 400) {
-      this.#giveUp(failure("transport_error", "The upstream answered with a redirect."));
+      this.giveUp(failure("transport_error", "The upstream answered with a redirect."));
       return;
     }
     const decoder = decoderFor(head.contentEncoding);
     if (decoder === undefined) {
-      this.#giveUp(failure("upstream_decode_error", "The upstream's content encoding is unknown."));
+      this.giveUp(failure("upstream_decode_error", "The upstream's content encoding is unknown."));
       return;
     }
-    const streamed = status < 300 && isEventStream(head.contentType);
-    this.#relay = streamed ? new StreamRelay(this, head) : new WholeRelay(this, head);
+    this.#relay = relayFor(this, head);
     if (decoder !== null) {
       const decoded = {
         onData: (chunk: Buffer) => this.#take(chunk),
@@ -160,7 +162,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
       this.#relay?.tick(now);
       return;
     }
-    this.#giveUp(failure("timeout", "The request's time is over."));
+    this.giveUp(failure("timeout", "The request's time is over."));
   }
 
   /** Ends the attempt: usage is completed, its line written, then the rest of the answer delivered. */
@@ -188,7 +190,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   }
 
   /** Ends the attempt with an error of the gateway's: as an answer, or inside what has begun. */
-  #giveUp(problem: Failure): void {
+  giveUp(problem: Failure): void {
     this.#stop();
     this.#fail(problem);
   }

@@ -15,7 +15,7 @@ export const dispatch: Stage = {
     const { view, model, target } = exchange;
     if (view === null || model === null || target === null) return failure("internal_error");
     const body = exchange.route.dialect.spliceRequest(exchange.body, view, model.upstreamModel);
-    new Attempt(exchange, node, target).start(body, target.headersWith(exchange.headers.passed));
+    new Attempt(exchange, node, target, null).start(body, target.headersWith(exchange.headers.passed));
     return "under-way";
   },
 };

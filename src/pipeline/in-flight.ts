@@ -25,7 +25,7 @@ export class InFlight {
   }
 
   /** Visits every exchange once; the visitor may delete the one it is given. */
-  forEach(visit: (exchange: Exchange) => void): void {
+  visit(visit: (exchange: Exchange) => void): void {
     for (let index = this.#exchanges.length - 1; index >= 0; index -= 1) {
       const exchange = this.#exchanges[index];
       if (exchange !== undefined) visit(exchange);

@@ -31,6 +31,8 @@ export interface HeaderNames {
   readonly servedBy: string;
   readonly attempts: string;
   readonly upstreamModel: string;
+  /** Parts of the request that the target could not take, separated by commas. */
+  readonly losses: string;
 }
 
 /** Counters that the pipeline keeps at hand. */
@@ -72,5 +74,6 @@ export function headerNames(prefix: string): HeaderNames {
     servedBy: `${prefix}served-by`,
     attempts: `${prefix}attempts`,
     upstreamModel: `${prefix}upstream-model`,
+    losses: `${prefix}losses`,
   };
 }

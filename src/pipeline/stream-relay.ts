@@ -3,7 +3,6 @@
  * of the turn (measured: six times the rate of a write a chunk, at no cost in latency); only whole events
  * leave, so that an error event can follow whenever the upstream breaks.
  */
-import { StreamTap } from "../dialects/stream-tap.js";
 import { type Failure, failure } from "../errors.js";
 import type { AnswerHead } from "./answer-head.js";
 import { answerHeaders } from "./answer-headers.js";
@@ -13,10 +12,26 @@ import type { Delivery } from "./ledger.js";
 
 const KEEP_ALIVE = ": keep-alive\n\n";
 
+/** What stands between an upstream's bytes and the caller's: whole events out, the end and errors noticed. */
+export interface EventTap {
+  /** Bytes to forward now, or null. */
+  push(batch: Buffer): Buffer | null;
+  /** The upstream has ended: what is still to forward. */
+  end(): Buffer | null;
+  /** The answer's terminator is among what was given out. */
+  readonly terminal: boolean;
+  /** An error event is. */
+  readonly failed: boolean;
+  /** Inside an event too long to be held back: nothing may be put between. */
+  readonly oversize: boolean;
+  /** A line feed that the last event forwarded still lacks, or null. */
+  owedLineFeed(): Buffer | null;
+}
+
 export class StreamRelay implements Relay, Delivery {
   readonly #attempt: Attempt;
   readonly #head: AnswerHead;
-  readonly #tap: StreamTap;
+  readonly #tap: EventTap;
   readonly #sample = new AnswerSample();
   #pending: Buffer[] = [];
   #scheduled = false;
@@ -27,13 +42,10 @@ export class StreamRelay implements Relay, Delivery {
   #lastWriteAt: number;
   readonly #flush = () => this.#forward();
 
-  constructor(attempt: Attempt, head: AnswerHead) {
+  constructor(attempt: Attempt, head: AnswerHead, tap: EventTap) {
     this.#attempt = attempt;
     this.#head = head;
-    const { exchange, node, tally } = attempt;
-    if (exchange.view === null) throw new Error("a stream needs a resolved request");
-    const observer = exchange.route.dialect.streamObserver(exchange.view, tally);
-    this.#tap = new StreamTap(observer, node.config.limits.event_bytes);
+    this.#tap = tap;
     this.#lastWriteAt = performance.now();
   }
 

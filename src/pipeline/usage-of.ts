@@ -118,7 +118,7 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     client_address: exchange.clientAddress,
     user_agent: exchange.headers.userAgent.slice(0, MAX_USER_AGENT),
     cache: exchange.cache,
-    losses: NO_LOSSES,
+    losses: attempt.translation?.losses ?? NO_LOSSES,
   };
 }
 

@@ -74,23 +74,7 @@ export function oneProvider(upstream: string, key: Record<string, unknown> = {})
 }
 
 export async function startGateway(options: GatewayOptions = {}): Promise<RunningGateway> {
-  const directory = mkdtempSync(join(tmpdir(), "weir-e2e-"));
-  const dataDirectory = join(directory, "data");
-  const configPath = join(directory, "weir.yaml");
-  const resourcesPath = join(directory, "resources.yaml");
-  const config = {
-    listen: "127.0.0.1:0",
-    ops: { listen: "127.0.0.1:0" },
-    data_dir: dataDirectory,
-    node_name: "test-node",
-    ...options.config,
-  };
-  writeFileSync(configPath, stringify(config));
-  const args = [MAIN, "serve", "--config", configPath];
-  if (options.resources != null) {
-    writeFileSync(resourcesPath, stringify(options.resources));
-    args.push("--resources", resourcesPath);
-  }
+  const { directory, dataDirectory, resourcesPath, args } = writeFiles(options);
   const environment = { PATH: process.env.PATH ?? "", ...options.environment };
   const child = spawn(process.execPath, args, { env: environment, stdio: ["ignore", "pipe", "pipe"], cwd: directory });
   let stdout = "";
@@ -139,6 +123,28 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
     },
     dispose,
   };
+}
+
+/** The two files in a folder of their own, and the command line that names them. */
+function writeFiles(options: GatewayOptions) {
+  const directory = mkdtempSync(join(tmpdir(), "weir-e2e-"));
+  const dataDirectory = join(directory, "data");
+  const configPath = join(directory, "weir.yaml");
+  const resourcesPath = join(directory, "resources.yaml");
+  const config = {
+    listen: "127.0.0.1:0",
+    ops: { listen: "127.0.0.1:0" },
+    data_dir: dataDirectory,
+    node_name: "test-node",
+    ...options.config,
+  };
+  writeFileSync(configPath, stringify(config));
+  const args = [MAIN, "serve", "--config", configPath];
+  if (options.resources != null) {
+    writeFileSync(resourcesPath, stringify(options.resources));
+    args.push("--resources", resourcesPath);
+  }
+  return { directory, dataDirectory, resourcesPath, args };
 }
 
 async function readAll(dataDirectory: string): Promise<UsageEvent[]> {

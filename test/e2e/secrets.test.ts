@@ -187,6 +187,16 @@ describe("traffic", () => {
     await expectNothingShows();
   });
 
+  it("is looked for where traffic does show, by marks that would be found", async () => {
+    for (const secret of Object.values(SECRET)) expect(secret).toMatch(MARK);
+    const shown = await whatShows();
+    const journals = Object.keys(shown).filter((place) => place.endsWith(".jsonl"));
+    expect(journals.length).toBeGreaterThanOrEqual(2);
+    const journal = journals.map((place) => shown[place]).join("");
+    for (const text of [shown.stdout, shown.metrics, journal]) expect(text).toContain("claude-soak");
+    expect(shown.status).toContain('"revision"');
+  });
+
   it("did carry the secrets where they belong", () => {
     const sent = upstream.requests();
     const headers = sent.map((record) => record.rawHeaders.join("\n")).join("\n");
@@ -256,6 +266,13 @@ describe("files with mistakes", () => {
       refused?: { errors: string[] };
     };
     expect(status.refused?.errors.length).toBeGreaterThan(0);
+    await expectNothingShows();
+  });
+
+  it("have left no trace behind all together", async () => {
+    expect(gateway.stdout().match(/resources refused/g)?.length).toBeGreaterThanOrEqual(
+      Object.keys(BAD_RESOURCES).length,
+    );
     await expectNothingShows();
   });
 

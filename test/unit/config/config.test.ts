@@ -19,7 +19,7 @@ describe("loadConfig", () => {
       admin_key_hashes: [],
     });
     expect(config.acceptors).toBeGreaterThanOrEqual(1);
-    expect(config.pool.threads).toBe(config.acceptors);
+    expect(config.pool.threads).toBe(1);
     expect(config.limits.body_bytes).toBe(33_554_432);
     expect(config.identity).toEqual({ header_prefix: "x-weir-", server_header: "weir" });
     expect(config.node_name).not.toBe("");
@@ -43,8 +43,8 @@ describe("loadConfig", () => {
     expect(errorsOf(load("listen: {address: a:1, tls: {cert_file: c}}"))).toEqual(["listen.tls.key_file: is required"]);
   });
 
-  it("follows acceptors with the pool unless told otherwise", () => {
-    expect(loaded(load("acceptors: 7")).pool.threads).toBe(7);
+  it("has one pool thread an acceptor unless told otherwise", () => {
+    expect(loaded(load("acceptors: 7")).pool.threads).toBe(1);
     expect(loaded(load("acceptors: 7\npool: {threads: 2}")).pool.threads).toBe(2);
   });
 

@@ -1,0 +1,111 @@
+/**
+ * Translation between dialects, off the diagonal: client dialect → meaning → target wire, and back. Pure, and
+ * made of plain data at its edges, so that large bodies can be translated on another thread.
+ */
+import { type Failure, failure, isFailure } from "../errors.js";
+import type { CodecContext, EncodedRequest, StreamDecoder, TargetTraits, WireEvent } from "./codec.js";
+import { clientCodecOf, targetCodecOf } from "./codecs.js";
+import type { DialectId, WireId } from "./dialect.js";
+import { type AnswerEvent, type JsonObject, LossList, type SemanticRequest } from "./semantic.js";
+
+/** What a translation needs; plain data. */
+export interface TranslationJob {
+  readonly client: DialectId;
+  readonly wire: WireId;
+  readonly body: Uint8Array;
+  readonly traits: TargetTraits;
+  /** Will the answer be streamed to the caller? */
+  readonly stream: boolean;
+}
+
+/** A request translated, and what its answer's translation will need. Plain data. */
+export interface Translation {
+  readonly client: DialectId;
+  readonly wire: WireId;
+  readonly body: JsonObject;
+  readonly renamed: readonly (readonly [string, string])[];
+  readonly formatTool: string;
+  readonly headers: readonly string[];
+  readonly losses: readonly string[];
+  /** The caller's request without its conversation: what answers echo of it. */
+  readonly request: SemanticRequest;
+}
+
+/** Translates a request, or says why it cannot be. */
+export function translateRequest(job: TranslationJob): Translation | Failure {
+  const losses = new LossList();
+  const parsed = parseObject(job.body);
+  if (parsed === null) return failure("invalid_request_error", "The request body is not a JSON object.");
+  const request = clientCodecOf(job.client).decodeRequest(parsed, losses);
+  if (isFailure(request)) return request;
+  const wanted = { ...request, model: job.traits.model, stream: job.stream };
+  const encoded = targetCodecOf(job.wire).encodeRequest(wanted, job.traits, losses);
+  if (isFailure(encoded)) return encoded;
+  return {
+    client: job.client,
+    wire: job.wire,
+    body: encoded.body,
+    renamed: [...encoded.renamed],
+    formatTool: encoded.formatTool,
+    headers: encoded.headers,
+    losses: losses.names,
+    request: { ...request, system: [], turns: [] },
+  };
+}
+
+/** The events of a whole answer. Throws DecodeError when it means nothing. */
+export function decodeWhole(translation: Translation, body: JsonObject): AnswerEvent[] {
+  return targetCodecOf(translation.wire).decodeAnswer(body, encodedOf(translation));
+}
+
+export function streamDecoderOf(translation: Translation): StreamDecoder {
+  return targetCodecOf(translation.wire).streamDecoder(encodedOf(translation));
+}
+
+/** All events of a stream that has been read to its end. */
+export function decodeStream(translation: Translation, events: Iterable<WireEvent>): AnswerEvent[] {
+  const decoder = streamDecoderOf(translation);
+  const answer: AnswerEvent[] = [];
+  for (const event of events) answer.push(...decoder.push(event));
+  answer.push(...decoder.finish());
+  return answer;
+}
+
+/** The caller's whole answer as JSON text. */
+export function encodeWhole(translation: Translation, events: readonly AnswerEvent[], context: CodecContext): string {
+  return JSON.stringify(clientCodecOf(translation.client).encodeAnswer(events, context));
+}
+
+/** The caller's stream for an answer that is there as a whole. */
+export function encodeAsStream(
+  translation: Translation,
+  events: readonly AnswerEvent[],
+  context: CodecContext,
+): string {
+  const encoder = clientCodecOf(translation.client).streamEncoder(context);
+  let text = "";
+  for (const event of events) text += encoder.push(event);
+  return text;
+}
+
+/** An upstream's error answer in the caller's envelope, as JSON text. */
+export function translateError(translation: Translation, status: number, body: Buffer, requestId: string): string {
+  const text = body.toString("utf8");
+  const error = targetCodecOf(translation.wire).decodeError(status, parseObject(body), text);
+  return JSON.stringify(clientCodecOf(translation.client).encodeError(error, requestId));
+}
+
+/** A JSON object; null for anything else. */
+export function parseObject(bytes: Uint8Array): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : null;
+  } catch {
+    return null;
+  }
+}
+
+function encodedOf(translation: Translation): EncodedRequest {
+  const { body, renamed, formatTool, headers } = translation;
+  return { body, renamed: new Map(renamed), formatTool, headers };
+}

@@ -1,0 +1,25 @@
+/** Which relay an answer needs: by what the upstream sends, what the caller asked for, and whether both speak alike. */
+import { StreamTap } from "../dialects/stream-tap.js";
+import { type AnswerHead, isEventStream } from "./answer-head.js";
+import type { Attempt, Relay } from "./attempt.js";
+import { StreamRelay } from "./stream-relay.js";
+import { TranslatingRelay } from "./translating-relay.js";
+import { TranslatingTap } from "./translating-tap.js";
+import { WholeRelay } from "./whole-relay.js";
+
+export function relayFor(attempt: Attempt, head: AnswerHead): Relay {
+  const { translation } = attempt;
+  const streamed = head.status < 300 && isEventStream(head.contentType);
+  if (translation === null) return streamed ? passingStream(attempt, head) : new WholeRelay(attempt, head);
+  if (streamed && attempt.exchange.view?.stream === true) {
+    return new StreamRelay(attempt, head, new TranslatingTap(attempt, translation));
+  }
+  return new TranslatingRelay(attempt, head, translation);
+}
+
+function passingStream(attempt: Attempt, head: AnswerHead): Relay {
+  const { exchange, node, tally } = attempt;
+  if (exchange.view === null) throw new Error("a stream needs a resolved request");
+  const observer = exchange.route.dialect.streamObserver(exchange.view, tally);
+  return new StreamRelay(attempt, head, new StreamTap(observer, node.config.limits.event_bytes));
+}

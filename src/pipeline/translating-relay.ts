@@ -1,0 +1,105 @@
+/**
+ * Relays an answer that must be translated and is not streamed on both sides: gathers it, reads it as
+ * events, and writes them in the caller's dialect, whole or as a stream, as the caller asked.
+ */
+import { DecodeError } from "../dialects/codec.js";
+import {
+  decodeStream,
+  decodeWhole,
+  encodeAsStream,
+  encodeWhole,
+  parseObject,
+  type Translation,
+  translateError,
+} from "../dialects/hub.js";
+import type { AnswerEvent } from "../dialects/semantic.js";
+import { parseSse } from "../dialects/sse.js";
+import { type Failure, failure } from "../errors.js";
+import { type AnswerHead, isEventStream } from "./answer-head.js";
+import { answerHeaders } from "./answer-headers.js";
+import type { Attempt, Relay } from "./attempt.js";
+import type { Delivery } from "./ledger.js";
+import { codecContext, tallyEvent } from "./translated-answer.js";
+
+export class TranslatingRelay implements Relay, Delivery {
+  readonly #attempt: Attempt;
+  readonly #head: AnswerHead;
+  readonly #translation: Translation;
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+  #answer = "";
+
+  constructor(attempt: Attempt, head: AnswerHead, translation: Translation) {
+    this.#attempt = attempt;
+    this.#head = head;
+    this.#translation = translation;
+  }
+
+  take(chunk: Buffer): boolean {
+    this.#pieces.push(chunk);
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#attempt.node.config.limits.body_bytes) {
+      this.#attempt.giveUp(failure("upstream_decode_error", "The upstream's answer is too large to translate."));
+    }
+    return true;
+  }
+
+  finish(): void {
+    const body = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
+    const { status } = this.#head;
+    if (status >= 400) {
+      this.#answer = translateError(this.#translation, status, body, this.#attempt.exchange.id);
+      this.#attempt.conclude({ status, error: "upstream_error", complete: true, delivery: this });
+      return;
+    }
+    const events = this.#events(body);
+    if (events === null) {
+      this.#attempt.refuseInstead(failure("upstream_decode_error"));
+      return;
+    }
+    for (const event of events) tallyEvent(event, this.#attempt.tally);
+    const broken = events.find((event) => event.kind === "error");
+    if (broken?.kind === "error") {
+      const { status: wanted, message } = broken.error;
+      this.#attempt.refuseInstead(failure("upstream_decode_error", `The upstream failed (${wanted}): ${message}`));
+      return;
+    }
+    this.#encode(events);
+    this.#attempt.conclude({ status: 200, error: "", complete: true, delivery: this });
+  }
+
+  fail(problem: Failure): void {
+    this.#attempt.refuseInstead(problem);
+  }
+
+  /** Nothing has been sent yet, so there is nothing to keep alive and nobody slow. */
+  tick(): void {}
+
+  sample(): Buffer {
+    return Buffer.from(this.#answer);
+  }
+
+  deliver(): void {
+    const { exchange } = this.#attempt;
+    if (exchange.sink.closed) return;
+    exchange.responseBytes = Buffer.byteLength(this.#answer);
+    exchange.sink.answer(exchange.status, answerHeaders(this.#attempt), this.#answer);
+  }
+
+  #events(body: Buffer): readonly AnswerEvent[] | null {
+    try {
+      if (isEventStream(this.#head.contentType)) return decodeStream(this.#translation, parseSse(body));
+      const parsed = parseObject(body);
+      return parsed === null ? null : decodeWhole(this.#translation, parsed);
+    } catch (error) {
+      if (error instanceof DecodeError) return null;
+      throw error;
+    }
+  }
+
+  #encode(events: readonly AnswerEvent[]): void {
+    const context = codecContext(this.#attempt, this.#translation);
+    const encode = this.#attempt.exchange.view?.stream === true ? encodeAsStream : encodeWhole;
+    this.#answer = encode(this.#translation, events, context);
+  }
+}

@@ -1,0 +1,90 @@
+/** The translating counterpart of the diagonal's StreamTap: an upstream's events in, the caller's bytes out. */
+import { type StreamDecoder, type StreamEncoder, DecodeError } from "../dialects/codec.js";
+import { clientCodecOf } from "../dialects/codecs.js";
+import { FRAME, type StreamObserver } from "../dialects/dialect.js";
+import { streamDecoderOf, type Translation } from "../dialects/hub.js";
+import type { AnswerEvent } from "../dialects/semantic.js";
+import { sseData, sseEvent } from "../dialects/sse.js";
+import { StreamTap } from "../dialects/stream-tap.js";
+import type { Attempt } from "./attempt.js";
+import type { EventTap } from "./stream-relay.js";
+import { codecContext, tallyEvent } from "./translated-answer.js";
+
+/** A longer event cannot be translated; images inside events stay below it. */
+const MAX_EVENT_BYTES = 32 * 1024 * 1024;
+const EVERY_FRAME = /^/;
+
+export class TranslatingTap implements EventTap, StreamObserver {
+  readonly interest = EVERY_FRAME;
+  terminal = false;
+  failed = false;
+  readonly #attempt: Attempt;
+  readonly #framer: StreamTap;
+  readonly #decoder: StreamDecoder;
+  readonly #encoder: StreamEncoder;
+  #out = "";
+
+  constructor(attempt: Attempt, translation: Translation) {
+    this.#attempt = attempt;
+    this.#framer = new StreamTap(this, MAX_EVENT_BYTES);
+    this.#decoder = streamDecoderOf(translation);
+    this.#encoder = clientCodecOf(translation.client).streamEncoder(codecContext(attempt, translation));
+  }
+
+  /** Encoded events are always whole. */
+  get oversize(): boolean {
+    return false;
+  }
+
+  owedLineFeed(): Buffer | null {
+    return null;
+  }
+
+  push(batch: Buffer): Buffer | null {
+    this.#framer.push(batch);
+    if (this.#framer.oversize) this.#break("An event of the upstream's stream is too long.");
+    return this.#taken();
+  }
+
+  end(): Buffer | null {
+    this.#framer.end();
+    if (!this.terminal && !this.failed) this.#read(() => this.#decoder.finish());
+    return this.#taken();
+  }
+
+  /** One whole SSE frame of the upstream. */
+  observe(frame: Buffer): number {
+    if (this.terminal || this.failed) return FRAME.PASS;
+    const data = sseData(frame);
+    if (data !== "") this.#read(() => this.#decoder.push({ event: sseEvent(frame), data }));
+    return FRAME.PASS;
+  }
+
+  #read(decode: () => readonly AnswerEvent[]): void {
+    try {
+      for (const event of decode()) this.#encode(event);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.#break("The upstream's stream could not be read.");
+    }
+  }
+
+  #encode(event: AnswerEvent): void {
+    tallyEvent(event, this.#attempt.tally);
+    this.#out += this.#encoder.push(event);
+    if (event.kind === "end") this.terminal = true;
+    else if (event.kind === "error") this.failed = true;
+  }
+
+  #break(message: string): void {
+    if (this.failed) return;
+    this.#encode({ kind: "error", error: { status: 502, type: "upstream_decode_error", code: null, message } });
+  }
+
+  #taken(): Buffer | null {
+    if (this.#out === "") return null;
+    const bytes = Buffer.from(this.#out);
+    this.#out = "";
+    return bytes;
+  }
+}
