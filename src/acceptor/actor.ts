@@ -41,7 +41,11 @@ export class Acceptor {
     this.#load = load;
     const { config } = node;
     this.#sinkSettings = { serverHeader: config.identity.server_header, draining: false };
-    this.#headerRules = { modelHeader: `${config.identity.header_prefix}model`, maxBytes: config.limits.header_bytes };
+    this.#headerRules = {
+      modelHeader: `${config.identity.header_prefix}model`,
+      strictHeader: `${config.identity.header_prefix}strict`,
+      maxBytes: config.limits.header_bytes,
+    };
     this.#trusted = parseCidrs(config.trusted_proxies);
     // The library names itself in every answer unless told not to; there is no other switch for it.
     (uWS as unknown as { _cfg(code: string): void })._cfg("999999990007");

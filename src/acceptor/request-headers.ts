@@ -27,6 +27,8 @@ const FOREIGN_MODEL_HEADER = "x-ai-eg-model";
 export interface HeaderRules {
   /** Name of the header that overrides the body's model. */
   readonly modelHeader: string;
+  /** Name of the header that asks for strict translation ("true" or "1"). */
+  readonly strictHeader: string;
   /** Names and values together, bytes. */
   readonly maxBytes: number;
 }
@@ -40,6 +42,7 @@ class Reading {
   forwardedFor = "";
   model = "";
   contentEncoding = "";
+  strict = false;
   contentLength = -1;
   bytes = 0;
   count = 0;
@@ -65,6 +68,7 @@ export function readRequestHeaders(request: HttpRequest, rules: HeaderRules): Re
     model: reading.model,
     contentEncoding: reading.contentEncoding === "identity" ? "" : reading.contentEncoding,
     contentLength: reading.contentLength,
+    strict: reading.strict,
     passed: reading.passed,
     problem: reading.problem,
   };
@@ -83,6 +87,7 @@ function readHeader(reading: Reading, name: string, value: string, rules: Header
     return;
   }
   if (name === rules.modelHeader || name === FOREIGN_MODEL_HEADER) reading.model = reading.model || value;
+  else if (name === rules.strictHeader) reading.strict = value === "true" || value === "1";
   else readOwn(reading, name, value);
 }
 

@@ -7,7 +7,7 @@ import { AccessLog } from "../observability/logger.js";
 import type { Cell, Metrics } from "../observability/metrics.js";
 import { InFlight } from "../pipeline/in-flight.js";
 import { Ledger } from "../pipeline/ledger.js";
-import { type Estimator, headerNames, type Node } from "../pipeline/node.js";
+import { type Estimator, headerNames, type Node, type Translator } from "../pipeline/node.js";
 import { Sender } from "../providers/send.js";
 import type { BlockMap } from "../quota/blocks.js";
 import type { LimitLayer } from "../quota/lease.js";
@@ -23,6 +23,7 @@ export interface AcceptorParts {
   readonly load: NodeLoad;
   readonly journal: JournalWriter;
   readonly estimator: Estimator;
+  readonly translator: Translator;
   readonly metrics: Metrics;
   readonly log: LogSink;
 }
@@ -37,10 +38,12 @@ export function buildNode(parts: AcceptorParts): Node {
     sender: new Sender({ connectMs: connect_ms, connectionsPerOrigin: config.limits.upstream_connections }),
     quota: parts.quota,
     estimator: parts.estimator,
+    translator: parts.translator,
     ledger: new Ledger(parts.journal),
     metrics,
     counters: {
       aborts: metrics.cell("weir_client_aborts_total"),
+      losses: metrics.cell("weir_losses_total"),
       estimated: metrics.cell("weir_usage_estimated_total"),
       attempts: rememberedAttempts(metrics),
     },

@@ -106,6 +106,7 @@ export function toModel(entry: ModelEntry): ModelResource {
     rateLimit: toRateLimit(entry.rate_limit),
     timeoutMs: entry.timeout ?? null,
     streamTimeoutMs: entry.stream_timeout ?? null,
+    strict: entry.strict,
     allowedCidrs: entry.allowed_cidrs,
   };
 }
@@ -118,6 +119,7 @@ export function toApiKey(entry: ApiKeyEntry, context: ResourcesContext): ApiKeyR
     allowedModels: entry.allowed_models,
     allowedRoutes: entry.allowed_routes ?? null,
     disabled: entry.disabled,
+    strict: entry.strict,
     expiresAt: entry.expires_at ?? null,
     teamId: entry.team_id ?? null,
     userId: entry.user_id ?? null,

@@ -38,6 +38,8 @@ export interface ModelResource {
   readonly modelName: string;
   readonly providerKey: string;
   readonly rateLimit: RateLimit | null;
+  /** Refuse requests of which a translation would lose a part. */
+  readonly strict: boolean;
   /** Whole-request timeout in ms; null = upstream default, 0 = none. */
   readonly timeoutMs: number | null;
   /** Longest silence between stream events in ms; null = upstream default, 0 = none. */
@@ -54,6 +56,8 @@ export interface ApiKeyResource {
   /** Operations this key may call; null = all. */
   readonly allowedRoutes: readonly string[] | null;
   readonly disabled: boolean;
+  /** Refuse requests of which a translation would lose a part. */
+  readonly strict: boolean;
   /** Milliseconds since the epoch; null = never. */
   readonly expiresAt: number | null;
   readonly teamId: string | null;

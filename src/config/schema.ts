@@ -138,6 +138,7 @@ const weirFields = z.strictObject({
       threads: whole(1, 64).default(1),
       queue: count(1, 65_536, 256),
       idle_ms: count(0, DAY_MS, 30_000),
+      inline_bytes: count(0, GIB, 65_536),
     })
     .prefault({}),
   log: z.strictObject({ level: z.enum(LOG_LEVELS).default("info"), access: z.boolean().default(true) }).prefault({}),
@@ -232,6 +233,7 @@ export const modelSchema = z.strictObject({
   rate_limit: rateLimit.optional(),
   timeout: milliseconds,
   stream_timeout: milliseconds,
+  strict: z.boolean().default(false),
   allowed_cidrs: cidrs.default([]),
 });
 
@@ -253,6 +255,7 @@ export const apiKeySchema = z.strictObject({
   allowed_models: z.array(starred(1024)).default([]),
   allowed_routes: z.array(z.string()).optional(),
   disabled: z.boolean().default(false),
+  strict: z.boolean().default(false),
   expires_at: expiry.optional(),
   team_id: text(256).optional(),
   user_id: text(256).optional(),

@@ -1,26 +1,36 @@
-/** Which client dialect reaches which target dialect, by operation, and how. The matrix is data; holes are "none". */
-import type { DialectId, Operation } from "./dialect.js";
+/** Which client dialect reaches which target wire, by operation, and how. The matrix is data; holes are "none". */
+import type { DialectId, Operation, WireId } from "./dialect.js";
 
-/** passthrough: same dialect, the client's bytes are the truth. */
-export type BridgeKind = "passthrough" | "none";
+/** passthrough: same dialect, the client's bytes are the truth. hub: by way of what the request means. */
+export type BridgeKind = "passthrough" | "hub" | "none";
 
 export interface Bridge {
   readonly kind: Exclude<BridgeKind, "none">;
   readonly operation: Operation;
   readonly client: DialectId;
-  readonly target: DialectId;
+  readonly target: WireId;
 }
 
-type Row = Readonly<Partial<Record<DialectId, BridgeKind>>>;
+type Row = Readonly<Partial<Record<WireId, BridgeKind>>>;
 
-/** operation → client dialect → target dialect; what is not written is "none". */
+/** Every wire that carries a conversation. */
+const CONVERSATION: Row = {
+  "openai-chat": "hub",
+  "openai-responses": "hub",
+  "anthropic-messages": "hub",
+  gemini: "hub",
+  "bedrock-converse": "hub",
+  "cohere-chat": "hub",
+};
+
+/** operation → client dialect → target wire; what is not written is "none". */
 export const BRIDGES: Readonly<Record<Operation, Readonly<Partial<Record<DialectId, Row>>>>> = {
-  chat: { "openai-chat": { "openai-chat": "passthrough" } },
-  messages: { "anthropic-messages": { "anthropic-messages": "passthrough" } },
+  chat: { "openai-chat": { ...CONVERSATION, "openai-chat": "passthrough" } },
+  messages: { "anthropic-messages": { ...CONVERSATION, "anthropic-messages": "passthrough" } },
   count_tokens: { "anthropic-messages": { "anthropic-messages": "passthrough" } },
-  responses: { "openai-responses": { "openai-responses": "passthrough" } },
+  responses: { "openai-responses": { ...CONVERSATION, "openai-responses": "passthrough" } },
   input_tokens: { "openai-responses": { "openai-responses": "passthrough" } },
-  completions: { "openai-completions": { "openai-completions": "passthrough" } },
+  completions: { "openai-completions": { ...CONVERSATION, "openai-completions": "passthrough" } },
   embeddings: { "openai-embeddings": { "openai-embeddings": "passthrough" } },
   models: {},
 };
@@ -37,6 +47,6 @@ for (const [operation, clients] of Object.entries(BRIDGES)) {
 }
 
 /** The bridge for a pair of dialects in an operation; null = the pair cannot be served. */
-export function bridgeFor(operation: Operation, client: DialectId, target: DialectId): Bridge | null {
+export function bridgeFor(operation: Operation, client: DialectId, target: WireId): Bridge | null {
   return built.get(`${operation} ${client} ${target}`) ?? null;
 }

@@ -22,7 +22,8 @@ export interface TranslationJob {
 export interface Translation {
   readonly client: DialectId;
   readonly wire: WireId;
-  readonly body: JsonObject;
+  /** The request for the upstream, as JSON. */
+  readonly body: Uint8Array;
   readonly renamed: readonly (readonly [string, string])[];
   readonly formatTool: string;
   readonly headers: readonly string[];
@@ -44,7 +45,7 @@ export function translateRequest(job: TranslationJob): Translation | Failure {
   return {
     client: job.client,
     wire: job.wire,
-    body: encoded.body,
+    body: Buffer.from(JSON.stringify(encoded.body)),
     renamed: [...encoded.renamed],
     formatTool: encoded.formatTool,
     headers: encoded.headers,
@@ -106,6 +107,6 @@ export function parseObject(bytes: Uint8Array): JsonObject | null {
 }
 
 function encodedOf(translation: Translation): EncodedRequest {
-  const { body, renamed, formatTool, headers } = translation;
-  return { body, renamed: new Map(renamed), formatTool, headers };
+  const { renamed, formatTool, headers } = translation;
+  return { body: {}, renamed: new Map(renamed), formatTool, headers };
 }

@@ -223,6 +223,11 @@ export interface SemanticRequest {
   readonly modalities: readonly string[];
   /** Fields of the client's dialect that have no place here: name → value. An encoder of the same vendor's wire may use them; the rest are losses. */
   readonly extras: JsonObject;
+  /**
+   * What only the client dialect's own answer encoder needs (echo, the legacy form of calls): no target's
+   * matter, hence never a loss. Absent = nothing.
+   */
+  readonly answerHints?: JsonObject;
 }
 
 // ---- answer ----------------------------------------------------------------------------------------

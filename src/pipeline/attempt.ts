@@ -86,7 +86,14 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     this.exchange.work = this;
     this.#call = this.node.sender.send(
       this.target,
-      { headers, body, firstByteMs: timeouts.first_byte_ms, idleMs: silence, operation: this.exchange.route.operation },
+      {
+        operation: this.exchange.route.operation,
+        path: this.target.path(this.exchange.model?.upstreamModel ?? "", this.exchange.view?.stream === true),
+        headers,
+        body,
+        firstByteMs: timeouts.first_byte_ms,
+        idleMs: silence,
+      },
       this,
     );
   }

@@ -5,15 +5,26 @@ import { Attempt } from "./attempt.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
+import { dispatchTranslated } from "./translate.js";
 
 export const dispatch: Stage = {
   name: "dispatch",
   needs: "body",
-  failures: ["model_not_found", "transport_error", "upstream_decode_error", "timeout", "internal_error"],
+  failures: [
+    "model_not_found",
+    "invalid_request_error",
+    "unsupported_operation",
+    "overloaded",
+    "transport_error",
+    "upstream_decode_error",
+    "timeout",
+    "internal_error",
+  ],
   run(exchange: Exchange, node: Node): StageOutcome {
     if (exchange.route.operation === "models") return answerModels(exchange, node);
     const { view, model, target } = exchange;
     if (view === null || model === null || target === null) return failure("internal_error");
+    if (target.bridge.kind === "hub") return dispatchTranslated(exchange, node, target);
     const body = exchange.route.dialect.spliceRequest(exchange.body, view, model.upstreamModel);
     new Attempt(exchange, node, target, null).start(body, target.headersWith(exchange.headers.passed));
     return "under-way";

@@ -26,6 +26,8 @@ export interface RequestHeaders {
   /** The model from a header, which overrides the body's; "" = none. */
   readonly model: string;
   readonly contentEncoding: string;
+  /** The caller would rather be refused than lose a part of the request in translation. */
+  readonly strict: boolean;
   /** -1 when not given. */
   readonly contentLength: number;
   /** Headers that go on to the upstream: names and values alternate. */

@@ -2,6 +2,8 @@
 import type { WeirConfig } from "../config/schema.js";
 import type { Snapshot } from "../config/snapshot.js";
 import type { DialectId, Operation } from "../dialects/dialect.js";
+import type { Translation, TranslationJob } from "../dialects/hub.js";
+import type { Failure } from "../errors.js";
 import type { AccessLog } from "../observability/logger.js";
 import type { Cell, Metrics } from "../observability/metrics.js";
 import type { Sender } from "../providers/send.js";
@@ -24,6 +26,11 @@ export interface Estimator {
 }
 
 /** The names of the gateway's own response headers, with the configured prefix. */
+/** Translates large requests away from the hot path; rejects when its queue is full. */
+export interface Translator {
+  translate(job: TranslationJob): Promise<Translation | Failure>;
+}
+
 export interface HeaderNames {
   readonly prefix: string;
   readonly requestId: string;
@@ -39,6 +46,7 @@ export interface HeaderNames {
 export interface Counters {
   readonly aborts: Cell;
   readonly estimated: Cell;
+  readonly losses: Cell;
   /** Attempts by provider and outcome. */
   attempts(provider: string, outcome: string): Cell;
 }
@@ -50,6 +58,7 @@ export interface Node {
   readonly sender: Sender;
   readonly quota: QuotaTable;
   readonly estimator: Estimator;
+  readonly translator: Translator;
   readonly ledger: Ledger;
   readonly metrics: Metrics;
   readonly counters: Counters;

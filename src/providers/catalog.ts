@@ -2,7 +2,7 @@
  * The rows of every provider the gateway knows by name. A row says what the vendor serves natively today;
  * sources are the vendors' own API references. An OpenAI-compatible vendor is one line.
  */
-import type { DialectId, Operation } from "../dialects/dialect.js";
+import type { Operation, WireId } from "../dialects/dialect.js";
 import type { ProviderRow, ServedOperation } from "./provider.js";
 
 type Served = ProviderRow["serves"];
@@ -15,7 +15,11 @@ const OPENAI_WIRES: Readonly<Partial<Record<Operation, ServedOperation>>> = {
   embeddings: wire("openai-embeddings", "/embeddings"),
 };
 
-function wire(dialect: DialectId, path: string, more?: Pick<ServedOperation, "from" | "auth">): ServedOperation {
+function wire(
+  dialect: WireId,
+  path: string,
+  more?: Pick<ServedOperation, "from" | "auth" | "streamPath">,
+): ServedOperation {
   return Object.freeze({ dialect, path, ...more });
 }
 

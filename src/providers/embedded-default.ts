@@ -68,6 +68,7 @@ function model(row: ProviderRow, name: string, modelName: string): ModelResource
     rateLimit: null,
     timeoutMs: null,
     streamTimeoutMs: null,
+    strict: false,
     allowedCidrs: [],
   };
 }
@@ -79,6 +80,7 @@ function defaultApiKey(plainKey: string): ApiKeyResource {
     allowedModels: ["*"],
     allowedRoutes: null,
     disabled: false,
+    strict: false,
     expiresAt: null,
     teamId: null,
     userId: null,

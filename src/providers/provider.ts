@@ -1,5 +1,5 @@
 /** What a provider row says: who answers, where, how it is authenticated and what it serves in which dialect. */
-import type { DialectId, Operation } from "../dialects/dialect.js";
+import type { Operation, WireId } from "../dialects/dialect.js";
 
 /** Wire families that the adapter of a provider key may name today. */
 export const ADAPTERS = ["openai", "anthropic", "azure-openai", "gemini"] as const;
@@ -11,9 +11,11 @@ export type AuthScheme = "bearer" | "x-api-key" | "api-key" | "x-goog-api-key" |
 
 export interface ServedOperation {
   /** The dialect of the upstream's wire for this operation. */
-  readonly dialect: DialectId;
-  /** Path with a leading slash, below what `from` says. */
+  readonly dialect: WireId;
+  /** Path with a leading slash, below what `from` says; `{model}` stands for the upstream's model name. */
   readonly path: string;
+  /** Where a streamed answer has an endpoint of its own. */
+  readonly streamPath?: string;
   /** "version" (default): below the version root; "host": below the place where the version root's own path begins. */
   readonly from?: "version" | "host";
   /** Where this operation wants the secret in another way than the rest of the row. */

@@ -1,11 +1,13 @@
 /** One way to send, whoever answers: an upstream over HTTP, or the built-in simulator. */
-import type { Operation } from "../dialects/dialect.js";
+import type { DialectId, Operation } from "../dialects/dialect.js";
 import { simulatedCall } from "./simulator/call.js";
 import type { Target } from "./target.js";
 import { type UpstreamCall, type UpstreamHandler, type UpstreamOptions, Upstreams } from "./upstream.js";
 
 export interface OutgoingRequest {
   readonly operation: Operation;
+  /** Path and query at the target. */
+  readonly path: string;
   readonly headers: readonly string[];
   readonly body: Buffer;
   /** Milliseconds until the answer's head must have come; 0 = none. */
@@ -23,10 +25,10 @@ export class Sender {
 
   /** Sends one request; never throws: failures reach the handler, and never before this call has returned. */
   send(target: Target, request: OutgoingRequest, handler: UpstreamHandler): UpstreamCall {
-    if (target.simulated) return simulatedCall(request.operation, target.dialect, request.body, handler);
-    const { headers, body, firstByteMs, idleMs } = request;
+    if (target.simulated) return simulatedCall(request.operation, target.dialect as DialectId, request.body, handler);
+    const { path, headers, body, firstByteMs, idleMs } = request;
     return this.#upstreams.send(
-      { origin: target.origin, path: target.path, headers, body, firstByteMs, idleMs, tls: target.tls },
+      { origin: target.origin, path, headers, body, firstByteMs, idleMs, tls: target.tls },
       handler,
       performance.now(),
     );

@@ -1,6 +1,7 @@
 /** Where one attempt goes: address, path and headers of an upstream, ready to be sent. */
 import type { ModelResource, ProviderKeyResource } from "../config/resources.js";
-import type { DialectId, Operation } from "../dialects/dialect.js";
+import { type Bridge, bridgeFor } from "../dialects/bridge.js";
+import type { DialectId, Operation, WireId } from "../dialects/dialect.js";
 import { type Address, readAddress } from "./address.js";
 import { rowFor } from "./catalog.js";
 import type { AuthScheme, ProviderRow, ServedOperation } from "./provider.js";
@@ -12,6 +13,7 @@ export interface TargetModel {
 }
 
 interface TargetParts {
+  readonly bridge: Bridge;
   readonly row: ProviderRow;
   readonly served: ServedOperation;
   readonly key: ProviderKeyResource;
@@ -22,9 +24,9 @@ interface TargetParts {
 export class Target {
   /** Scheme, host and port ("https://api.example.com"); "" for the built-in simulator. */
   readonly origin: string;
-  /** Path and query of the operation. */
-  readonly path: string;
-  readonly dialect: DialectId;
+  readonly dialect: WireId;
+  /** How the caller's dialect reaches this wire. */
+  readonly bridge: Bridge;
   /** Id of the provider. */
   readonly provider: string;
   /** Name of the provider key. */
@@ -34,15 +36,20 @@ export class Target {
   readonly tls: ProviderKeyResource["tls"];
   /** Lower-case names of caller's headers that must not reach this upstream. */
   readonly stripHeaders: readonly string[];
+  readonly #path: string;
+  readonly #streamPath: string;
   readonly #fixed: readonly string[];
   readonly #defaults: readonly string[];
   readonly #headers: readonly string[];
 
   constructor(parts: TargetParts) {
     const { row, served, key, address } = parts;
+    this.bridge = parts.bridge;
     this.simulated = row.family === "simulator";
     this.origin = this.simulated ? "" : address.origin;
-    this.path = (served.from === "host" ? address.host : address.version) + served.path + queryOf(row, key);
+    const root = served.from === "host" ? address.host : address.version;
+    this.#path = root + served.path + queryOf(row, key);
+    this.#streamPath = root + (served.streamPath ?? served.path) + queryOf(row, key);
     this.dialect = served.dialect;
     this.provider = row.id;
     this.providerKey = key.name;
@@ -52,6 +59,13 @@ export class Target {
     this.#fixed = Object.freeze(fixedHeaders(served.auth ?? row.auth, key, defaults));
     this.#defaults = Object.freeze([...defaults].flat());
     this.#headers = Object.freeze([...this.#fixed, ...this.#defaults]);
+  }
+
+  /** Path and query for a request to this model. */
+  path(model: string, stream: boolean): string {
+    const path = stream ? this.#streamPath : this.#path;
+    // A function, because in a replacement text `$&` would mean something.
+    return path.includes("{model}") ? path.replace("{model}", () => encodeURIComponent(model)) : path;
   }
 
   /** Flat list of names and values: the secret, `accept-encoding`, and the defaults of row and key. */
@@ -126,10 +140,41 @@ export function providerKeyProblem(key: ProviderKeyResource): string | null {
 
 function makeTarget(key: ProviderKeyResource, operation: Operation, dialect: DialectId): Target | null {
   const row = rowFor(key.provider, key.adapter);
-  const served = row?.serves[operation]?.find((candidate) => candidate.dialect === dialect);
-  if (row === undefined || served === undefined || providerKeyProblem(key) !== null) return null;
+  const way = row === undefined ? null : wayTo(row, operation, dialect);
+  if (row === undefined || way === null || providerKeyProblem(key) !== null) return null;
   const address = row.family === "simulator" ? NOWHERE : readAddress(row, key.apiBase);
-  return typeof address === "string" ? null : new Target({ row, served, key, address });
+  return typeof address === "string" ? null : new Target({ row, key, address, ...way });
+}
+
+/** Operations that are one conversation in different words: any of them can stand for any other. */
+const CONVERSATIONS: readonly Operation[] = ["chat", "messages", "responses"];
+
+/** Off the diagonal the wire that says most comes first; a vendor's own wire says more than its compatible one. */
+const PREFERENCE: readonly WireId[] = [
+  "gemini",
+  "bedrock-converse",
+  "cohere-chat",
+  "anthropic-messages",
+  "openai-chat",
+  "openai-responses",
+];
+
+/** The endpoint of the row that serves an operation best for a caller of this dialect, and how it is reached. */
+function wayTo(
+  row: ProviderRow,
+  operation: Operation,
+  dialect: DialectId,
+): { served: ServedOperation; bridge: Bridge } | null {
+  const own = row.serves[operation]?.find((candidate) => candidate.dialect === dialect);
+  const straight = bridgeFor(operation, dialect, dialect);
+  if (own !== undefined && straight !== null) return { served: own, bridge: straight };
+  const others = CONVERSATIONS.flatMap((conversation) => row.serves[conversation] ?? []);
+  for (const wire of PREFERENCE) {
+    const served = others.find((candidate) => candidate.dialect === wire);
+    const bridge = bridgeFor(operation, dialect, wire);
+    if (served !== undefined && bridge !== null) return { served, bridge };
+  }
+  return null;
 }
 
 const NOWHERE: Address = { origin: "", host: "", version: "" };

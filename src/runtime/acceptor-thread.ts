@@ -78,6 +78,7 @@ const node: Node = buildNode({
   load,
   journal,
   estimator: pool,
+  translator: pool,
   metrics,
   log: logOutput.sink,
 });

@@ -1,7 +1,9 @@
 /** The pool of threads for short, pure computing; a thread starts with the first job and ends when idle. */
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
-import type { Estimate, EstimateJob } from "./pool-jobs.js";
+import type { Translation, TranslationJob } from "../dialects/hub.js";
+import type { Failure } from "../errors.js";
+import type { Estimate, EstimateJob, PoolJobs } from "./pool-jobs.js";
 
 export type { Estimate, EstimateJob } from "./pool-jobs.js";
 
@@ -43,7 +45,7 @@ export interface PoolStats {
 
 export class ComputePool {
   readonly #options: ComputePoolOptions;
-  #pool: Piscina<EstimateJob, Estimate> | null = null;
+  #pool: Piscina | null = null;
   #waiting = 0;
   #closed = false;
   #done = 0;
@@ -54,12 +56,28 @@ export class ComputePool {
     this.#options = options;
   }
 
+  /** Counts the tokens of an attempt. Rejects as `#run` does. */
+  estimate(job: EstimateJob): Promise<Estimate> {
+    const request = ownCopy(job.request);
+    const answer = ownCopy(job.answer);
+    return this.#run("estimate", { ...job, request, answer }, [request, answer]);
+  }
+
+  /** Translates a request into its target's wire. Rejects as `#run` does. */
+  translate(job: TranslationJob): Promise<Translation | Failure> {
+    const body = ownCopy(job.body);
+    return this.#run("translate", { ...job, body }, [body]);
+  }
+
   /**
-   * Counts the tokens of an attempt. The bytes are copied, so the caller may go on using them. Rejects with
-   * a PoolError: `pool_full` at once when the queue is full, `pool_closed` after `destroy`, `pool_failed`
-   * when the job threw or its thread died.
+   * Runs a job on a pool thread; the views are moved there. Rejects with a PoolError: `pool_full` at once when
+   * the queue is full, `pool_closed` after `destroy`, `pool_failed` when the job threw or its thread died.
    */
-  async estimate(job: EstimateJob): Promise<Estimate> {
+  async #run<Name extends keyof PoolJobs>(
+    name: Name,
+    job: Parameters<PoolJobs[Name]>[0],
+    moved: readonly Uint8Array[],
+  ): Promise<ReturnType<PoolJobs[Name]>> {
     if (this.#closed) throw new PoolError("pool_closed", "the compute pool is closed");
     const { threads, queue } = this.#options;
     if (this.#waiting >= threads + queue) {
@@ -68,15 +86,10 @@ export class ComputePool {
     }
     this.#waiting += 1;
     try {
-      // Views are copied to buffers of their own and moved: cloning a view clones the whole buffer under it.
-      const request = ownCopy(job.request);
-      const answer = ownCopy(job.answer);
-      const result = await this.#running().run(
-        { ...job, request, answer },
-        { transferList: [request.buffer as ArrayBuffer, answer.buffer as ArrayBuffer] },
-      );
+      const transferList = moved.map((view) => view.buffer as ArrayBuffer);
+      const result = await this.#running().run(job, { name, transferList });
       this.#done += 1;
-      return result;
+      return result as ReturnType<PoolJobs[Name]>;
     } catch (error) {
       this.#failed += 1;
       if (this.#closed) throw new PoolError("pool_closed", "the compute pool was closed");
@@ -104,10 +117,9 @@ export class ComputePool {
     this.#pool = null;
   }
 
-  #running(): Piscina<EstimateJob, Estimate> {
-    this.#pool ??= new Piscina<EstimateJob, Estimate>({
+  #running(): Piscina {
+    this.#pool ??= new Piscina({
       filename: fileURLToPath(this.#options.workerFile ?? new URL("./pool-jobs.js", import.meta.url)),
-      name: "estimate",
       minThreads: 0,
       maxThreads: this.#options.threads,
       // Bounded above, where a refusal has a code; one job a thread may be on its way besides those waiting.
@@ -121,6 +133,7 @@ export class ComputePool {
   }
 }
 
+/** Views are copied to buffers of their own and moved: cloning a view clones the whole buffer under it. */
 function ownCopy(view: Uint8Array): Uint8Array {
   const copy = new Uint8Array(view.byteLength);
   copy.set(view);

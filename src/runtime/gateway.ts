@@ -11,6 +11,7 @@ import { journalDirectory } from "../usage/segments.js";
 import { type ConfigStatus, configStatus, Reloader } from "./reload.js";
 import { isFree } from "./port-probe.js";
 import { Supervisor } from "./supervisor.js";
+import { tlsProblem } from "./tls-files.js";
 
 const RETENTION_MS = 60_000;
 
@@ -71,6 +72,11 @@ export class Gateway {
   /** Listens; null when an address cannot be had (the log says which). */
   async start(): Promise<Addresses | null> {
     const { config } = this.#options;
+    const problem = tlsProblem(config.listen.tls);
+    if (problem !== null) {
+      this.#logger.fatal({ ...config.listen.tls, reason: problem }, "cannot listen: listen.tls cannot be used");
+      return null;
+    }
     for (const listen of [config.listen, config.ops.listen]) {
       if (await isFree(listen.host, listen.port)) continue;
       this.#logger.fatal({ address: listen.address }, "cannot listen: the address is taken or not ours");

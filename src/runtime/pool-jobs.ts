@@ -1,7 +1,9 @@
 /** What pool threads run. Only they load this file, so the tokenizer's megabytes are in no other thread. */
 import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 import type { DialectId, Operation } from "../dialects/dialect.js";
+import { type Translation, type TranslationJob, translateRequest } from "../dialects/hub.js";
 import { dialectOf } from "../dialects/registry.js";
+import type { Failure } from "../errors.js";
 import { countSliced } from "./token-count.js";
 
 /** An attempt whose upstream did not say what it used. */
@@ -20,6 +22,12 @@ export interface EstimateJob {
 export interface Estimate {
   readonly inputTokens: number;
   readonly outputTokens: number;
+}
+
+/** The jobs by name. */
+export interface PoolJobs {
+  estimate(job: EstimateJob): Estimate;
+  translate(job: TranslationJob): Translation | Failure;
 }
 
 /** Text that looks like a control token is text here: it came from a user. */
@@ -49,4 +57,8 @@ export function estimate(job: EstimateJob): Estimate {
   const sampled = tokensOf(dialect.answerText(bufferOf(job.answer), job.streamed));
   const scale = Math.max(1, job.answerBytesTotal / job.answer.length);
   return { inputTokens, outputTokens: Math.round(sampled * scale) };
+}
+
+export function translate(job: TranslationJob): Translation | Failure {
+  return translateRequest(job);
 }

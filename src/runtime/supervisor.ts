@@ -280,7 +280,9 @@ export class Supervisor {
     thread.outbox.close();
     new LogGate(this.#options.logGate).release(thread.row + 2);
     this.#threads.delete(thread);
-    if (before === "listening" || before === "starting") this.#replace(thread);
+    // One that dies before the first has listened would die again: that is no crash but a start that fails.
+    if (before === "starting" && this.#onFirstListening !== null) this.#reportPort(null);
+    else if (before === "listening" || before === "starting") this.#replace(thread);
     if (this.#threads.size === 0) this.#onEmpty?.();
   }
 

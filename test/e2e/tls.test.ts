@@ -94,6 +94,7 @@ describe("a TLS listener", () => {
       answer.pause();
       setImmediate(() => answer.resume());
     });
+    answer.resume();
     await new Promise((done) => answer.once("end", done));
     expect(tail).toContain("[DONE]");
     expect(bytes).toBeGreaterThan(3_000_000);

@@ -1,0 +1,272 @@
+/** The conversation of a responses request: `input` as text or as items, read into system text and turns. */
+import { asArray, asObject, asObjects, asString, isAbsent, isObject } from "../json.js";
+import type {
+  Block,
+  CacheMark,
+  DocumentBlock,
+  ForeignBlock,
+  ImageBlock,
+  JsonObject,
+  JsonValue,
+  LossList,
+  MediaSource,
+  TextBlock,
+  ThinkingBlock,
+  ToolResultBlock,
+  Turn,
+} from "../semantic.js";
+import { demandString, Malformed, readString, refuseType } from "./malformed.js";
+import { unwrap } from "./opaque.js";
+import { decodeAnnotation, PARAGRAPH, sourceOfUrl, WIRE, withoutLineBreaks } from "./shapes.js";
+
+/** A conversation while it is read. */
+interface Reading {
+  readonly losses: LossList;
+  readonly system: TextBlock[];
+  readonly turns: { role: Turn["role"]; blocks: Block[]; name: null }[];
+  /** What the last turn is made of: items of one kind join it, others open a new one. */
+  last: "assistant" | "results" | "user" | "none";
+  /** Signatures of tool calls that stand in reasoning items of their own, by call id. */
+  readonly signatures: Map<string, string>;
+}
+
+const NO_SOURCE: MediaSource = Object.freeze({ data: null, url: null, fileId: null, mediaType: "" });
+
+function textBlock(text: string, part: JsonObject | null): TextBlock {
+  const annotations = part === null ? [] : asObjects(part.annotations).map(decodeAnnotation);
+  return { kind: "text", text, cache: part === null ? null : cacheMark(part), annotations };
+}
+
+function cacheMark(part: JsonObject): CacheMark | null {
+  return isObject(part.prompt_cache_breakpoint) ? { ttl: null } : null;
+}
+
+function foreign(raw: JsonObject, type: string): ForeignBlock {
+  return { kind: "foreign", wire: WIRE, type, raw };
+}
+
+// ---- parts of a message ------------------------------------------------------------------------------
+
+function decodeImage(part: JsonObject, path: string): ImageBlock {
+  // Chat's form {url, detail} is read as well: callers who switch dialects forget to flatten it.
+  const nested = asObject(part.image_url);
+  const url = nested === null ? readString(part, "image_url", path) : demandString(nested, "url", `${path}.image_url`);
+  const fileId = readString(part, "file_id", path);
+  if (url === null && fileId === null) demandString(part, "image_url", path);
+  const detail = readString(part, "detail", path) ?? (nested === null ? null : asString(nested.detail) || null);
+  const source = url === null ? { ...NO_SOURCE, fileId } : sourceOfUrl(url);
+  return { kind: "image", source, detail, cache: cacheMark(part) };
+}
+
+const FILE_TYPES: Readonly<Record<string, string>> = {
+  pdf: "application/pdf",
+  txt: "text/plain",
+  md: "text/markdown",
+  csv: "text/csv",
+  html: "text/html",
+  json: "application/json",
+};
+
+/** The media type that a file's name stands for; "" = unknown. */
+function typeOfName(name: string): string {
+  return FILE_TYPES[name.slice(name.lastIndexOf(".") + 1).toLowerCase()] ?? "";
+}
+
+function decodeFile(part: JsonObject, path: string): DocumentBlock {
+  const title = readString(part, "filename", path);
+  const data = readString(part, "file_data", path);
+  const url = readString(part, "file_url", path);
+  const fileId = readString(part, "file_id", path);
+  if (data === null && url === null && fileId === null) demandString(part, "file_data", path);
+  const mediaType = typeOfName(title ?? "");
+  let source: MediaSource = { ...NO_SOURCE, url, fileId: url === null ? fileId : null, mediaType };
+  if (data?.startsWith("data:")) source = sourceOfUrl(data);
+  else if (data !== null) source = { ...NO_SOURCE, data: withoutLineBreaks(data), mediaType };
+  return {
+    kind: "document",
+    source,
+    text: null,
+    title,
+    context: null,
+    citations: false,
+    cache: cacheMark(part),
+  };
+}
+
+function decodeAudio(part: JsonObject): Block {
+  const audio = asObject(part.input_audio);
+  const data = asString(audio?.data);
+  if (data === "") return foreign(part, "input_audio");
+  const mediaType = `audio/${asString(audio?.format) || "wav"}`;
+  return { kind: "audio", source: { ...NO_SOURCE, data: withoutLineBreaks(data), mediaType } };
+}
+
+function decodePart(value: JsonValue, path: string): Block {
+  if (!isObject(value)) return refuseType(path, "an object");
+  const type = demandString(value, "type", path);
+  switch (type) {
+    case "input_text":
+    case "output_text":
+    case "text":
+      return textBlock(demandString(value, "text", path), value);
+    case "input_image":
+      return decodeImage(value, path);
+    case "input_file":
+      return decodeFile(value, path);
+    case "refusal":
+      return { kind: "refusal", text: demandString(value, "refusal", path) };
+    case "input_audio":
+      return decodeAudio(value);
+    default:
+      return foreign(value, type);
+  }
+}
+
+/** A string, or parts. Throws Malformed. */
+function decodeContent(value: JsonValue | undefined, path: string): Block[] {
+  if (typeof value === "string") return [textBlock(value, null)];
+  if (Array.isArray(value)) return value.map((part, index) => decodePart(part, `${path}[${index}]`));
+  return refuseType(path, "a string or an array");
+}
+
+// ---- items -------------------------------------------------------------------------------------------
+
+function addAssistant(reading: Reading, blocks: readonly Block[]): void {
+  const turn = reading.last === "assistant" ? reading.turns.at(-1) : undefined;
+  if (turn === undefined) reading.turns.push({ role: "assistant", blocks: [...blocks], name: null });
+  else turn.blocks.push(...blocks);
+  reading.last = "assistant";
+}
+
+function addResult(reading: Reading, block: Block): void {
+  const turn = reading.last === "results" ? reading.turns.at(-1) : undefined;
+  if (turn === undefined) reading.turns.push({ role: "user", blocks: [block], name: null });
+  else turn.blocks.push(block);
+  reading.last = "results";
+}
+
+function addUser(reading: Reading, blocks: Block[]): void {
+  reading.turns.push({ role: "user", blocks, name: null });
+  reading.last = "user";
+}
+
+/** System text that comes after the first turn loses its place; parts that are no text are lost. */
+function addSystem(reading: Reading, blocks: readonly Block[]): void {
+  if (reading.turns.length > 0) reading.losses.add("system_position");
+  for (const block of blocks) {
+    if (block.kind === "text") reading.system.push(block);
+    else reading.losses.add(block.kind === "foreign" ? "system_part" : `system_${block.kind}`);
+  }
+}
+
+type ItemReader = (reading: Reading, item: JsonObject, path: string) => void;
+
+function readMessage(reading: Reading, item: JsonObject, path: string): void {
+  const role = demandString(item, "role", path);
+  const blocks = decodeContent(item.content, `${path}.content`);
+  if (!isAbsent(item.phase)) reading.losses.add("phase");
+  if (role === "user") addUser(reading, blocks);
+  else if (role === "assistant") addAssistant(reading, blocks);
+  else if (role === "system" || role === "developer") addSystem(reading, blocks);
+  else throw new Malformed(`Invalid value for '${path}.role'.`, `${path}.role`);
+}
+
+function readCall(flavour: "function" | "custom"): ItemReader {
+  return (reading, item, path) => {
+    const id = demandString(item, "call_id", path);
+    if (!isAbsent(item.namespace)) reading.losses.add("namespace");
+    addAssistant(reading, [
+      {
+        kind: "tool_call",
+        id,
+        name: demandString(item, "name", path),
+        arguments: demandString(item, flavour === "function" ? "arguments" : "input", path),
+        signature: reading.signatures.get(id) ?? "",
+        flavour,
+        cache: null,
+      },
+    ]);
+  };
+}
+
+function readOutput(reading: Reading, item: JsonObject, path: string): void {
+  const callId = demandString(item, "call_id", path);
+  const content: ToolResultBlock["content"][number][] = [];
+  for (const block of decodeContent(item.output, `${path}.output`)) {
+    if (block.kind === "text" || block.kind === "image" || block.kind === "document") content.push(block);
+    else reading.losses.add("tool_result_part");
+  }
+  addResult(reading, { kind: "tool_result", callId, name: "", content, isError: false, cache: null });
+}
+
+/** Summary and raw reasoning as one text, in this order. */
+export function reasoningText(item: JsonObject): string {
+  const texts: string[] = [];
+  for (const part of [...asArray(item.summary), ...asArray(item.content)]) {
+    const text = asString(asObject(part)?.text);
+    if (text !== "") texts.push(text);
+  }
+  return texts.join(PARAGRAPH);
+}
+
+function readReasoning(reading: Reading, item: JsonObject): void {
+  const sealed = asString(item.encrypted_content);
+  const seen = reasoningText(item);
+  const found = unwrap(sealed);
+  if (found.kind === "call") {
+    reading.signatures.set(found.id, found.signature);
+    if (seen === "") return;
+  }
+  if (found.kind === "broken") reading.losses.add("encrypted_content");
+  let block: ThinkingBlock;
+  if (found.kind === "thinking") {
+    const { proof } = found;
+    block = { kind: "thinking", ...proof, text: proof.text || seen };
+  } else {
+    const encrypted = found.kind === "own" ? sealed : "";
+    const origin = encrypted === "" ? "" : WIRE;
+    block = { kind: "thinking", text: seen, signature: "", encrypted, id: asString(item.id), origin };
+  }
+  addAssistant(reading, [block]);
+}
+
+const ITEMS: Readonly<Record<string, ItemReader>> = {
+  message: readMessage,
+  function_call: readCall("function"),
+  custom_tool_call: readCall("custom"),
+  function_call_output: readOutput,
+  custom_tool_call_output: readOutput,
+  reasoning: readReasoning,
+};
+
+/** Items that the caller's side makes, beside those that are read above. */
+const FROM_CALLER: ReadonlySet<string> = new Set(["mcp_approval_response", "additional_tools", "compaction_trigger"]);
+
+function readItem(reading: Reading, value: JsonValue, path: string): void {
+  if (!isObject(value)) return refuseType(path, "an object");
+  let type = readString(value, "type", path);
+  if (type === null) {
+    if (isAbsent(value.role) && typeof value.id === "string") type = "item_reference";
+    else type = isAbsent(value.role) ? demandString(value, "type", path) : "message";
+  }
+  const reader = Object.hasOwn(ITEMS, type) ? ITEMS[type] : undefined;
+  if (reader !== undefined) reader(reading, value, path);
+  else if (type.endsWith("_output") || FROM_CALLER.has(type)) addResult(reading, foreign(value, type));
+  else addAssistant(reading, [foreign(value, type)]);
+}
+
+/** Reads `instructions` and `input`. Throws Malformed, naming the item ("input[2].content[0].type"). */
+export function decodeInput(
+  body: JsonObject,
+  losses: LossList,
+): { readonly system: readonly TextBlock[]; readonly turns: readonly Turn[] } {
+  const reading: Reading = { losses, system: [], turns: [], last: "none", signatures: new Map() };
+  const instructions = readString(body, "instructions");
+  if (instructions !== null && instructions !== "") reading.system.push(textBlock(instructions, null));
+  const { input } = body;
+  if (typeof input === "string") addUser(reading, [textBlock(input, null)]);
+  else if (Array.isArray(input)) {
+    for (let index = 0; index < input.length; index++) readItem(reading, input[index] as JsonValue, `input[${index}]`);
+  } else if (!isAbsent(input)) refuseType("input", "a string or an array");
+  return { system: reading.system, turns: reading.turns };
+}

@@ -1,0 +1,173 @@
+/**
+ * Requests of the responses dialect into their meaning. What needs a stored conversation
+ * (`previous_response_id`, `conversation`, `prompt`, item references) is kept as it came, and `stateField`
+ * names it: whoever cannot resolve it must refuse the request, since an answer without it would be another one.
+ */
+import { type Failure, failure } from "../../errors.js";
+import { asArray, isAbsent, isObject, otherFields } from "../json.js";
+import {
+  type JsonObject,
+  type LossList,
+  NO_SAMPLING,
+  type OutputFormat,
+  type Reasoning,
+  type Sampling,
+  type SemanticRequest,
+} from "../semantic.js";
+import { decodeInput } from "./decode-input.js";
+import { decodeToolChoice, decodeTools } from "./decode-tools.js";
+import {
+  demandString,
+  Malformed,
+  readArray,
+  readBoolean,
+  readNumber,
+  readObject,
+  readString,
+  refuseType,
+} from "./malformed.js";
+import { WIRE } from "./shapes.js";
+
+/** Fields that have a place in the meaning of a request, and those that say what is so anyway. */
+const KNOWN: ReadonlySet<string> = new Set([
+  "model",
+  "input",
+  "instructions",
+  "stream",
+  "stream_options",
+  "tools",
+  "tool_choice",
+  "parallel_tool_calls",
+  "temperature",
+  "top_p",
+  "top_logprobs",
+  "max_output_tokens",
+  "reasoning",
+  "text",
+  "user",
+  "safety_identifier",
+  "metadata",
+  "service_tier",
+  "prompt_cache_key",
+  "include",
+]);
+
+/** Values that ask for nothing: the gateway stores nothing, cuts nothing and answers at once. */
+const NEUTRAL: JsonObject = { store: false, background: false, truncation: "disabled" };
+
+/** Answers always carry reasoning as far as it can be sent back; nobody needs to ask. */
+const INCLUDED_ANYWAY = "reasoning.encrypted_content";
+const INCLUDE_LOGPROBS = "message.output_text.logprobs";
+
+const STATE_FIELDS = ["previous_response_id", "conversation", "prompt"] as const;
+
+/** The field by which a request leans on stored state; null = it stands alone. */
+export function stateField(request: SemanticRequest): string | null {
+  for (const field of STATE_FIELDS) {
+    if (request.extras[field] !== undefined) return field;
+  }
+  const refers = request.turns.some((turn) =>
+    turn.blocks.some((block) => block.kind === "foreign" && block.wire === WIRE && block.type === "item_reference"),
+  );
+  return refers ? "input" : null;
+}
+
+function decodeReasoning(body: JsonObject, losses: LossList): Reasoning | null {
+  const reasoning = readObject(body, "reasoning");
+  if (reasoning === null) return null;
+  const effort = readString(reasoning, "effort", "reasoning");
+  const summary =
+    readString(reasoning, "summary", "reasoning") ?? readString(reasoning, "generate_summary", "reasoning");
+  noteOthers(reasoning, ["effort", "summary", "generate_summary"], () => losses.add("reasoning_options"));
+  if (effort === null && summary === null) return null;
+  return { enabled: effort !== "none", effort, budgetTokens: null, adaptive: false, summary };
+}
+
+/** Calls back when the object holds more than these fields. */
+function noteOthers(object: JsonObject, known: readonly string[], note: () => void): void {
+  for (const [name, value] of Object.entries(object)) {
+    if (!known.includes(name) && !isAbsent(value)) note();
+  }
+}
+
+function decodeFormat(text: JsonObject): OutputFormat | null {
+  const format = readObject(text, "format", "text");
+  if (format === null) return null;
+  const path = "text.format";
+  const type = demandString(format, "type", path);
+  if (type === "json_object") return { kind: "json" };
+  if (type === "text") return null;
+  if (type !== "json_schema") throw new Malformed(`Invalid value for '${path}.type'.`, `${path}.type`);
+  const schema = readObject(format, "schema", path);
+  if (schema === null) return refuseType(`${path}.schema`, "an object");
+  return {
+    kind: "schema",
+    name: readString(format, "name", path) ?? "answer",
+    description: readString(format, "description", path),
+    schema,
+    strict: readBoolean(format, "strict", path),
+  };
+}
+
+function decodeSampling(body: JsonObject): Sampling {
+  const logprobs = asArray(body.include).includes(INCLUDE_LOGPROBS);
+  return {
+    ...NO_SAMPLING,
+    temperature: readNumber(body, "temperature"),
+    topP: readNumber(body, "top_p"),
+    logprobs: logprobs ? true : null,
+    topLogprobs: readNumber(body, "top_logprobs"),
+  };
+}
+
+function decodeExtras(body: JsonObject): JsonObject {
+  const extras: JsonObject = {};
+  for (const [name, value] of Object.entries(otherFields(body, KNOWN))) {
+    if (value !== null && NEUTRAL[name] !== value) extras[name] = value;
+  }
+  const include = readArray(body, "include").filter((name) => name !== INCLUDED_ANYWAY && name !== INCLUDE_LOGPROBS);
+  if (include.length > 0) extras.include = include;
+  const options = body.stream_options;
+  if (isObject(options) && options.include_obfuscation === true) extras.stream_options = options;
+  // Both name the end user; the newer one wins, and the other stays visible as something that was not used.
+  if (!isAbsent(body.user) && !isAbsent(body.safety_identifier) && body.user !== body.safety_identifier) {
+    extras.user = body.user;
+  }
+  return extras;
+}
+
+function decode(body: JsonObject, losses: LossList): SemanticRequest {
+  const text = readObject(body, "text") ?? {};
+  noteOthers(text, ["format", "verbosity"], () => losses.add("text_options"));
+  return {
+    origin: WIRE,
+    model: demandString(body, "model"),
+    stream: readBoolean(body, "stream") ?? false,
+    ...decodeInput(body, losses),
+    tools: decodeTools(body, losses),
+    toolChoice: decodeToolChoice(body.tool_choice),
+    parallelToolCalls: readBoolean(body, "parallel_tool_calls"),
+    sampling: decodeSampling(body),
+    maxOutputTokens: readNumber(body, "max_output_tokens"),
+    stop: [],
+    reasoning: decodeReasoning(body, losses),
+    format: decodeFormat(text),
+    verbosity: readString(text, "verbosity", "text"),
+    user: readString(body, "safety_identifier") ?? readString(body, "user"),
+    metadata: readObject(body, "metadata"),
+    serviceTier: readString(body, "service_tier"),
+    promptCacheKey: readString(body, "prompt_cache_key"),
+    modalities: [],
+    extras: decodeExtras(body),
+  };
+}
+
+/** Reads a request; a failure names the field that no target could understand. */
+export function decodeRequest(body: JsonObject, losses: LossList): SemanticRequest | Failure {
+  try {
+    return decode(body, losses);
+  } catch (error) {
+    if (error instanceof Malformed) return failure("invalid_request_error", error.message, error.param);
+    throw error;
+  }
+}

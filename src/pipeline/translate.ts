@@ -1,0 +1,93 @@
+/** The part of dispatch that is only needed off the diagonal: translates the request, then starts its attempt. */
+import type { TargetTraits } from "../dialects/codec.js";
+import { type Translation, type TranslationJob, translateRequest } from "../dialects/hub.js";
+import { type Failure, failure, isFailure } from "../errors.js";
+import { traitsOf } from "../providers/traits.js";
+import type { Target } from "../providers/target.js";
+import { Attempt } from "./attempt.js";
+import type { Exchange, WorkUnderWay } from "./exchange.js";
+import type { Node } from "./node.js";
+import type { StageOutcome } from "./pipeline.js";
+import { refuse } from "./refuse.js";
+import { settle } from "./settle.js";
+
+/** Translates here if the body is small, else on a pool thread, so that other requests do not wait for it. */
+export function dispatchTranslated(exchange: Exchange, node: Node, target: Target): StageOutcome {
+  const job = translationJob(exchange, target);
+  if (exchange.body.length <= node.config.pool.inline_bytes) {
+    const translation = translateRequest(job);
+    return isFailure(translation) ? translation : launch(exchange, node, target, translation);
+  }
+  new PendingTranslation(exchange, node).wait(node.translator.translate(job), target);
+  return "under-way";
+}
+
+function translationJob(exchange: Exchange, target: Target): TranslationJob {
+  const traits: TargetTraits = traitsOf(target, exchange.model?.upstreamModel ?? "");
+  return {
+    client: exchange.route.dialect.id,
+    wire: target.dialect,
+    body: exchange.body,
+    traits,
+    stream: exchange.view?.stream === true,
+  };
+}
+
+function launch(exchange: Exchange, node: Node, target: Target, translation: Translation): StageOutcome {
+  if (translation.losses.length > 0) {
+    if (isStrict(exchange)) return strictRefusal(translation.losses);
+    node.counters.losses.add(translation.losses.length);
+  }
+  const attempt = new Attempt(exchange, node, target, translation);
+  attempt.start(asBuffer(translation.body), target.headersWith([...translation.headers]));
+  return "under-way";
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function isStrict(exchange: Exchange): boolean {
+  return exchange.headers.strict || exchange.keyResource?.strict === true || exchange.model?.entry.strict === true;
+}
+
+function strictRefusal(losses: readonly string[]): Failure {
+  return failure("unsupported_operation", `The model's provider cannot take: ${losses.join(", ")} (strict mode).`);
+}
+
+/** A translation that runs elsewhere while its exchange waits. */
+class PendingTranslation implements WorkUnderWay {
+  readonly #exchange: Exchange;
+  readonly #node: Node;
+  #left = false;
+
+  constructor(exchange: Exchange, node: Node) {
+    this.#exchange = exchange;
+    this.#node = node;
+    exchange.work = this;
+  }
+
+  wait(translated: Promise<Translation | Failure>, target: Target): void {
+    translated.then(
+      (result) => this.#go(isFailure(result) ? result : () => launch(this.#exchange, this.#node, target, result)),
+      () => this.#go(failure("overloaded", undefined, null, 1)),
+    );
+  }
+
+  cancel(): void {
+    this.#left = true;
+    this.#exchange.status = 499;
+    this.#exchange.error = "client_closed_request";
+    settle.run(this.#exchange, this.#node);
+  }
+
+  tick(): void {}
+
+  #go(next: Failure | (() => StageOutcome)): void {
+    if (this.#left) return;
+    const outcome = typeof next === "function" ? next() : next;
+    if (!isFailure(outcome)) return;
+    refuse(this.#exchange, this.#node, outcome);
+    settle.run(this.#exchange, this.#node);
+  }
+}
