@@ -32,8 +32,19 @@ export interface Translation {
   readonly request: SemanticRequest;
 }
 
-/** Translates a request, or says why it cannot be. */
+/**
+ * Translates a request, or says why it cannot be. What a codec did not foresee costs this request, not the
+ * thread: what callers send is deep and strange enough for that to happen.
+ */
 export function translateRequest(job: TranslationJob): Translation | Failure {
+  try {
+    return translated(job);
+  } catch {
+    return failure("internal_error", "The request could not be translated.");
+  }
+}
+
+function translated(job: TranslationJob): Translation | Failure {
   const losses = new LossList();
   const parsed = parseObject(job.body);
   if (parsed === null) return failure("invalid_request_error", "The request body is not a JSON object.");

@@ -2,7 +2,6 @@
  * Relays an answer that must be translated and is not streamed on both sides: gathers it, reads it as
  * events, and writes them in the caller's dialect, whole or as a stream, as the caller asked.
  */
-import { DecodeError } from "../dialects/codec.js";
 import {
   decodeStream,
   decodeWhole,
@@ -64,7 +63,10 @@ export class TranslatingRelay implements Relay, Delivery {
       this.#attempt.refuseInstead(failure("upstream_decode_error", `The upstream failed (${wanted}): ${message}`));
       return;
     }
-    this.#encode(events);
+    if (!this.#encode(events)) {
+      this.#attempt.refuseInstead(failure("upstream_decode_error"));
+      return;
+    }
     this.#attempt.conclude({ status: 200, error: "", complete: true, delivery: this });
   }
 
@@ -86,20 +88,25 @@ export class TranslatingRelay implements Relay, Delivery {
     exchange.sink.answer(exchange.status, answerHeaders(this.#attempt), this.#answer);
   }
 
+  /** null: the answer means nothing, or something no codec foresaw; that costs this answer, not the thread. */
   #events(body: Buffer): readonly AnswerEvent[] | null {
     try {
       if (isEventStream(this.#head.contentType)) return decodeStream(this.#translation, parseSse(body));
       const parsed = parseObject(body);
       return parsed === null ? null : decodeWhole(this.#translation, parsed);
-    } catch (error) {
-      if (error instanceof DecodeError) return null;
-      throw error;
+    } catch {
+      return null;
     }
   }
 
-  #encode(events: readonly AnswerEvent[]): void {
+  #encode(events: readonly AnswerEvent[]): boolean {
     const context = codecContext(this.#attempt, this.#translation);
     const encode = this.#attempt.exchange.view?.stream === true ? encodeAsStream : encodeWhole;
-    this.#answer = encode(this.#translation, events, context);
+    try {
+      this.#answer = encode(this.#translation, events, context);
+      return true;
+    } catch {
+      return false;
+    }
   }
 }

@@ -1,5 +1,5 @@
 /** The translating counterpart of the diagonal's StreamTap: an upstream's events in, the caller's bytes out. */
-import { type StreamDecoder, type StreamEncoder, DecodeError } from "../dialects/codec.js";
+import type { StreamDecoder, StreamEncoder } from "../dialects/codec.js";
 import { clientCodecOf } from "../dialects/codecs.js";
 import { FRAME, type StreamObserver } from "../dialects/dialect.js";
 import { streamDecoderOf, type Translation } from "../dialects/hub.js";
@@ -63,8 +63,8 @@ export class TranslatingTap implements EventTap, StreamObserver {
   #read(decode: () => readonly AnswerEvent[]): void {
     try {
       for (const event of decode()) this.#encode(event);
-    } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
+    } catch {
+      // Also what a codec did not foresee: it costs this answer, not the thread.
       this.#break("The upstream's stream could not be read.");
     }
   }

@@ -120,6 +120,8 @@ export class ComputePool {
   #running(): Piscina {
     this.#pool ??= new Piscina({
       filename: fileURLToPath(this.#options.workerFile ?? new URL("./pool-jobs.js", import.meta.url)),
+      // Loaded when a thread starts; a name that the file does not have would fail the thread.
+      name: "estimate",
       minThreads: 0,
       maxThreads: this.#options.threads,
       // Bounded above, where a refusal has a code; one job a thread may be on its way besides those waiting.

@@ -287,7 +287,8 @@ export function decodeContent(content: Maybe, place: Place, fields: BlockFieldsW
     const type = requiredText(block, "type", path);
     const decoder = DECODERS.get(type);
     const decoded = decoder?.(block, { path, key: `${place.key}.${blocks.length}` }, fields) ?? foreignBlock(block);
-    if (decoded.kind === "thinking" && decoded.origin === TOOL_CALL_ORIGIN) signatures.set(decoded.id, decoded.signature);
+    if (decoded.kind === "thinking" && decoded.origin === TOOL_CALL_ORIGIN)
+      signatures.set(decoded.id, decoded.signature);
     else blocks.push(decoded);
   }
   return withCallSignatures(blocks, signatures);

@@ -42,14 +42,17 @@ const ALWAYS_THINKING: ModelGeneration = { ...NO_SAMPLING, canDisableThinking: f
 const UNFORCED: ModelGeneration = { ...ALWAYS_THINKING, forcedTools: false };
 
 const FAMILY_FIRST = /claude-([a-z]+)-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)/;
-const VERSION_FIRST = /claude-(?:v|instant-)?(\d)(?:[-.](\d{1,2}))?(?!\d)/;
+const VERSION_FIRST = /claude-v?(\d)(?:[-.](\d{1,2}))?(?!\d)/;
+const FAMILY = /opus|sonnet|haiku|mythos|fable/;
 
+/** `version`: the major number and hundredths for the minor one, so that 4.10 comes after 4.9. */
 function byVersion(family: string, version: number): ModelGeneration {
-  if (family === "mythos" || family === "fable") return version >= 5.1 ? UNFORCED : ALWAYS_THINKING;
-  if (version < 4.1) return FIRST_THINKING;
-  if (version < 4.6) return STRUCTURED;
-  if (version < 4.7) return ADAPTIVE;
-  if (version >= 5.5 && (family === "opus" || family === "sonnet")) return UNFORCED;
+  if (family === "mythos" || family === "fable") return version >= 5.01 ? UNFORCED : ALWAYS_THINKING;
+  if (version < 3.07) return BEFORE_THINKING;
+  if (version < 4.01) return FIRST_THINKING;
+  if (version < 4.06) return STRUCTURED;
+  if (version < 4.07) return ADAPTIVE;
+  if (version >= 5.05 && (family === "opus" || family === "sonnet")) return UNFORCED;
   return NO_SAMPLING;
 }
 
@@ -58,8 +61,9 @@ export function modelGeneration(model: string): ModelGeneration {
   const name = model.toLowerCase();
   if (!name.includes("claude")) return OTHER_VENDOR;
   const named = FAMILY_FIRST.exec(name);
-  if (named !== null) return byVersion(named[1] ?? "", Number(named[2]) + Number(named[3] ?? 0) / 10);
+  if (named !== null) return byVersion(named[1] ?? "", Number(named[2]) + Number(named[3] ?? 0) / 100);
+  const family = FAMILY.exec(name)?.[0] ?? "";
   const numbered = VERSION_FIRST.exec(name);
-  if (numbered === null) return name.includes("mythos") ? ALWAYS_THINKING : NO_SAMPLING;
-  return numbered[1] === "3" && numbered[2] === "7" ? FIRST_THINKING : BEFORE_THINKING;
+  if (numbered === null) return family === "mythos" ? ALWAYS_THINKING : NO_SAMPLING;
+  return byVersion(family, Number(numbered[1]) + Number(numbered[2] ?? 0) / 100);
 }

@@ -112,9 +112,12 @@ export function encodeTools(request: SemanticRequest, asTool: boolean, state: Me
 
 function formatTool(request: SemanticRequest, state: MessageState): { name: string; tool: JsonObject } | null {
   const format = request.format;
+  if (format?.kind !== "schema") return null;
   // A caller who insists on a tool of their own gets its call, which has a form already.
-  if (format?.kind !== "schema" || request.toolChoice?.kind === "tool" || request.toolChoice?.kind === "any")
+  if (request.toolChoice?.kind === "tool" || request.toolChoice?.kind === "any") {
+    state.losses.add("response_format");
     return null;
+  }
   const name = state.toolNames.fresh(format.name || "structured_answer");
   const json = format.schema.type === undefined ? { type: "object", ...format.schema } : format.schema;
   const toolSpec: JsonObject = { name, inputSchema: { json } };

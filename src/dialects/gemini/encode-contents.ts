@@ -27,7 +27,11 @@ export const WIRE = "gemini";
 const NO_SIGNATURE = "skip_thought_signature_validator";
 
 /** Parts of an answer that describe it; they are never sent back. */
-export const METADATA_TYPES: ReadonlySet<string> = new Set(["groundingMetadata", "citationMetadata", "urlContextMetadata"]);
+export const METADATA_TYPES: ReadonlySet<string> = new Set([
+  "groundingMetadata",
+  "citationMetadata",
+  "urlContextMetadata",
+]);
 
 /** One content while it grows; consecutive turns of a role share it. */
 interface OpenContent {
@@ -43,15 +47,15 @@ export interface ContentState {
   /** Calls so far, by id: results name their function and stand in the calls' order. */
   readonly calls: Map<string, { readonly name: string; readonly order: number }>;
   readonly contents: OpenContent[];
-  /** Signature of a thinking block that may belong to the call after it; "" = none waits. */
-  signature: string;
 }
 
 /** The contents of a conversation; turns without anything to say are left out. */
 export function encodeContents(turns: readonly Turn[], names: ToolNames, rest: ContentOptions): JsonObject[] {
-  const state: ContentState = { names, ...rest, calls: new Map(), contents: [], signature: "" };
+  const state: ContentState = { names, ...rest, calls: new Map(), contents: [] };
   for (const turn of turns) encodeTurn(turn, state);
-  return state.contents.filter(({ results, parts }) => results.length + parts.length > 0).map((open) => closed(open, state));
+  return state.contents
+    .filter(({ results, parts }) => results.length + parts.length > 0)
+    .map((open) => closed(open, state));
 }
 
 export type ContentOptions = Pick<ContentState, "traits" | "losses">;
@@ -65,7 +69,6 @@ function encodeTurn(turn: Turn, state: ContentState): void {
     state.contents.push(open);
   }
   for (const block of turn.blocks) encodeBlock(block, open, state);
-  releaseSignature(open, state);
 }
 
 function closed(open: OpenContent, state: ContentState): JsonObject {
@@ -82,14 +85,6 @@ function signFirstCall(parts: readonly JsonObject[], losses: LossList): void {
   if (first === undefined || first.thoughtSignature !== undefined) return;
   first.thoughtSignature = NO_SIGNATURE;
   losses.add("thought_signature");
-}
-
-function releaseSignature(open: OpenContent, state: ContentState): void {
-  if (state.signature === "") return;
-  const before = open.parts.at(-1);
-  if (before?.thought === true) before.thoughtSignature = state.signature;
-  else open.parts.push({ text: "", thoughtSignature: state.signature });
-  state.signature = "";
 }
 
 type Encoder<Kind extends Block["kind"]> = (
@@ -119,7 +114,6 @@ const ENCODERS: { readonly [Kind in Block["kind"]]: Encoder<Kind> } = {
 };
 
 function encodeBlock(block: Block, open: OpenContent, state: ContentState): void {
-  if (block.kind !== "tool_call" && block.kind !== "thinking") releaseSignature(open, state);
   if ("cache" in block && block.cache !== null) state.losses.add("cache_control");
   const encode = ENCODERS[block.kind] as Encoder<Block["kind"]>;
   encode(block, open, state);
@@ -142,16 +136,20 @@ function documentPart(block: DocumentBlock, state: ContentState): JsonObject | n
   return mediaPart(block.source, "application/pdf", "document", state.losses);
 }
 
-/** Thoughts of this wire go back signed; unclaimed ones go back as plain thoughts; another vendor's are a loss. */
+/**
+ * Thoughts of this wire go back signed; unclaimed ones go back as plain thoughts; another vendor's are a loss.
+ * A signature without words came with text or an image, and goes back on an empty part behind it.
+ */
 function encodeThinking(block: ThinkingBlock, open: OpenContent, state: ContentState): void {
-  releaseSignature(open, state);
   if (block.encrypted !== "" || (block.origin !== "" && block.origin !== WIRE)) {
     state.losses.add("thinking");
     return;
   }
-  if (block.text !== "") open.parts.push({ text: block.text, thought: true });
-  if (block.origin === WIRE) state.signature = block.signature;
+  const part: JsonObject = { text: block.text };
+  if (block.text !== "") part.thought = true;
+  if (block.origin === WIRE && block.signature !== "") part.thoughtSignature = block.signature;
   else if (block.signature !== "") state.losses.add("thinking_signature");
+  if (block.text !== "" || part.thoughtSignature !== undefined) open.parts.push(part);
 }
 
 function callPart(block: ToolCallBlock, state: ContentState): JsonObject {
@@ -160,10 +158,7 @@ function callPart(block: ToolCallBlock, state: ContentState): JsonObject {
   const functionCall: JsonObject = { name, args: callArguments(block) };
   if (!isMadeUp(block.id)) functionCall.id = block.id;
   const part: JsonObject = { functionCall };
-  // Clients without a place for a call's signature keep it in the thinking before the call.
-  const signature = block.signature || state.signature;
-  if (signature !== "") part.thoughtSignature = signature;
-  state.signature = "";
+  if (block.signature !== "") part.thoughtSignature = block.signature;
   return part;
 }
 

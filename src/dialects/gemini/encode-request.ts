@@ -33,7 +33,11 @@ const TIERS: Readonly<Record<string, string | null>> = {
 };
 
 /** Encodes a request; refuses one that says nothing at all. */
-export function encodeRequest(request: SemanticRequest, target: TargetTraits, losses: LossList): EncodedRequest | Failure {
+export function encodeRequest(
+  request: SemanticRequest,
+  target: TargetTraits,
+  losses: LossList,
+): EncodedRequest | Failure {
   const traits = modelTraits(target.model);
   const functions = request.tools.filter((tool) => tool.kind === "function");
   const names = newToolNames(NAME_RULE, functions);

@@ -66,7 +66,8 @@ export function encodeTools(task: ToolTask): EncodedTools {
   const own = ownTools(task, functions);
   const tools: JsonObject[] = declarations.length > 0 ? [{ functionDeclarations: declarations }] : [];
   const mixed = declarations.length > 0 && own.length > 0;
-  if (mixed && !task.traits.mixesTools) for (const tool of own) losses.add(lossName(Object.keys(tool)[0] ?? "", "tool"));
+  if (mixed && !task.traits.mixesTools)
+    for (const tool of own) losses.add(lossName(Object.keys(tool)[0] ?? "", "tool"));
   else tools.push(...own);
   if (request.parallelToolCalls === false) losses.add("parallel_tool_calls");
   const calling = declarations.length > 0 ? functionCalling(task, formatTool) : null;
@@ -127,7 +128,10 @@ function functionCalling({ request, names }: ToolTask, formatTool: string): Json
 }
 
 function isForced(choice: ToolChoice | null): boolean {
-  return choice !== null && (choice.kind === "any" || choice.kind === "tool" || (choice.kind === "allowed" && choice.required));
+  return (
+    choice !== null &&
+    (choice.kind === "any" || choice.kind === "tool" || (choice.kind === "allowed" && choice.required))
+  );
 }
 
 /** The vendor's own tools that were asked for, each once. */
@@ -163,6 +167,7 @@ function ownTool(tool: HostedTool, losses: LossList): JsonObject | null {
   const same = EQUIVALENTS.find(([prefix]) => tool.type.startsWith(prefix))?.[1];
   const own = Object.hasOwn(OWN_TOOLS, tool.type) ? OWN_TOOLS[tool.type] : same;
   if (own === undefined) return null;
-  if (Object.keys(tool.raw).some((key) => !IDENTITY.has(key))) losses.add(`${lossName(tool.type, "hosted_tool")}_options`);
+  if (Object.keys(tool.raw).some((key) => !IDENTITY.has(key)))
+    losses.add(`${lossName(tool.type, "hosted_tool")}_options`);
   return { [own]: {} };
 }

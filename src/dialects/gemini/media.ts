@@ -32,7 +32,8 @@ const OWN_FILE = /^(?:https?:\/\/|gs:\/\/|files\/)/;
 export function mediaPart(source: MediaSource, usual: string, kind: string, losses: LossList): JsonObject | null {
   if (source.data !== null) return { inlineData: { mimeType: source.mediaType || usual, data: source.data } };
   const inline = source.url === null ? null : dataOf(source.url);
-  if (inline !== null) return { inlineData: { mimeType: inline.mediaType || source.mediaType || usual, data: inline.data } };
+  if (inline !== null)
+    return { inlineData: { mimeType: inline.mediaType || source.mediaType || usual, data: inline.data } };
   const address = source.url ?? source.fileId ?? "";
   if (source.url === null && !OWN_FILE.test(address)) {
     losses.add(kind);

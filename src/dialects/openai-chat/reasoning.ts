@@ -10,7 +10,7 @@
  * answer sent back as history gives the same blocks in the same order. It also reads `reasoning` (string),
  * `reasoning.summary` entries, and `thinking_blocks` ({type: "thinking" | "redacted_thinking"}).
  */
-import { asCount, asObjects, asString, isObject } from "../json.js";
+import { asCount, asObjects, asString } from "../json.js";
 import type { JsonObject, JsonValue, ThinkingBlock } from "../semantic.js";
 
 /** What others call the formats of proofs; what stands in neither column is its own name. */
@@ -41,7 +41,11 @@ export function hasProof(block: ThinkingBlock): boolean {
 /** The entries of `reasoning_details` for a block at this place: text and proof, or what is encrypted. */
 export function detailsOf(block: ThinkingBlock, place: number): JsonObject[] {
   if (!hasProof(block)) return [];
-  const shared = { id: block.id === "" ? null : block.id, format: FORMAT_OF.get(block.origin) ?? (block.origin || "unknown"), index: place };
+  const shared = {
+    id: block.id === "" ? null : block.id,
+    format: FORMAT_OF.get(block.origin) ?? (block.origin || "unknown"),
+    index: place,
+  };
   const details: JsonObject[] = [];
   if (block.text !== "" || block.signature !== "" || block.encrypted === "") {
     const signature = block.signature === "" ? null : block.signature;
@@ -96,7 +100,14 @@ function blocksOfDetails(entries: readonly JsonObject[], origin: string): Placed
       placed[placed.length - 1] = { block: joined, place: last.place };
     } else {
       const { text, signature, encrypted, id } = detail;
-      const block: ThinkingBlock = { kind: "thinking", text, signature, encrypted, id, origin: detail.origin || origin };
+      const block: ThinkingBlock = {
+        kind: "thinking",
+        text,
+        signature,
+        encrypted,
+        id,
+        origin: detail.origin || origin,
+      };
       placed.push({ block, place: detail.index });
     }
   }
@@ -166,18 +177,4 @@ export function withThinking<Other>(
     blocks.push(block);
   }
   return [...blocks, ...others.slice(next)];
-}
-
-/** Is there anything about thinking in this message? */
-export function saysThinking(message: JsonObject): boolean {
-  return (
-    isTold(message.reasoning_content) ||
-    isTold(message.reasoning) ||
-    Array.isArray(message.reasoning_details) ||
-    Array.isArray(message.thinking_blocks)
-  );
-}
-
-function isTold(value: JsonValue | undefined): boolean {
-  return (typeof value === "string" && value !== "") || isObject(value);
 }

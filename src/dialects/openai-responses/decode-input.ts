@@ -1,5 +1,7 @@
 /** The conversation of a responses request: `input` as text or as items, read into system text and turns. */
 import { asArray, asObject, asObjects, asString, isAbsent, isObject } from "../json.js";
+import { audioType, dataSource, fileSource, NO_SOURCE, sourceOfUrl, typeOfFileName } from "../openai-chat/media.js";
+import { refuse } from "../openai-chat/refusal.js";
 import type {
   Block,
   CacheMark,
@@ -15,9 +17,9 @@ import type {
   ToolResultBlock,
   Turn,
 } from "../semantic.js";
-import { demandString, Malformed, readString, refuseType } from "./malformed.js";
+import { demandString, readString } from "./fields.js";
 import { unwrap } from "./opaque.js";
-import { decodeAnnotation, PARAGRAPH, sourceOfUrl, WIRE, withoutLineBreaks } from "./shapes.js";
+import { decodeAnnotation, PARAGRAPH, WIRE } from "./shapes.js";
 
 /** A conversation while it is read. */
 interface Reading {
@@ -29,8 +31,6 @@ interface Reading {
   /** Signatures of tool calls that stand in reasoning items of their own, by call id. */
   readonly signatures: Map<string, string>;
 }
-
-const NO_SOURCE: MediaSource = Object.freeze({ data: null, url: null, fileId: null, mediaType: "" });
 
 function textBlock(text: string, part: JsonObject | null): TextBlock {
   const annotations = part === null ? [] : asObjects(part.annotations).map(decodeAnnotation);
@@ -52,36 +52,25 @@ function decodeImage(part: JsonObject, path: string): ImageBlock {
   const nested = asObject(part.image_url);
   const url = nested === null ? readString(part, "image_url", path) : demandString(nested, "url", `${path}.image_url`);
   const fileId = readString(part, "file_id", path);
-  if (url === null && fileId === null) demandString(part, "image_url", path);
   const detail = readString(part, "detail", path) ?? (nested === null ? null : asString(nested.detail) || null);
-  const source = url === null ? { ...NO_SOURCE, fileId } : sourceOfUrl(url);
+  const source = url === null ? fileSource(fileId ?? demandString(part, "image_url", path)) : sourceOfUrl(url);
   return { kind: "image", source, detail, cache: cacheMark(part) };
 }
 
-const FILE_TYPES: Readonly<Record<string, string>> = {
-  pdf: "application/pdf",
-  txt: "text/plain",
-  md: "text/markdown",
-  csv: "text/csv",
-  html: "text/html",
-  json: "application/json",
-};
-
-/** The media type that a file's name stands for; "" = unknown. */
-function typeOfName(name: string): string {
-  return FILE_TYPES[name.slice(name.lastIndexOf(".") + 1).toLowerCase()] ?? "";
+/** Where a file's bytes are. A name that tells nothing counts as PDF, except for bytes held elsewhere. */
+function fileBytes(part: JsonObject, path: string, title: string | null): MediaSource {
+  const data = readString(part, "file_data", path);
+  if (data?.startsWith("data:")) return sourceOfUrl(data);
+  if (data !== null) return dataSource(data, typeOfFileName(title));
+  const url = readString(part, "file_url", path);
+  if (url !== null) return { ...NO_SOURCE, url, mediaType: typeOfFileName(title) };
+  const fileId = readString(part, "file_id", path);
+  return fileSource(fileId ?? demandString(part, "file_data", path));
 }
 
 function decodeFile(part: JsonObject, path: string): DocumentBlock {
   const title = readString(part, "filename", path);
-  const data = readString(part, "file_data", path);
-  const url = readString(part, "file_url", path);
-  const fileId = readString(part, "file_id", path);
-  if (data === null && url === null && fileId === null) demandString(part, "file_data", path);
-  const mediaType = typeOfName(title ?? "");
-  let source: MediaSource = { ...NO_SOURCE, url, fileId: url === null ? fileId : null, mediaType };
-  if (data?.startsWith("data:")) source = sourceOfUrl(data);
-  else if (data !== null) source = { ...NO_SOURCE, data: withoutLineBreaks(data), mediaType };
+  const source = fileBytes(part, path, title);
   return {
     kind: "document",
     source,
@@ -97,12 +86,11 @@ function decodeAudio(part: JsonObject): Block {
   const audio = asObject(part.input_audio);
   const data = asString(audio?.data);
   if (data === "") return foreign(part, "input_audio");
-  const mediaType = `audio/${asString(audio?.format) || "wav"}`;
-  return { kind: "audio", source: { ...NO_SOURCE, data: withoutLineBreaks(data), mediaType } };
+  return { kind: "audio", source: dataSource(data, audioType(asString(audio?.format))) };
 }
 
 function decodePart(value: JsonValue, path: string): Block {
-  if (!isObject(value)) return refuseType(path, "an object");
+  if (!isObject(value)) return refuse(path, "an object");
   const type = demandString(value, "type", path);
   switch (type) {
     case "input_text":
@@ -122,11 +110,11 @@ function decodePart(value: JsonValue, path: string): Block {
   }
 }
 
-/** A string, or parts. Throws Malformed. */
+/** A string, or parts. */
 function decodeContent(value: JsonValue | undefined, path: string): Block[] {
   if (typeof value === "string") return [textBlock(value, null)];
   if (Array.isArray(value)) return value.map((part, index) => decodePart(part, `${path}[${index}]`));
-  return refuseType(path, "a string or an array");
+  return refuse(path, "a string or an array");
 }
 
 // ---- items -------------------------------------------------------------------------------------------
@@ -168,7 +156,7 @@ function readMessage(reading: Reading, item: JsonObject, path: string): void {
   if (role === "user") addUser(reading, blocks);
   else if (role === "assistant") addAssistant(reading, blocks);
   else if (role === "system" || role === "developer") addSystem(reading, blocks);
-  else throw new Malformed(`Invalid value for '${path}.role'.`, `${path}.role`);
+  else refuse(`${path}.role`, "user, assistant, system or developer");
 }
 
 function readCall(flavour: "function" | "custom"): ItemReader {
@@ -243,7 +231,7 @@ const ITEMS: Readonly<Record<string, ItemReader>> = {
 const FROM_CALLER: ReadonlySet<string> = new Set(["mcp_approval_response", "additional_tools", "compaction_trigger"]);
 
 function readItem(reading: Reading, value: JsonValue, path: string): void {
-  if (!isObject(value)) return refuseType(path, "an object");
+  if (!isObject(value)) return refuse(path, "an object");
   let type = readString(value, "type", path);
   if (type === null) {
     if (isAbsent(value.role) && typeof value.id === "string") type = "item_reference";
@@ -255,7 +243,7 @@ function readItem(reading: Reading, value: JsonValue, path: string): void {
   else addAssistant(reading, [foreign(value, type)]);
 }
 
-/** Reads `instructions` and `input`. Throws Malformed, naming the item ("input[2].content[0].type"). */
+/** Reads `instructions` and `input`. Refuses what is malformed, naming it ("input[2].content[0].type"). */
 export function decodeInput(
   body: JsonObject,
   losses: LossList,
@@ -267,6 +255,6 @@ export function decodeInput(
   if (typeof input === "string") addUser(reading, [textBlock(input, null)]);
   else if (Array.isArray(input)) {
     for (let index = 0; index < input.length; index++) readItem(reading, input[index] as JsonValue, `input[${index}]`);
-  } else if (!isAbsent(input)) refuseType("input", "a string or an array");
+  } else if (!isAbsent(input)) refuse("input", "a string or an array");
   return { system: reading.system, turns: reading.turns };
 }

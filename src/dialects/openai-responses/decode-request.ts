@@ -3,8 +3,9 @@
  * (`previous_response_id`, `conversation`, `prompt`, item references) is kept as it came, and `stateField`
  * names it: whoever cannot resolve it must refuse the request, since an answer without it would be another one.
  */
-import { type Failure, failure } from "../../errors.js";
+import type { Failure } from "../../errors.js";
 import { asArray, isAbsent, isObject, otherFields } from "../json.js";
+import { orFailure, refuse } from "../openai-chat/refusal.js";
 import {
   type JsonObject,
   type LossList,
@@ -16,16 +17,7 @@ import {
 } from "../semantic.js";
 import { decodeInput } from "./decode-input.js";
 import { decodeToolChoice, decodeTools } from "./decode-tools.js";
-import {
-  demandString,
-  Malformed,
-  readArray,
-  readBoolean,
-  readNumber,
-  readObject,
-  readString,
-  refuseType,
-} from "./malformed.js";
+import { demandString, readArray, readBoolean, readNumber, readObject, readString } from "./fields.js";
 import { WIRE } from "./shapes.js";
 
 /** Fields that have a place in the meaning of a request, and those that say what is so anyway. */
@@ -97,9 +89,9 @@ function decodeFormat(text: JsonObject): OutputFormat | null {
   const type = demandString(format, "type", path);
   if (type === "json_object") return { kind: "json" };
   if (type === "text") return null;
-  if (type !== "json_schema") throw new Malformed(`Invalid value for '${path}.type'.`, `${path}.type`);
+  if (type !== "json_schema") refuse(`${path}.type`, "text, json_object or json_schema");
   const schema = readObject(format, "schema", path);
-  if (schema === null) return refuseType(`${path}.schema`, "an object");
+  if (schema === null) return refuse(`${path}.schema`, "an object");
   return {
     kind: "schema",
     name: readString(format, "name", path) ?? "answer",
@@ -141,7 +133,8 @@ function decode(body: JsonObject, losses: LossList): SemanticRequest {
   noteOthers(text, ["format", "verbosity"], () => losses.add("text_options"));
   return {
     origin: WIRE,
-    model: demandString(body, "model"),
+    // A header or the path may name the model instead.
+    model: readString(body, "model") ?? "",
     stream: readBoolean(body, "stream") ?? false,
     ...decodeInput(body, losses),
     tools: decodeTools(body, losses),
@@ -159,15 +152,11 @@ function decode(body: JsonObject, losses: LossList): SemanticRequest {
     promptCacheKey: readString(body, "prompt_cache_key"),
     modalities: [],
     extras: decodeExtras(body),
+    answerHints: { instructions: readString(body, "instructions") },
   };
 }
 
 /** Reads a request; a failure names the field that no target could understand. */
 export function decodeRequest(body: JsonObject, losses: LossList): SemanticRequest | Failure {
-  try {
-    return decode(body, losses);
-  } catch (error) {
-    if (error instanceof Malformed) return failure("invalid_request_error", error.message, error.param);
-    throw error;
-  }
+  return orFailure(() => decode(body, losses));
 }

@@ -1,7 +1,8 @@
 /** Tools and the choice among them, as callers of the responses dialect write them. */
 import { asObjects, asString, isAbsent, isObject } from "../json.js";
+import { refuse } from "../openai-chat/refusal.js";
 import type { FunctionTool, JsonObject, JsonValue, LossList, Tool, ToolChoice } from "../semantic.js";
-import { demandString, Malformed, readArray, readBoolean, readObject, readString, refuseType } from "./malformed.js";
+import { demandString, readArray, readBoolean, readObject, readString } from "./fields.js";
 import { WIRE } from "./shapes.js";
 
 const FUNCTION_FIELDS: ReadonlySet<string> = new Set(["type", "name", "description", "parameters", "strict"]);
@@ -21,7 +22,7 @@ function decodeFunction(raw: JsonObject, path: string, losses: LossList): Functi
 }
 
 function decodeTool(value: JsonValue, path: string, losses: LossList): Tool {
-  if (!isObject(value)) return refuseType(path, "an object");
+  if (!isObject(value)) return refuse(path, "an object");
   const type = demandString(value, "type", path);
   if (type === "function") {
     // The nested form of chat completions; callers who switch dialects forget to flatten it.
@@ -34,7 +35,7 @@ function decodeTool(value: JsonValue, path: string, losses: LossList): Tool {
   return { kind: "hosted", wire: WIRE, type, name: name || asString(value.server_label) || type, raw: value };
 }
 
-/** Reads `tools`. Throws Malformed. */
+/** Reads `tools`. Refuses what is malformed. */
 export function decodeTools(body: JsonObject, losses: LossList): readonly Tool[] {
   return readArray(body, "tools").map((tool, index) => decodeTool(tool, `tools[${index}]`, losses));
 }
@@ -44,13 +45,13 @@ function chosenName(choice: JsonObject): string {
   return asString(choice.name) || asString(choice.server_label) || asString(choice.type);
 }
 
-/** Reads `tool_choice`. Throws Malformed. */
+/** Reads `tool_choice`. Refuses what is malformed. */
 export function decodeToolChoice(value: JsonValue | undefined): ToolChoice | null {
   if (isAbsent(value)) return null;
   if (value === "auto" || value === "none") return { kind: value };
   if (value === "required" || value === "any") return { kind: "any" };
-  if (typeof value === "string") throw new Malformed(`Invalid value for 'tool_choice'.`, "tool_choice");
-  if (!isObject(value)) return refuseType("tool_choice", "a string or an object");
+  if (typeof value === "string") return refuse("tool_choice", '"auto", "none", "required" or an object');
+  if (!isObject(value)) return refuse("tool_choice", "a string or an object");
   const type = demandString(value, "type", "tool_choice");
   if (type === "allowed_tools") {
     const names = asObjects(value.tools).map(chosenName);

@@ -30,7 +30,7 @@ export type Unwrapped =
   | { readonly kind: "broken" };
 
 function wrap(origin: string, payload: JsonObject): string {
-  return `${TAG}${origin}.${Buffer.from(JSON.stringify(payload), "utf8").toString("base64")}`;
+  return `${TAG}${origin.replace(/[^a-z0-9-]/g, "")}.${Buffer.from(JSON.stringify(payload), "utf8").toString("base64")}`;
 }
 
 /**
@@ -70,4 +70,14 @@ export function unwrap(content: string): Unwrapped {
     kind: "thinking",
     proof: { origin, text: asString(text), signature, encrypted: asString(encrypted), id },
   };
+}
+
+const TAGGED_VALUE = Buffer.from(`"${TAG}`);
+
+/**
+ * Might these bytes of a request hold another vendor's proof? The vendor of this wire refuses to decrypt it,
+ * so it must not pass unread even where the dialects are the same. Cheap: one byte search.
+ */
+export function mayCarryForeignProof(body: Buffer): boolean {
+  return body.includes(TAGGED_VALUE);
 }

@@ -5,7 +5,6 @@ import type {
   HostedTool,
   JsonObject,
   JsonValue,
-  MediaSource,
   OutputFormat,
   SemanticUsage,
   Tool,
@@ -25,37 +24,6 @@ const OWN_ANNOTATIONS: ReadonlySet<string> = new Set([
   "container_file_citation",
   "file_path",
 ]);
-
-/** Bytes by data URI, `data:image/png;base64,…`, or by address. */
-export function sourceOfUrl(url: string): MediaSource {
-  if (!url.startsWith("data:")) return { data: null, url, fileId: null, mediaType: "" };
-  const comma = url.indexOf(",");
-  const head = comma < 0 ? "" : url.slice(5, comma);
-  const payload = url.slice(comma + 1);
-  const semicolon = head.indexOf(";");
-  const mediaType = semicolon < 0 ? head : head.slice(0, semicolon);
-  const data = head.endsWith(";base64") ? withoutLineBreaks(payload) : percentToBase64(payload);
-  return { data, url: null, fileId: null, mediaType };
-}
-
-/** Base64 without line breaks or spaces. */
-export function withoutLineBreaks(base64: string): string {
-  return /\s/.test(base64) ? base64.replace(/\s+/g, "") : base64;
-}
-
-function percentToBase64(text: string): string {
-  try {
-    return Buffer.from(decodeURIComponent(text), "utf8").toString("base64");
-  } catch {
-    return Buffer.from(text, "utf8").toString("base64");
-  }
-}
-
-/** A source by value or address as one URL; null when it is only known by a file's id. */
-export function urlOfSource(source: MediaSource, mediaType: string): string | null {
-  if (source.data !== null) return `data:${source.mediaType || mediaType};base64,${source.data}`;
-  return source.url;
-}
 
 /** Reads an annotation of an output text. */
 export function decodeAnnotation(raw: JsonObject): Annotation {

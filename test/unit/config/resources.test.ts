@@ -66,6 +66,7 @@ models:
     rate_limit: &limits {rpm: 10, tpd: 5, concurrency: 1}
     timeout: 0
     stream_timeout: 1000
+    strict: true
     allowed_cidrs: [10.0.0.0/8]
 api_keys:
   - name: ci
@@ -73,6 +74,7 @@ api_keys:
     allowed_models: [house/*]
     allowed_routes: [chat]
     disabled: true
+    strict: true
     expires_at: 2027-01-31T02:00:00+02:00
     team_id: t
     user_id: u
@@ -101,6 +103,7 @@ api_keys:
       rateLimit: { rpm: 10, tpd: 5, concurrency: 1 },
       timeoutMs: 0,
       streamTimeoutMs: 1000,
+      strict: true,
       allowedCidrs: ["10.0.0.0/8"],
     });
     expect(resources.apiKeys[0]).toEqual({
@@ -109,6 +112,7 @@ api_keys:
       allowedModels: ["house/*"],
       allowedRoutes: ["chat"],
       disabled: true,
+      strict: true,
       expiresAt: Date.UTC(2027, 0, 31),
       teamId: "t",
       userId: "u",

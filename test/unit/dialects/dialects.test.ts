@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bridgeFor } from "../../../src/dialects/bridge.js";
-import { DIALECTS, type DialectId, OPERATIONS, type Operation } from "../../../src/dialects/dialect.js";
+import { DIALECTS, type DialectId, OPERATIONS, type Operation, TARGET_WIRES } from "../../../src/dialects/dialect.js";
 import { dialectOf } from "../../../src/dialects/registry.js";
 import { parseSse } from "../../../src/dialects/sse.js";
 import { ERRORS, type ErrorCode, failure } from "../../../src/errors.js";
@@ -12,19 +12,20 @@ describe("the registry and the bridges", () => {
     for (const id of DIALECTS) expect(dialectOf(id).id).toBe(id);
   });
 
-  it("passes on the diagonal and nowhere else", () => {
-    const open: string[] = [];
+  it("passes on the diagonal, and translates conversations off it", () => {
+    const passing: string[] = [];
+    const translated: string[] = [];
     for (const operation of OPERATIONS) {
       for (const client of DIALECTS) {
-        for (const target of DIALECTS) {
+        for (const target of [...DIALECTS, ...TARGET_WIRES]) {
           const bridge = bridgeFor(operation, client, target);
           if (bridge === null) continue;
-          expect(bridge).toEqual({ kind: "passthrough", operation, client, target });
-          open.push(`${operation} ${client} ${target}`);
+          expect(bridge).toMatchObject({ operation, client, target });
+          (bridge.kind === "passthrough" ? passing : translated).push(`${operation} ${client} ${target}`);
         }
       }
     }
-    expect(open).toEqual([
+    expect(passing).toEqual([
       "chat openai-chat openai-chat",
       "messages anthropic-messages anthropic-messages",
       "count_tokens anthropic-messages anthropic-messages",
@@ -33,6 +34,10 @@ describe("the registry and the bridges", () => {
       "completions openai-completions openai-completions",
       "embeddings openai-embeddings openai-embeddings",
     ]);
+    // Six wires carry a conversation; three client dialects are among them, completions is not.
+    expect(translated).toHaveLength(5 + 5 + 5 + 6);
+    expect(translated).toContain("messages anthropic-messages gemini");
+    expect(translated).toContain("completions openai-completions openai-chat");
   });
 });
 

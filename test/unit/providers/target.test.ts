@@ -34,7 +34,7 @@ function target(providerKey: ProviderKeyResource, operation: Operation = "chat",
 
 function urlOf(provider: string, apiBase: string | null, operation: Operation = "chat"): string | null {
   const found = target(key(provider, { apiBase }), operation);
-  return found === null ? null : found.origin + found.path;
+  return found === null ? null : found.origin + found.path("m", false);
 }
 
 describe("spellings of an address", () => {
@@ -104,7 +104,7 @@ describe("spellings of an address", () => {
         "embeddings",
         "openai-embeddings",
       );
-      return `${found?.origin}${found?.path}`;
+      return `${found?.origin}${found?.path("m", false)}`;
     });
     expect(new Set(embeddings)).toEqual(new Set(["https://api.openai.com/v1/embeddings"]));
   });
@@ -124,7 +124,7 @@ describe("spellings of an address", () => {
 
   it("adds the api version where one is configured", () => {
     const found = target(key("azure-openai", { apiBase: "mine.openai.azure.com", apiVersion: "preview" }));
-    expect(found?.path).toBe("/openai/v1/chat/completions?api-version=preview");
+    expect(found?.path("m", false)).toBe("/openai/v1/chat/completions?api-version=preview");
   });
 });
 
@@ -195,8 +195,14 @@ describe("a target", () => {
     expect(providerKeyProblem(bad)).not.toContain("evil: 1");
   });
 
-  it("exists only where the provider serves the operation in the caller's dialect", () => {
-    expect(target(key("openai"), "messages")).toBeNull();
+  it("is translated to the provider's own wire where the caller's dialect is not served", () => {
+    expect(target(key("openai"), "messages")).toMatchObject({ dialect: "openai-chat", bridge: { kind: "hub" } });
+    expect(target(key("openai"), "chat")).toMatchObject({ dialect: "openai-chat", bridge: { kind: "passthrough" } });
+    expect(target(key("anthropic"), "responses", "openai-responses")).toMatchObject({ dialect: "anthropic-messages" });
+    expect(target(key("openai"), "count_tokens")).toBeNull();
+  });
+
+  it("exists only where the provider serves the operation", () => {
     expect(target(key("jina"), "chat")).toBeNull();
     expect(target(key("openai"), "chat", "anthropic-messages")).toBeNull();
     expect(target(key("nobody"))).toBeNull();

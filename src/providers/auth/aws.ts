@@ -1,0 +1,61 @@
+/** Credentials of AWS: signed requests, or an API key as a bearer token. */
+import type { AuthContext, AuthRequest, Credentials } from "./auth.js";
+import { chainKeys } from "./aws-chain.js";
+import { assumeWithWebIdentity } from "./aws-sts.js";
+import { type AwsKeys, Signer } from "./sigv4.js";
+import { type Grant, TokenCache } from "./token-cache.js";
+
+/** Name under which requests to the model runtime are signed. */
+export const SIGNING_SERVICE = "bedrock";
+
+/** Where the keys come from: given, a role for a web identity, or the usual chain. */
+export type AwsSource =
+  | { readonly kind: "static"; readonly keys: AwsKeys }
+  | { readonly kind: "web-identity"; readonly roleArn: string; readonly tokenFile: string; readonly sessionName: string }
+  | { readonly kind: "chain"; readonly profile: string | null };
+
+/** Signs every request; keys are kept and refreshed by a `TokenCache`. */
+export class AwsCredentials implements Credentials {
+  readonly #cache: TokenCache<AwsKeys>;
+  readonly #signer: Signer;
+  readonly #now: () => number;
+
+  constructor(source: AwsSource, region: string, context: AuthContext) {
+    this.#now = context.now;
+    this.#signer = new Signer(region, SIGNING_SERVICE);
+    this.#cache = new TokenCache({
+      name: "AWS credentials",
+      fetch: (signal) => keysFrom(source, region, context, signal),
+      now: context.now,
+      timeoutMs: context.timeoutMs,
+    });
+  }
+
+  headers(request: AuthRequest): readonly string[] | Promise<readonly string[]> {
+    const keys = this.#cache.get();
+    if (keys instanceof Promise) return keys.then((fetched) => this.#sign(request, fetched));
+    return this.#sign(request, keys);
+  }
+
+  #sign(request: AuthRequest, keys: AwsKeys): readonly string[] {
+    return this.#signer.sign(request, keys, this.#now());
+  }
+}
+
+async function keysFrom(
+  source: AwsSource,
+  region: string,
+  context: AuthContext,
+  signal: AbortSignal,
+): Promise<Grant<AwsKeys>> {
+  switch (source.kind) {
+    case "static":
+      return { token: source.keys, expiresAt: Number.POSITIVE_INFINITY };
+    case "web-identity": {
+      const role = { arn: source.roleArn, sessionName: source.sessionName, externalId: "", region };
+      return assumeWithWebIdentity(context, role, source.tokenFile, signal);
+    }
+    case "chain":
+      return chainKeys(context, { region, profile: source.profile }, signal);
+  }
+}
