@@ -14,7 +14,8 @@ import { lossName, MESSAGES } from "./wire-name.js";
 
 const LONGEST_TOOL_NAME = 128;
 const LONGEST_CALL_ID = 256;
-const JSON_ONLY = "Answer with one valid JSON value and nothing else: no prose, no code fence.";
+const JSON_ONLY = "Answer with one valid JSON object and nothing else: no prose, no code fence.";
+const SCHEMA_ONLY = "Answer with JSON and nothing else: no prose, no code fence. It must match this JSON Schema:";
 const FORMAT_TOOL = "Give the final answer by calling this tool, and in no other way.";
 
 /** The service tiers of other dialects, where this wire has the like. */
@@ -116,7 +117,7 @@ function encodeFormat(
   if (schema.type !== undefined && schema.type !== "object") {
     // A tool's input is an object; any other form can only be asked for in words.
     state.losses.add("response_format");
-    return { ...NO_FORMAT, instruction: `${JSON_ONLY} It must match this JSON Schema: ${JSON.stringify(schema)}` };
+    return { ...NO_FORMAT, instruction: `${SCHEMA_ONLY} ${JSON.stringify(schema)}` };
   }
   const said = description === null || description === "" ? FORMAT_TOOL : `${FORMAT_TOOL} ${description}`;
   const name = state.toolNames.name(`answer ${format.name}`);

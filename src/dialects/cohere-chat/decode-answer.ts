@@ -24,10 +24,10 @@ export function decodeAnswer(body: JsonObject, encoded: EncodedRequest): AnswerE
   startAnswer(state, asString(body.id));
   say(state, "plan", asString(message.tool_plan));
   const citations = asObjects(message.citations);
-  readContent(state, message, citations);
+  const cited = readContent(state, message, citations);
   for (const [index, call] of asObjects(message.tool_calls).entries()) readCall(state, index, call);
   closeBlock(state);
-  for (const citation of citations) if (!isOfText(citation)) cite(state, citation);
+  for (const citation of citations) if (!cited.has(citation)) cite(state, citation);
   const logprobs = readLogprobs(listed(body.logprobs));
   if (logprobs !== null) state.events.push({ kind: "logprobs", logprobs });
   state.events.push(stopEvent(asString(body.finish_reason), state.calls));
@@ -37,8 +37,9 @@ export function decodeAnswer(body: JsonObject, encoded: EncodedRequest): AnswerE
   return state.events;
 }
 
-/** Citations say which item they stand in; those that do not stand in the last text. */
-function readContent(state: StreamState, message: JsonObject, citations: readonly JsonObject[]): void {
+/** Citations say which item they stand in; those that do not stand in the last text. Returns those that found one. */
+function readContent(state: StreamState, message: JsonObject, citations: readonly JsonObject[]): Set<JsonObject> {
+  const cited = new Set<JsonObject>();
   const content =
     typeof message.content === "string" ? [{ type: "text", text: message.content }] : asObjects(message.content);
   const lastText = content.findLastIndex((item) => item.type === "text");
@@ -51,9 +52,12 @@ function readContent(state: StreamState, message: JsonObject, citations: readonl
     if (thinking) continue;
     for (const citation of citations) {
       const place = typeof citation.content_index === "number" ? citation.content_index : lastText;
-      if (isOfText(citation) && place === index) cite(state, citation);
+      if (!isOfText(citation) || place !== index) continue;
+      cite(state, citation);
+      cited.add(citation);
     }
   }
+  return cited;
 }
 
 function readCall(state: StreamState, index: number, call: JsonObject): void {

@@ -67,9 +67,11 @@ function declared(name: string, description: string | null, schema: JsonObject |
   return { type: "function", function: withoutAbsent({ name, description, parameters }) };
 }
 
-function declareFormat({ format }: SemanticRequest, names: ToolNames, tools: JsonObject[]): string {
+function declareFormat({ format, toolChoice }: SemanticRequest, names: ToolNames, tools: JsonObject[]): string {
   if (format?.kind !== "schema") return "";
   const name = freeName(names, format.name || "answer");
+  // "none" forbids the caller's own tools only, and the wire cannot say so: they are not shown.
+  if (toolChoice?.kind === "none") tools.length = 0;
   const description = format.description ?? "Gives the final answer. Call it once, with the whole answer.";
   tools.push(declared(name, description, format.schema));
   return name;

@@ -28,6 +28,8 @@ export interface Encoding {
   readonly quirks: Quirks;
   readonly names: ToolNames;
   readonly losses: LossList;
+  /** Do ids of files mean anything to the target? Only where the caller speaks its vendor's dialects. */
+  readonly ownFiles: boolean;
 }
 
 /** All messages: one system message, then the turns; results of calls before anything else of their turns. */
@@ -103,8 +105,8 @@ function documentParts(block: DocumentBlock, encoding: Encoding): JsonObject[] {
     const file_data = `data:${mediaType || "application/pdf"};base64,${data}`;
     return [...context, { type: "file", file: { file_data, filename }, ...cache }];
   }
-  if (fileId !== null) return [...context, { type: "file", file: { file_id: fileId }, ...cache }];
-  // The wire takes no documents by address.
+  if (fileId !== null && encoding.ownFiles) return [...context, { type: "file", file: { file_id: fileId }, ...cache }];
+  // The wire takes no documents by address, and no other vendor's files.
   return lost("document", encoding);
 }
 
@@ -143,22 +145,26 @@ function contentOf(parts: readonly JsonObject[]): string | JsonObject[] {
   return isLone ? (first.text as string) : [...parts];
 }
 
+/** One text for all parts of a result, unless marks need parts. The wire has no mark for failed calls: the text says it. */
+function resultContent(texts: readonly JsonObject[], isError: boolean, hasMore: boolean): string | JsonObject[] {
+  const failed = isError ? "Error: " : "";
+  if (texts.some((part) => part.cache_control !== undefined)) {
+    return failed === "" ? [...texts] : [{ type: "text", text: failed }, ...texts];
+  }
+  const text = failed + texts.map((part) => part.text).join("\n");
+  return text === "" && hasMore ? "The result is in the next message." : text;
+}
+
 /** The message of one result, and the parts that a tool message cannot hold. */
 function resultMessage(block: ToolResultBlock, encoding: Encoding): { message: JsonObject; beside: JsonObject[] } {
-  const texts: string[] = [];
+  const texts: JsonObject[] = [];
   const beside: JsonObject[] = [];
   for (const part of block.content) {
-    if (part.kind !== "text") {
-      beside.push(...userParts(part, encoding));
-      continue;
-    }
-    cacheField(part.cache, encoding);
-    texts.push(part.text);
+    if (part.kind === "text") texts.push(textPart(part.text, part.cache, encoding));
+    else beside.push(...userParts(part, encoding));
   }
-  // The wire has no mark for failed calls: the text says it.
-  const text = (block.isError ? "Error: " : "") + texts.join("\n");
   const id = callId(block.callId, encoding.quirks.callIds);
-  const content = text === "" && beside.length > 0 ? "The result is in the next message." : text;
+  const content = resultContent(texts, block.isError, beside.length > 0);
   const message = { role: "tool", tool_call_id: id, content, ...cacheField(block.cache, encoding) };
   if (beside.length === 0) return { message, beside };
   return { message, beside: [{ type: "text", text: `Result of the call ${id}:` }, ...beside] };
@@ -216,6 +222,7 @@ function addThinking(draft: AssistantDraft, block: ThinkingBlock, { quirks, loss
 
 function addCall(draft: AssistantDraft, block: ToolCallBlock, encoding: Encoding): void {
   const { quirks, names, losses } = encoding;
+  if (block.cache !== null) losses.add("cache_control");
   if (block.signature !== "" && !quirks.thoughtSignatures) losses.add("thought_signature");
   const signature = quirks.thoughtSignatures ? block.signature : "";
   const call = { ...block, signature, id: callId(block.id, quirks.callIds), name: names.sent(block.name) };
@@ -225,7 +232,6 @@ function addCall(draft: AssistantDraft, block: ToolCallBlock, encoding: Encoding
     draft.calls.push(callObject({ ...call, flavour: "function", arguments: argumentsText }));
     return;
   }
-  cacheField(block.cache, encoding);
   draft.calls.push(callObject({ ...call, arguments: block.arguments === "" ? "{}" : block.arguments }));
 }
 

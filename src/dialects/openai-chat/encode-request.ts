@@ -41,7 +41,8 @@ export function encodeRequest(
   traits: TargetTraits,
   losses: LossList,
 ): EncodedRequest | Failure {
-  const encoding: Encoding = { quirks: quirksOf(traits.provider), names: new ToolNames(), losses };
+  const quirks = quirksOf(traits.provider);
+  const encoding: Encoding = { quirks, names: new ToolNames(), losses, ownFiles: request.origin.startsWith("openai-") };
   const format = encodeFormat(request, traits, encoding);
   const body: JsonObject = {
     model: traits.model,

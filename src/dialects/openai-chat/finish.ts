@@ -40,8 +40,12 @@ const REASONS: Readonly<Record<string, StopReason>> = {
   pause_turn: "pause",
 };
 
-/** The reason for a `finish_reason` of the vendor or its look-alikes; what nobody knows ("eos") is a plain stop. */
+/**
+ * The reason for a `finish_reason` of the vendor or its look-alikes; what nobody knows ("eos") is a plain stop.
+ * Whether there are calls is seen, not believed: a forced tool that stands for the answer's format is none.
+ */
 export function stopReason(native: string, hasCalls: boolean): StopReason {
   const reason = (Object.hasOwn(REASONS, native) ? REASONS[native] : undefined) ?? "stop";
-  return reason === "stop" && hasCalls ? "tool_calls" : reason;
+  if (reason !== "stop" && reason !== "tool_calls") return reason;
+  return hasCalls ? "tool_calls" : "stop";
 }

@@ -81,7 +81,7 @@ export function readDetail(entry: JsonObject): ReasoningDetail {
 /** Do two entries belong to one block? Entries without an index, or with another one, never do. */
 function joins(last: PlacedThinking | undefined, detail: ReasoningDetail): boolean {
   if (last === undefined || detail.index < 0 || last.place !== detail.index) return false;
-  return last.block.id === detail.id && (last.block.encrypted === "" || detail.encrypted === "");
+  return (detail.id === "" || last.block.id === detail.id) && (last.block.encrypted === "" || detail.encrypted === "");
 }
 
 function blocksOfDetails(entries: readonly JsonObject[], origin: string): PlacedThinking[] {

@@ -161,6 +161,7 @@ const HANDLERS: { readonly [Name in Kind]: (state: AnswerState, event: EventOf<N
     startThinking(state, event.id, event.origin);
   },
   thinking: (state, event) => {
+    if (event.text === "") return;
     const open = reasoning(state);
     addText(state, open, open.part ?? openPart(state, open, "summary_text"), event.text);
   },

@@ -70,11 +70,12 @@ function fileBytes(part: JsonObject, path: string, title: string | null): MediaS
 
 function decodeFile(part: JsonObject, path: string): DocumentBlock {
   const title = readString(part, "filename", path);
-  const source = fileBytes(part, path, title);
+  const bytes = fileBytes(part, path, title);
+  const isText = bytes.data !== null && bytes.mediaType.startsWith("text/");
   return {
     kind: "document",
-    source,
-    text: null,
+    source: isText ? NO_SOURCE : bytes,
+    text: isText ? Buffer.from(bytes.data as string, "base64").toString("utf8") : null,
     title,
     context: null,
     citations: false,

@@ -28,7 +28,8 @@ export async function chainKeys(
   signal: AbortSignal,
 ): Promise<Grant<AwsKeys>> {
   // A profile that was asked for by name is meant, whatever else the environment holds.
-  const asked = options.profile === null ? (environmentKeys(context) ?? (await webIdentityKeys(context, options, signal))) : null;
+  const asked =
+    options.profile === null ? (environmentKeys(context) ?? (await webIdentityKeys(context, options, signal))) : null;
   if (asked !== null) return asked;
   const grant = (await profileKeys(context, options, signal)) ?? (await containerKeys(context, signal));
   if (grant !== null) return grant;
@@ -45,7 +46,11 @@ export async function chainKeys(
 const NONE_FOUND = "no AWS credentials in the environment, the shared files or the container";
 
 function environmentKeys({ environment }: AuthContext): Grant<AwsKeys> | null {
-  const { AWS_ACCESS_KEY_ID: id = "", AWS_SECRET_ACCESS_KEY: secret = "", AWS_SESSION_TOKEN: session = "" } = environment;
+  const {
+    AWS_ACCESS_KEY_ID: id = "",
+    AWS_SECRET_ACCESS_KEY: secret = "",
+    AWS_SESSION_TOKEN: session = "",
+  } = environment;
   if (id === "" || secret === "") return null;
   const token = { accessKeyId: id, secretAccessKey: secret, sessionToken: session };
   return { token, expiresAt: Number.POSITIVE_INFINITY };

@@ -11,24 +11,24 @@ export const SIGNING_SERVICE = "bedrock";
 /** Where the keys come from: given, a role for a web identity, or the usual chain. */
 export type AwsSource =
   | { readonly kind: "static"; readonly keys: AwsKeys }
-  | { readonly kind: "web-identity"; readonly roleArn: string; readonly tokenFile: string; readonly sessionName: string }
+  | {
+      readonly kind: "web-identity";
+      readonly roleArn: string;
+      readonly tokenFile: string;
+      readonly sessionName: string;
+    }
   | { readonly kind: "chain"; readonly profile: string | null };
 
 /** Signs every request; keys are kept and refreshed by a `TokenCache`. */
 export class AwsCredentials implements Credentials {
-  readonly #cache: TokenCache<AwsKeys>;
+  readonly #cache: Pick<TokenCache<AwsKeys>, "get">;
   readonly #signer: Signer;
   readonly #now: () => number;
 
   constructor(source: AwsSource, region: string, context: AuthContext) {
     this.#now = context.now;
     this.#signer = new Signer(region, SIGNING_SERVICE);
-    this.#cache = new TokenCache({
-      name: "AWS credentials",
-      fetch: (signal) => keysFrom(source, region, context, signal),
-      now: context.now,
-      timeoutMs: context.timeoutMs,
-    });
+    this.#cache = source.kind === "static" ? { get: () => source.keys } : cacheOf(source, region, context);
   }
 
   headers(request: AuthRequest): readonly string[] | Promise<readonly string[]> {
@@ -42,20 +42,24 @@ export class AwsCredentials implements Credentials {
   }
 }
 
-async function keysFrom(
-  source: AwsSource,
+type FetchedSource = Exclude<AwsSource, { readonly kind: "static" }>;
+
+function cacheOf(source: FetchedSource, region: string, context: AuthContext): TokenCache<AwsKeys> {
+  return new TokenCache({
+    name: "AWS credentials",
+    fetch: (signal) => keysFrom(source, region, context, signal),
+    now: context.now,
+    timeoutMs: context.timeoutMs,
+  });
+}
+
+function keysFrom(
+  source: FetchedSource,
   region: string,
   context: AuthContext,
   signal: AbortSignal,
 ): Promise<Grant<AwsKeys>> {
-  switch (source.kind) {
-    case "static":
-      return { token: source.keys, expiresAt: Number.POSITIVE_INFINITY };
-    case "web-identity": {
-      const role = { arn: source.roleArn, sessionName: source.sessionName, externalId: "", region };
-      return assumeWithWebIdentity(context, role, source.tokenFile, signal);
-    }
-    case "chain":
-      return chainKeys(context, { region, profile: source.profile }, signal);
-  }
+  if (source.kind === "chain") return chainKeys(context, { region, profile: source.profile }, signal);
+  const role = { arn: source.roleArn, sessionName: source.sessionName, externalId: "", region };
+  return assumeWithWebIdentity(context, role, source.tokenFile, signal);
 }

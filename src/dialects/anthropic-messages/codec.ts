@@ -1,0 +1,23 @@
+/** The messages dialect in the hub, on both sides. */
+import type { ClientCodec, TargetCodec } from "../codec.js";
+import { decodeMessagesAnswer } from "./decode-answer.js";
+import { decodeMessagesRequest } from "./decode-request.js";
+import { encodeMessagesAnswer } from "./encode-answer.js";
+import { encodeMessagesRequest } from "./encode-request.js";
+import { decodeMessagesError, encodeMessagesError } from "./error.js";
+import { MessagesStreamDecoder } from "./stream-decoder.js";
+import { MessagesStreamEncoder } from "./stream-encoder.js";
+
+export const clientCodec: ClientCodec = {
+  decodeRequest: (body, _losses) => decodeMessagesRequest(body),
+  encodeAnswer: encodeMessagesAnswer,
+  streamEncoder: (context) => new MessagesStreamEncoder(context),
+  encodeError: encodeMessagesError,
+};
+
+export const targetCodec: TargetCodec = {
+  encodeRequest: encodeMessagesRequest,
+  decodeAnswer: decodeMessagesAnswer,
+  streamDecoder: (encoded) => new MessagesStreamDecoder(encoded),
+  decodeError: decodeMessagesError,
+};
