@@ -1,9 +1,29 @@
 /** The codecs of every dialect and wire, by name. */
+import { clientCodec as anthropicClient, targetCodec as anthropicTarget } from "./anthropic-messages/codec.js";
+import { targetCodec as bedrockTarget } from "./bedrock-converse/codec.js";
 import type { ClientCodec, TargetCodec } from "./codec.js";
+import { targetCodec as cohereTarget } from "./cohere-chat/codec.js";
 import type { DialectId, WireId } from "./dialect.js";
+import { targetCodec as geminiTarget } from "./gemini/codec.js";
+import { clientCodec as chatClient, targetCodec as chatTarget } from "./openai-chat/codec.js";
+import { clientCodec as completionsClient } from "./openai-completions/codec.js";
+import { clientCodec as responsesClient, targetCodec as responsesTarget } from "./openai-responses/codec.js";
 
-const CLIENTS: Partial<Record<DialectId, ClientCodec>> = {};
-const TARGETS: Partial<Record<WireId, TargetCodec>> = {};
+const CLIENTS: Readonly<Partial<Record<DialectId, ClientCodec>>> = {
+  "openai-chat": chatClient,
+  "openai-responses": responsesClient,
+  "openai-completions": completionsClient,
+  "anthropic-messages": anthropicClient,
+};
+
+const TARGETS: Readonly<Partial<Record<WireId, TargetCodec>>> = {
+  "openai-chat": chatTarget,
+  "openai-responses": responsesTarget,
+  "anthropic-messages": anthropicTarget,
+  gemini: geminiTarget,
+  "bedrock-converse": bedrockTarget,
+  "cohere-chat": cohereTarget,
+};
 
 /** Throws RangeError for a dialect that callers cannot speak off the diagonal. */
 export function clientCodecOf(dialect: DialectId): ClientCodec {

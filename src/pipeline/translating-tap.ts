@@ -12,7 +12,8 @@ import { codecContext, tallyEvent } from "./translated-answer.js";
 
 /** A longer event cannot be translated; images inside events stay below it. */
 const MAX_EVENT_BYTES = 32 * 1024 * 1024;
-const EVERY_FRAME = /^/;
+/** Every event that says anything has a line of data. */
+const EVERY_FRAME = /^data/m;
 
 export class TranslatingTap implements EventTap, StreamObserver {
   readonly interest = EVERY_FRAME;

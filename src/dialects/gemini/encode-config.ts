@@ -98,7 +98,7 @@ function budget(reasoning: Reasoning, off: boolean, { traits, losses }: ConfigTa
   }
   if (reasoning.effort === null) return reasoning.adaptive ? { thinkingBudget: -1 } : {};
   if (BEYOND_HIGH.has(reasoning.effort)) return { thinkingBudget: MOST_TOKENS[size] };
-  const tokens = BUDGETS[reasoning.effort];
+  const tokens = Object.hasOwn(BUDGETS, reasoning.effort) ? BUDGETS[reasoning.effort] : undefined;
   if (tokens === undefined) losses.add("reasoning_effort");
   return tokens === undefined ? {} : { thinkingBudget: tokens };
 }

@@ -68,19 +68,19 @@ function convert(schema: JsonObject, conversion: Conversion, depth: number): Jso
 function reportKey(key: string, value: JsonValue | undefined, losses: LossList): void {
   // Closed objects are what these models make anyway.
   if (key === "additionalProperties" && value === false) return;
-  losses.add(KNOWN_KEYWORDS[key] ?? "schema_keyword");
+  losses.add(KNOWN_KEYWORDS.get(key) ?? "schema_keyword");
 }
 
-const KNOWN_KEYWORDS: Readonly<Record<string, string>> = {
-  additionalProperties: "schema_additional_properties",
-  patternProperties: "schema_pattern_properties",
-  exclusiveMinimum: "schema_exclusive_minimum",
-  exclusiveMaximum: "schema_exclusive_maximum",
-  multipleOf: "schema_multiple_of",
-  uniqueItems: "schema_unique_items",
-  not: "schema_not",
-  if: "schema_if",
-};
+const KNOWN_KEYWORDS: ReadonlyMap<string, string> = new Map([
+  ["additionalProperties", "schema_additional_properties"],
+  ["patternProperties", "schema_pattern_properties"],
+  ["exclusiveMinimum", "schema_exclusive_minimum"],
+  ["exclusiveMaximum", "schema_exclusive_maximum"],
+  ["multipleOf", "schema_multiple_of"],
+  ["uniqueItems", "schema_unique_items"],
+  ["not", "schema_not"],
+  ["if", "schema_if"],
+]);
 
 /** A reference's target, with what stands beside it; bounded where schemas contain themselves. */
 function expand(reference: string, schema: JsonObject, conversion: Conversion, depth: number): JsonObject {

@@ -1,0 +1,85 @@
+/** Semantic requests for the tests, and what the codec makes of them. */
+import { targetCodec } from "../../../../src/dialects/bedrock-converse/codec.js";
+import type { EncodedRequest, TargetTraits } from "../../../../src/dialects/codec.js";
+import {
+  type Block,
+  type FunctionTool,
+  type JsonObject,
+  LossList,
+  NO_SAMPLING,
+  type SemanticRequest,
+  type TextBlock,
+  type Turn,
+} from "../../../../src/dialects/semantic.js";
+import { isFailure } from "../../../../src/errors.js";
+
+export const CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+
+export const TRAITS: TargetTraits = {
+  provider: "bedrock",
+  model: CLAUDE,
+  defaultMaxTokens: 4096,
+  maxTokensField: "max_tokens",
+  structuredOutput: "native",
+};
+
+export function text(said: string, mark: string | null | undefined = undefined): TextBlock {
+  return { kind: "text", text: said, cache: mark === undefined ? null : { ttl: mark }, annotations: [] };
+}
+
+export function turn(role: Turn["role"], ...blocks: readonly Block[]): Turn {
+  return { role, blocks, name: null };
+}
+
+export function tool(name: string, more: Partial<FunctionTool> = {}): FunctionTool {
+  const parameters = { type: "object", properties: { city: { type: "string" } }, additionalProperties: false };
+  return { kind: "function", name, description: `Does ${name}.`, parameters, strict: null, cache: null, ...more };
+}
+
+export function call(id: string, name: string, json: string): Block {
+  return { kind: "tool_call", id, name, arguments: json, signature: "", flavour: "function", cache: null };
+}
+
+export function result(callId: string, said: string, isError = false): Block {
+  return { kind: "tool_result", callId, name: "", content: [text(said)], isError, cache: null };
+}
+
+export function request(more: Partial<SemanticRequest> = {}): SemanticRequest {
+  return {
+    origin: "openai-chat",
+    model: "m",
+    stream: false,
+    system: [],
+    turns: [turn("user", text("Hi"))],
+    tools: [],
+    toolChoice: null,
+    parallelToolCalls: null,
+    sampling: NO_SAMPLING,
+    maxOutputTokens: 100,
+    stop: [],
+    reasoning: null,
+    format: null,
+    verbosity: null,
+    user: null,
+    metadata: null,
+    serviceTier: null,
+    promptCacheKey: null,
+    modalities: [],
+    extras: {},
+    ...more,
+  };
+}
+
+export interface Encoded {
+  readonly encoded: EncodedRequest;
+  readonly body: JsonObject;
+  readonly losses: readonly string[];
+}
+
+/** Encodes; throws when the codec refuses. */
+export function encode(more: Partial<SemanticRequest>, traits: Partial<TargetTraits> = {}): Encoded {
+  const losses = new LossList();
+  const encoded = targetCodec.encodeRequest(request(more), { ...TRAITS, ...traits }, losses);
+  if (isFailure(encoded)) throw new Error(encoded.message);
+  return { encoded, body: encoded.body, losses: losses.names };
+}
