@@ -2,6 +2,7 @@
 import { renderModelEntry, renderModelList } from "../dialects/model-list.js";
 import { failure } from "../errors.js";
 import { Attempt } from "./attempt.js";
+import { countHere, countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
@@ -23,6 +24,7 @@ export const dispatch: Stage = {
   run(exchange: Exchange, node: Node): StageOutcome {
     if (exchange.route.operation === "models") return answerModels(exchange, node);
     const { view, model, target } = exchange;
+    if (target === null && countsHere(exchange.route.operation)) return countHere(exchange, node);
     if (view === null || model === null || target === null) return failure("internal_error");
     if (target.bridge.kind === "hub") return dispatchTranslated(exchange, node, target);
     const body = exchange.route.dialect.spliceRequest(exchange.body, view, model.upstreamModel);

@@ -40,6 +40,8 @@ export interface HeaderNames {
   readonly upstreamModel: string;
   /** Parts of the request that the target could not take, separated by commas. */
   readonly losses: string;
+  /** "true" where the gateway counted tokens itself. */
+  readonly estimated: string;
 }
 
 /** Counters that the pipeline keeps at hand. */
@@ -84,5 +86,6 @@ export function headerNames(prefix: string): HeaderNames {
     attempts: `${prefix}attempts`,
     upstreamModel: `${prefix}upstream-model`,
     losses: `${prefix}losses`,
+    estimated: `${prefix}estimated`,
   };
 }

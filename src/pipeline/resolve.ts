@@ -1,6 +1,7 @@
 /** Stage 2: which model is meant, may this key use it, and who serves the operation in the caller's dialect? */
 import { type Failure, failure, isFailure } from "../errors.js";
 import { targetFor } from "../providers/target.js";
+import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 
@@ -40,7 +41,7 @@ function findTarget(exchange: Exchange): StageOutcome {
   const { route, model } = exchange;
   if (model === null) return failure("internal_error");
   exchange.target = targetFor(model, route.operation, route.dialect.id);
-  if (exchange.target !== null) return "next";
+  if (exchange.target !== null || countsHere(route.operation)) return "next";
   const message = `The model "${exchange.view?.model}" does not serve "${route.operation}" in the ${route.dialect.id} dialect.`;
   return failure("unsupported_operation", message, "model");
 }

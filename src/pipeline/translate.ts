@@ -5,11 +5,10 @@ import { type Failure, failure, isFailure } from "../errors.js";
 import { traitsOf } from "../providers/traits.js";
 import type { Target } from "../providers/target.js";
 import { Attempt } from "./attempt.js";
-import type { Exchange, WorkUnderWay } from "./exchange.js";
+import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
+import { waitFor } from "./pending.js";
 import type { StageOutcome } from "./pipeline.js";
-import { refuse } from "./refuse.js";
-import { settle } from "./settle.js";
 
 /** Translates here if the body is small, else on a pool thread, so that other requests do not wait for it. */
 export function dispatchTranslated(exchange: Exchange, node: Node, target: Target): StageOutcome {
@@ -18,8 +17,9 @@ export function dispatchTranslated(exchange: Exchange, node: Node, target: Targe
     const translation = translateRequest(job);
     return isFailure(translation) ? translation : launch(exchange, node, target, translation);
   }
-  new PendingTranslation(exchange, node).wait(node.translator.translate(job), target);
-  return "under-way";
+  return waitFor(exchange, node, node.translator.translate(job), (translation) =>
+    isFailure(translation) ? translation : launch(exchange, node, target, translation),
+  );
 }
 
 function translationJob(exchange: Exchange, target: Target): TranslationJob {
@@ -53,41 +53,4 @@ function isStrict(exchange: Exchange): boolean {
 
 function strictRefusal(losses: readonly string[]): Failure {
   return failure("unsupported_operation", `The model's provider cannot take: ${losses.join(", ")} (strict mode).`);
-}
-
-/** A translation that runs elsewhere while its exchange waits. */
-class PendingTranslation implements WorkUnderWay {
-  readonly #exchange: Exchange;
-  readonly #node: Node;
-  #left = false;
-
-  constructor(exchange: Exchange, node: Node) {
-    this.#exchange = exchange;
-    this.#node = node;
-    exchange.work = this;
-  }
-
-  wait(translated: Promise<Translation | Failure>, target: Target): void {
-    translated.then(
-      (result) => this.#go(isFailure(result) ? result : () => launch(this.#exchange, this.#node, target, result)),
-      () => this.#go(failure("overloaded", undefined, null, 1)),
-    );
-  }
-
-  cancel(): void {
-    this.#left = true;
-    this.#exchange.status = 499;
-    this.#exchange.error = "client_closed_request";
-    settle.run(this.#exchange, this.#node);
-  }
-
-  tick(): void {}
-
-  #go(next: Failure | (() => StageOutcome)): void {
-    if (this.#left) return;
-    const outcome = typeof next === "function" ? next() : next;
-    if (!isFailure(outcome)) return;
-    refuse(this.#exchange, this.#node, outcome);
-    settle.run(this.#exchange, this.#node);
-  }
 }

@@ -21,7 +21,7 @@ import {
 type Handler = (state: StreamState, data: JsonObject) => void;
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
-  "message-start": (state, data) => startAnswer(state, asString(data.id)),
+  "message-start": () => {},
   "content-start": (state, data) => readContent(state, data, true),
   "content-delta": (state, data) => readContent(state, data, false),
   "tool-plan-delta": (state, data) => say(state, "plan", asString(messageOf(data).tool_plan)),
@@ -55,7 +55,8 @@ function push(state: StreamState, { event, data }: WireEvent): readonly AnswerEv
     if (type === "" && (value.message !== undefined || value.error !== undefined)) fail(state, value);
     return takeEvents(state);
   }
-  if (handler !== HANDLERS.error) startAnswer(state, "");
+  // Whatever comes first begins the answer: some hosts leave message-start out.
+  if (handler !== HANDLERS.error) startAnswer(state, asString(value.id));
   handler(state, value);
   return takeEvents(state);
 }

@@ -21,6 +21,8 @@ export interface StreamState {
   open: "" | "text" | "thinking" | "plan" | "call" | "format";
   /** The wire's index of the open call; -1 = none. */
   openCall: number;
+  /** The open call has arguments. */
+  argued: boolean;
   readonly waiting: Map<number, WaitingCall>;
   /** Calls so far, the format tool's not counted. */
   calls: number;
@@ -36,6 +38,7 @@ export function newStreamState(encoded: EncodedRequest): StreamState {
     started: false,
     open: "",
     openCall: -1,
+    argued: false,
     waiting: new Map(),
     calls: 0,
     complete: false,
@@ -149,6 +152,7 @@ function conversationLength(state: StreamState): number {
 
 function argumentsOf(state: StreamState, text: string): void {
   if (text === "") return;
+  state.argued = true;
   state.events.push(state.open === "format" ? { kind: "text", text } : { kind: "arguments", text });
 }
 
@@ -157,8 +161,11 @@ export function flushCalls(state: StreamState): void {
   for (const call of state.waiting.values()) openCall(state, call);
 }
 
+/** Closes what is open; a call without a word has no arguments, which is an empty object. */
 export function closeBlock(state: StreamState): void {
+  if ((state.open === "call" || state.open === "format") && !state.argued) argumentsOf(state, "{}");
   if (state.open !== "") state.events.push({ kind: "block_stop" });
   state.open = "";
   state.openCall = -1;
+  state.argued = false;
 }

@@ -232,7 +232,7 @@ const ITEMS: Readonly<Record<string, ItemReader>> = {
 const FROM_CALLER: ReadonlySet<string> = new Set(["mcp_approval_response", "additional_tools", "compaction_trigger"]);
 
 function readItem(reading: Reading, value: JsonValue, path: string): void {
-  if (!isObject(value)) return refuse(path, "an object");
+  if (!isObject(value)) refuse(path, "an object");
   let type = readString(value, "type", path);
   if (type === null) {
     if (isAbsent(value.role) && typeof value.id === "string") type = "item_reference";

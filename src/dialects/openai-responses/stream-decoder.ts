@@ -8,7 +8,7 @@ import type { AnswerEvent, JsonObject } from "../semantic.js";
 import { endEvents, isCall, itemEvents, type ToolNames } from "./answer-reading.js";
 import { startEvent } from "./decode-answer.js";
 import { decodeAnswerError } from "./error.js";
-import { closeBlock, finishItem, newItem, type OpenItem, type Reader, READERS } from "./stream-items.js";
+import { announce, closeBlock, finishItem, newItem, type OpenItem, type Reader, READERS } from "./stream-items.js";
 
 export interface DecoderState {
   readonly names: ToolNames;
@@ -72,8 +72,8 @@ function itemAdded(state: DecoderState, data: JsonObject): void {
   const said = asCount(data.output_index);
   const index = said >= 0 ? said : state.count;
   const known = state.items.get(index);
-  if (known === undefined) addItem(state, index, item);
-  else known.item = { ...known.item, ...item };
+  if (known !== undefined) known.item = { ...known.item, ...item };
+  announce(known ?? addItem(state, index, item), state.names);
   if (isCall(item)) state.called = true;
 }
 

@@ -177,14 +177,23 @@ function readWholeThinking(open: OpenItem, part: number, text: string): void {
 
 // ---- calls -------------------------------------------------------------------------------------------
 
-/** Announces the call as soon as its name is known. */
+/** Announces the call as soon as its name and id are known; `force` = now, whatever is known. */
 function openCall(open: OpenItem, names: ToolNames, force: boolean): void {
-  if (open.opened || (!force && asString(open.item.name) === "")) return;
+  if (open.opened || (!force && !isNamed(open.item))) return;
   open.events.push(callStart(open.item, open.index, names));
   open.block = "tool";
   open.opened = true;
   if (open.early !== "") open.events.push({ kind: "arguments", text: open.early });
   open.early = "";
+}
+
+function isNamed(item: JsonObject): boolean {
+  return asString(item.name) !== "" && asString(item.call_id) !== "";
+}
+
+/** Announces a call that has just been announced by the upstream. */
+export function announce(open: OpenItem, names: ToolNames): void {
+  if (CALLS.has(open.item.type)) openCall(open, names, false);
 }
 
 const readArguments: Reader = (open, data, names) => {

@@ -1,0 +1,58 @@
+/** An exchange that waits for work done elsewhere (a pool thread) before its stage can end. */
+import { failure, isFailure } from "../errors.js";
+import type { Exchange, WorkUnderWay } from "./exchange.js";
+import type { Node } from "./node.js";
+import type { StageOutcome } from "./pipeline.js";
+import { refuse } from "./refuse.js";
+import { settle } from "./settle.js";
+
+/** The pool gives up on what it has no room for; there will be room again soon. */
+const RETRY_SECONDS = 1;
+
+/**
+ * Waits for `work`, then goes on with its result; a rejection means that the pool had no room or failed. If
+ * the client leaves first, the exchange is settled and the result dropped.
+ */
+export function waitFor<T>(
+  exchange: Exchange,
+  node: Node,
+  work: Promise<T>,
+  goOn: (result: T) => StageOutcome,
+): StageOutcome {
+  const pending = new Pending(exchange, node);
+  work.then(
+    (result) => pending.end(() => goOn(result)),
+    () => pending.end(() => failure("overloaded", undefined, null, RETRY_SECONDS)),
+  );
+  return "under-way";
+}
+
+class Pending implements WorkUnderWay {
+  readonly #exchange: Exchange;
+  readonly #node: Node;
+  #left = false;
+
+  constructor(exchange: Exchange, node: Node) {
+    this.#exchange = exchange;
+    this.#node = node;
+    exchange.work = this;
+  }
+
+  cancel(): void {
+    this.#left = true;
+    this.#exchange.status = 499;
+    this.#exchange.error = "client_closed_request";
+    settle.run(this.#exchange, this.#node);
+  }
+
+  /** Pool jobs are bounded in time; there is nothing to hurry. */
+  tick(): void {}
+
+  end(goOn: () => StageOutcome): void {
+    if (this.#left) return;
+    const outcome = goOn();
+    if (outcome === "under-way") return;
+    if (isFailure(outcome)) refuse(this.#exchange, this.#node, outcome);
+    settle.run(this.#exchange, this.#node);
+  }
+}
