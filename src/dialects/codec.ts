@@ -48,6 +48,11 @@ export interface EncodedRequest {
 export interface ClientCodec {
   /** Reads a request; refuses, naming the field, what no target could understand. Never drops: unknown fields go to `extras`. */
   decodeRequest(body: JsonObject, losses: LossList): SemanticRequest | Failure;
+  /**
+   * Names the field that leans on state an upstream would have to hold (an earlier answer's id): it cannot be
+   * translated and must not be ignored. null = none; absent = the dialect has no such field.
+   */
+  stateField?(request: SemanticRequest): string | null;
   /** The whole answer, folded from its events. */
   encodeAnswer(events: Iterable<AnswerEvent>, context: CodecContext): JsonObject;
   /** Encodes a stream event by event. */

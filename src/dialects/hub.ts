@@ -24,6 +24,8 @@ export interface Translation {
   readonly wire: WireId;
   /** The request for the upstream, as JSON. */
   readonly body: Uint8Array;
+  /** The same without its conversation: what the answer's decoder may look up (tools, model, number of turns). */
+  readonly echo: JsonObject;
   readonly renamed: readonly (readonly [string, string])[];
   readonly formatTool: string;
   readonly headers: readonly string[];
@@ -48,8 +50,14 @@ function translated(job: TranslationJob): Translation | Failure {
   const losses = new LossList();
   const parsed = parseObject(job.body);
   if (parsed === null) return failure("invalid_request_error", "The request body is not a JSON object.");
-  const request = clientCodecOf(job.client).decodeRequest(parsed, losses);
+  const client = clientCodecOf(job.client);
+  const request = client.decodeRequest(parsed, losses);
   if (isFailure(request)) return request;
+  const state = client.stateField?.(request) ?? null;
+  if (state !== null) {
+    const message = `The model's provider holds no state: "${state}" cannot be used with it. Send the whole conversation.`;
+    return failure("unsupported_operation", message, state);
+  }
   const wanted = { ...request, model: job.traits.model, stream: job.stream };
   const encoded = targetCodecOf(job.wire).encodeRequest(wanted, job.traits, losses);
   if (isFailure(encoded)) return encoded;
@@ -57,6 +65,7 @@ function translated(job: TranslationJob): Translation | Failure {
     client: job.client,
     wire: job.wire,
     body: Buffer.from(JSON.stringify(encoded.body)),
+    echo: withoutConversation(encoded.body),
     renamed: [...encoded.renamed],
     formatTool: encoded.formatTool,
     headers: encoded.headers,
@@ -118,6 +127,19 @@ export function parseObject(bytes: Uint8Array): JsonObject | null {
 }
 
 function encodedOf(translation: Translation): EncodedRequest {
-  const { renamed, formatTool, headers } = translation;
-  return { body: {}, renamed: new Map(renamed), formatTool, headers };
+  const { echo, renamed, formatTool, headers } = translation;
+  return { body: echo, renamed: new Map(renamed), formatTool, headers };
+}
+
+/** Members that hold what was said; their length stays, their content goes. */
+const CONVERSATION = ["messages", "contents", "input", "system", "systemInstruction", "documents"] as const;
+
+function withoutConversation(body: JsonObject): JsonObject {
+  const echo = { ...body };
+  for (const name of CONVERSATION) {
+    const value = echo[name];
+    if (Array.isArray(value)) echo[name] = value.map(() => null);
+    else if (value !== undefined) delete echo[name];
+  }
+  return echo;
 }

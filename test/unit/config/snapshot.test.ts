@@ -8,13 +8,13 @@ function providerKey(name: string): ProviderKeyResource {
 }
 
 function model(name: string, modelName = name, change: Partial<ModelResource> = {}): ModelResource {
-  const none = { rateLimit: null, timeoutMs: null, streamTimeoutMs: null };
+  const none = { rateLimit: null, timeoutMs: null, streamTimeoutMs: null, strict: false };
   return { name, modelName, provider: "openai", providerKey: "main", allowedCidrs: [], ...none, ...change };
 }
 
 function apiKey(hash: string, change: Partial<ApiKeyResource> = {}): ApiKeyResource {
   const none = { allowedRoutes: null, expiresAt: null, teamId: null, userId: null, userName: null, rateLimit: null };
-  return { name: hash, keyHash: hash, allowedModels: ["*"], disabled: false, metadata: {}, ...none, ...change };
+  return { name: hash, keyHash: hash, allowedModels: ["*"], disabled: false, strict: false, metadata: {}, ...none, ...change };
 }
 
 function resources(models: ModelResource[], apiKeys: ApiKeyResource[] = []): Resources {

@@ -205,6 +205,14 @@ describe("a stream", () => {
     await expect(judged(streamed([START, { kind: "error", error }]))).rejects.toThrow("broke");
   });
 
+  it("joins halves of a character that free text was split at", async () => {
+    const halves: AnswerEvent[] = [...'a"\u{1F600}'].flatMap((character) =>
+      character.split("").map((unit) => ({ kind: "arguments", text: unit }) as const),
+    );
+    const free: AnswerEvent[] = [START, toolStart("c", "", "custom"), ...halves, { kind: "block_stop" }, END];
+    expect(await judged(streamed(free))).toMatchObject({ content: [{ input: { input: 'a"\u{1F600}' } }] });
+  });
+
   it("shows the first of several candidates", () => {
     const sse = streamed([
       START,
@@ -267,149 +275,5 @@ describe("thinking and signatures of other vendors", () => {
       { kind: "tool_call", id: "c2", signature: "thought-2" },
     ]);
     expect(await judged(streamed(events))).toEqual(whole(events));
-  });
-});
-
-// ---- property: stream and whole agree -------------------------------------------------------------
-
-const words = fc.string({ maxLength: 6 });
-const annotation: fc.Arbitrary<Annotation> = fc.constantFrom<Annotation>(
-  { kind: "url", url: "https://e.x", title: "t", citedText: "c", start: 0, end: 1, raw: { type: "url_citation" } },
-  {
-    kind: "document",
-    url: "",
-    title: "",
-    citedText: "",
-    start: -1,
-    end: -1,
-    raw: { type: "char_location", cited_text: "c", document_index: 0 },
-  },
-);
-const textEvents = fc
-  .tuple(fc.array(words, { maxLength: 3 }), fc.array(annotation, { maxLength: 2 }))
-  .map(([texts, cited]): AnswerEvent[] => [
-    { kind: "text_start" },
-    ...texts.map((text) => ({ kind: "text", text }) as const),
-    ...cited.map((drawn) => ({ kind: "annotation", annotation: drawn }) as const),
-    { kind: "block_stop" },
-  ]);
-const thinkingEvents = fc
-  .tuple(fc.constantFrom("anthropic-messages", "gemini"), fc.array(words, { maxLength: 2 }), words, words)
-  .map(([origin, texts, signature, data]): AnswerEvent[] => [
-    { kind: "thinking_start", id: "", origin },
-    ...texts.map((text) => ({ kind: "thinking", text }) as const),
-    ...(signature === "" ? [] : [{ kind: "signature", signature } as const]),
-    ...(data === "" || origin === "anthropic-messages" ? [] : [{ kind: "encrypted", data } as const]),
-    { kind: "block_stop" },
-  ]);
-const toolEvents = fc
-  .tuple(
-    fc.dictionary(
-      words.filter((name) => name !== "__proto__"),
-      words,
-    ),
-    fc.nat(9),
-    words,
-    fc.constantFrom("", "id"),
-  )
-  .map(([input, at, signature, id]): AnswerEvent[] => {
-    const json = JSON.stringify(input);
-    const parts = [json.slice(0, at), json.slice(at)];
-    return [
-      toolStart(id, signature),
-      ...parts.map((text) => ({ kind: "arguments", text }) as const),
-      { kind: "block_stop" },
-    ];
-  });
-const freeTextEvents = fc
-  .array(fc.string({ unit: "binary", maxLength: 5 }), { maxLength: 4 })
-  .map((texts): AnswerEvent[] => [
-    toolStart("id", "", "custom"),
-    ...texts.map((text) => ({ kind: "arguments", text }) as const),
-    { kind: "block_stop" },
-  ]);
-const foreignEvents = fc
-  .constantFrom<JsonObject>(
-    { type: "server_tool_use", id: "s", name: "web_search", input: { q: "x" }, caller: { type: "direct" } },
-    { type: "web_search_tool_result", tool_use_id: "s", content: [] },
-  )
-  .map((raw): AnswerEvent[] => [
-    { kind: "foreign", block: { kind: "foreign", wire: "anthropic-messages", type: String(raw.type), raw } },
-  ]);
-const answer = fc
-  .tuple(
-    fc.array(fc.oneof(textEvents, thinkingEvents, toolEvents, freeTextEvents, foreignEvents), { maxLength: 5 }),
-    fc.constantFrom<AnswerEvent>(stop("stop"), stop("length"), stop("stop_sequence", "x"), stop("content_filter")),
-  )
-  .map(([blocks, reason]): AnswerEvent[] => [START, ...blocks.flat(), reason, { kind: "usage", usage: USAGE }, END]);
-
-describe("any answer", () => {
-  it("is the same streamed, folded by the SDK, and whole", async () => {
-    await fc.assert(
-      fc.asyncProperty(answer, async (events) => {
-        expect(await judged(streamed(events))).toEqual(JSON.parse(JSON.stringify(whole(events))));
-      }),
-      { numRuns: 150 },
-    );
-  });
-
-  it("can be sent back as history without a word lost", () => {
-    fc.assert(
-      fc.property(answer, (events) => {
-        const content = whole(events).content ?? [];
-        const request = clientCodec.decodeRequest({ model: "m", messages: [{ role: "assistant", content }] }, {
-          add: (name: string) => expect.fail(name),
-        } as never);
-        if (isFailure(request)) expect.fail(request.message);
-      }),
-    );
-  });
-});
-
-describe("errors", () => {
-  it.each([
-    [400, "invalid_request_error"],
-    [401, "authentication_error"],
-    [402, "billing_error"],
-    [403, "permission_error"],
-    [404, "not_found_error"],
-    [413, "request_too_large"],
-    [429, "rate_limit_error"],
-    [500, "api_error"],
-    [502, "api_error"],
-    [504, "timeout_error"],
-    [529, "overloaded_error"],
-  ])("%d is %s", (status, type) => {
-    const error = { status, type: "other", code: null, message: "m" };
-    expect(clientCodec.encodeError(error, "r")).toEqual({
-      type: "error",
-      error: { type, message: "m" },
-      request_id: "r",
-    });
-  });
-
-  it("of upstreams are read in every form", () => {
-    const own = { type: "error", error: { type: "overloaded_error", message: "m", details: { error_code: "c" } } };
-    expect(targetCodec.decodeError(529, own, "")).toEqual({
-      status: 529,
-      type: "overloaded_error",
-      code: "c",
-      message: "m",
-    });
-    expect(targetCodec.decodeError(0, own, "").status).toBe(529);
-    const openai = { error: { message: "m", type: "t", code: "c" } };
-    expect(targetCodec.decodeError(400, openai, "")).toEqual({ status: 400, type: "t", code: "c", message: "m" });
-    expect(targetCodec.decodeError(400, { error: "plain" }, "")).toMatchObject({ message: "plain", code: null });
-    expect(targetCodec.decodeError(403, { message: "aws" }, "")).toMatchObject({
-      message: "aws",
-      type: "permission_error",
-    });
-    expect(targetCodec.decodeError(502, null, "<html>bad gateway</html>")).toMatchObject({
-      status: 502,
-      type: "api_error",
-      message: "<html>bad gateway</html>",
-    });
-    expect(targetCodec.decodeError(503, null, " ").message).toContain("503");
-    expect(targetCodec.decodeError(500, null, "x".repeat(9999)).message.length).toBe(4096);
   });
 });
