@@ -1,4 +1,5 @@
-import type { ExpectedAnswer } from "./plan.js";
+import { messageProblem } from "./message-check.js";
+import type { ExpectedAnswer, ExpectedMessage } from "./plan.js";
 
 /** Judges one answer's body as it comes in; reused from answer to answer on one connection. */
 export interface AnswerCheck {
@@ -10,10 +11,14 @@ export interface AnswerCheck {
   verdict(): string | null;
 }
 
-export function answerCheck(expected: ExpectedAnswer): AnswerCheck {
-  if (expected.kind === "exact") return new ExactCheck(Buffer.from(expected.bytes), expected.eventEnds);
-  if (expected.kind === "events") return new EventCheck(expected.events, expected.terminators);
-  return new AnyCheck();
+/** Makes the checks of one run's connections: what one of them learns, all know. */
+export function answerChecks(expected: ExpectedAnswer): () => AnswerCheck {
+  if (expected.kind === "exact") {
+    const bytes = Buffer.from(expected.bytes);
+    return () => new ExactCheck(bytes, expected.eventEnds);
+  }
+  const learned: Learned = { expected, bytes: null, eventEnds: [] };
+  return () => new MessageCheck(learned);
 }
 
 /** One native comparison a piece: the strictest check is also the cheapest. A lost, doubled or cut event differs. */
@@ -56,88 +61,63 @@ class ExactCheck implements AnswerCheck {
   }
 }
 
-class AnyCheck implements AnswerCheck {
-  readonly events = 0;
-  private bytes = 0;
-
-  reset(): void {
-    this.bytes = 0;
-  }
-
-  body(_bytes: Buffer, start: number, end: number): void {
-    this.bytes += end - start;
-  }
-
-  verdict(): string | null {
-    return this.bytes === 0 ? "empty body" : null;
-  }
+/** The answer of a run whose meaning was read and found right; the others must be the same, byte for byte. */
+interface Learned {
+  readonly expected: ExpectedMessage;
+  bytes: Buffer | null;
+  eventEnds: readonly number[];
 }
 
-const TERMINATOR = Buffer.from("data: [DONE]\n");
-const DATA = Buffer.from("data:");
-const EVENT = Buffer.from("event:");
-const LF = 10;
-
 /**
- * Counts server-sent events (LF line ends) in pieces cut anywhere: data events, terminators, comments apart.
- * For streams whose exact bytes are not known beforehand, such as translated ones.
+ * Reads the meaning of a run's first answers until one is right, and compares all others with that one: reading
+ * each would cost the rig more than the gateway has to spend on it. The upstream always says the same, so a
+ * translation that differs from one answer to the next is wrong in one of them.
  */
-class EventCheck implements AnswerCheck {
-  events = 0;
-  private terminators = 0;
-  private malformed = 0;
-  /** First bytes of the event under way. */
-  private readonly head = Buffer.alloc(TERMINATOR.length);
-  private headLength = 0;
-  private lastWasLineEnd = false;
-  private inEvent = false;
-  private readonly wantedEvents: number;
-  private readonly wantedTerminators: number;
+class MessageCheck implements AnswerCheck {
+  private readonly learned: Learned;
+  private exact: ExactCheck | null = null;
+  private pieces: Buffer[] = [];
 
-  constructor(events: number, terminators: number) {
-    this.wantedEvents = events;
-    this.wantedTerminators = terminators;
+  constructor(learned: Learned) {
+    this.learned = learned;
+  }
+
+  /** Of an answer that is being compared; 0 while the first ones are read. */
+  get events(): number {
+    return this.exact?.events ?? 0;
   }
 
   reset(): void {
-    this.events = 0;
-    this.terminators = 0;
-    this.malformed = 0;
-    this.headLength = 0;
-    this.lastWasLineEnd = false;
-    this.inEvent = false;
+    this.pieces = [];
+    const { bytes, eventEnds } = this.learned;
+    if (this.exact === null && bytes !== null) this.exact = new ExactCheck(bytes, eventEnds);
+    this.exact?.reset();
   }
 
   body(bytes: Buffer, start: number, end: number): void {
-    for (let at = start; at < end; at++) {
-      const byte = bytes[at] as number;
-      if (byte === LF && (this.lastWasLineEnd || !this.inEvent)) {
-        if (this.inEvent) this.classify();
-        this.inEvent = false;
-        this.lastWasLineEnd = false;
-        this.headLength = 0;
-        continue;
-      }
-      this.inEvent = true;
-      this.lastWasLineEnd = byte === LF;
-      if (this.headLength < this.head.length) this.head[this.headLength++] = byte;
-    }
-  }
-
-  private classify(): void {
-    const head = this.head.subarray(0, this.headLength);
-    if (head[0] === 58) return;
-    if (head.equals(TERMINATOR)) this.terminators++;
-    else if (head.subarray(0, 5).equals(DATA) || head.subarray(0, 6).equals(EVENT)) this.events++;
-    else this.malformed++;
+    if (this.exact !== null) this.exact.body(bytes, start, end);
+    // The read buffer is used again for the next read.
+    else this.pieces.push(Buffer.from(bytes.subarray(start, end)));
   }
 
   verdict(): string | null {
-    if (this.inEvent) return "stream ends inside an event";
-    if (this.malformed > 0) return `${this.malformed} malformed events`;
-    if (this.events !== this.wantedEvents) return `${this.events} of ${this.wantedEvents} events`;
-    if (this.terminators !== this.wantedTerminators)
-      return `${this.terminators} of ${this.wantedTerminators} terminators`;
-    return null;
+    if (this.exact !== null) return this.exact.verdict();
+    const whole = Buffer.concat(this.pieces);
+    const { learned } = this;
+    const problem = messageProblem(whole.toString("utf8"), learned.expected);
+    if (problem !== null) return problem;
+    if (learned.bytes === null) {
+      learned.bytes = whole;
+      learned.eventEnds = learned.expected.streamed ? endsOf(whole) : [];
+      return null;
+    }
+    return learned.bytes.equals(whole) ? null : "the answer differs from an earlier one of the same run";
   }
+}
+
+/** Where each event ends. */
+function endsOf(body: Buffer): number[] {
+  const ends: number[] = [];
+  for (let at = body.indexOf("\n\n"); at >= 0; at = body.indexOf("\n\n", at + 2)) ends.push(at + 2);
+  return ends;
 }

@@ -12,6 +12,17 @@ export const SURFACE_PATHS: Readonly<Record<Surface, string>> = {
   embeddings: "/v1/embeddings",
 };
 
+/** What a caller asks for. */
+export interface Ask {
+  readonly surface: Surface;
+  /** The upstream's script, see `scriptOf`. */
+  readonly model: string;
+  /** Extra bytes of prompt in each request. */
+  readonly padBytes: number;
+  /** Messages of the conversation, the prompt spread over them. */
+  readonly turns: number;
+}
+
 /** The model's name is the script: "whole", "burst-50", "paced-64-20" (64 deltas, 20 ms apart). */
 export interface Script {
   readonly kind: "whole" | "burst" | "paced";
@@ -177,14 +188,36 @@ export function expectedAnswer(surface: Surface, model: string): ExpectedAnswer 
   return { kind: "exact", bytes: events.join(""), eventEnds };
 }
 
-/** A request body as a client of that surface sends it; `padBytes` lengthens the prompt. */
-export function requestBody(surface: Surface, model: string, padBytes: number): string {
+/** What a caller of the messages API must get of the chat script's answer: its meaning, in whatever bytes. */
+export function translatedAnswer(model: string): ExpectedAnswer {
+  const { kind, deltas } = scriptOf(model);
+  const streamed = kind !== "whole";
+  const texts = streamed ? Array.from({ length: deltas }, (_, index) => word(index)) : [WORDS.join("")];
+  return { kind: "message", streamed, model, texts, inputTokens: 19, outputTokens: streamed ? deltas : WORDS.length };
+}
+
+/** Quotes, line ends and letters beyond ASCII, as code and prose have them: a translator must not get off lightly. */
+const PADDING = ' Answer "briefly" – and exactly,\nplease.';
+
+/** A request body as a client of that surface sends it. */
+export function requestBody({ surface, model, padBytes, turns }: Ask): string {
   const streams = scriptOf(model).kind !== "whole";
-  const prompt = `Say in one sentence what a gateway does.${" Please be brief and exact.".repeat(Math.ceil(padBytes / 27))}`;
+  const padding = PADDING.repeat(Math.ceil(padBytes / turns / Buffer.byteLength(PADDING)));
+  const prompt = `Say in one sentence what a gateway does.${padding}`;
   if (surface === "embeddings") return JSON.stringify({ model, input: prompt });
-  const messages = [{ role: "user", content: prompt }];
+  const messages = Array.from({ length: turns }, (_, index) => ({
+    role: index % 2 === 0 ? "user" : "assistant",
+    content: prompt,
+  }));
   if (surface === "messages") return JSON.stringify({ model, max_tokens: 256, stream: streams, messages });
   const options = streams ? { stream: true, stream_options: { include_usage: true } } : {};
   const system = { role: "system", content: "You are a concise assistant." };
   return JSON.stringify({ model, ...options, temperature: 0.7, max_tokens: 256, messages: [system, ...messages] });
+}
+
+/** The caller's headers, with the key where a client of that surface puts it. */
+export function requestHeaders(surface: Surface, key: string): Record<string, string> {
+  if (surface === "messages")
+    return { "x-api-key": key, "anthropic-version": "2023-06-01", accept: "application/json" };
+  return { authorization: `Bearer ${key}`, accept: "application/json" };
 }

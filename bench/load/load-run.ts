@@ -1,6 +1,6 @@
 /** The load itself: closed-loop connections over raw sockets, one run of a LoadPlan. */
 import { connect, type Socket } from "node:net";
-import { type AnswerCheck, answerCheck } from "./answer-check.js";
+import { type AnswerCheck, answerChecks } from "./answer-check.js";
 import { Histogram } from "./histogram.js";
 import type { LoadPlan, LoadResult } from "./plan.js";
 import { type Consumption, consumptionBetween, takeSnapshot, type UseSnapshot } from "./process-use.js";
@@ -29,12 +29,16 @@ type Phase = "warm-up" | "window" | "drain" | "over";
 
 /** Runs the plan to its end; never rejects for what a server does: that is counted in `failures`. */
 export function runLoad(plan: LoadPlan): Promise<LoadResult> {
-  return new Promise((resolve) => new LoadRun(plan, resolve).start());
+  return new Promise((resolve) => {
+    const run = new LoadRun(plan, resolve);
+    setTimeout(() => run.start(), plan.beginAt === 0 ? 0 : Math.max(0, plan.beginAt - Date.now()));
+  });
 }
 
 class LoadRun {
   readonly plan: LoadPlan;
   readonly request: Buffer;
+  readonly newCheck: () => AnswerCheck;
   readonly tally: Tally = {
     latency: new Histogram(),
     firstByte: new Histogram(),
@@ -57,6 +61,7 @@ class LoadRun {
     this.plan = plan;
     this.resolve = resolve;
     this.request = requestBytes(plan);
+    this.newCheck = answerChecks(plan.expect);
   }
 
   get issuing(): boolean {
@@ -167,7 +172,7 @@ class Connection implements ResponseSink {
 
   constructor(run: LoadRun) {
     this.run = run;
-    this.check = answerCheck(run.plan.expect);
+    this.check = run.newCheck();
   }
 
   open(): void {

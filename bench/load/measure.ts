@@ -1,14 +1,12 @@
 /** Runs one scenario: targets side by side, repetitions interleaved. */
-import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
-import { expectedAnswer, requestBody, SURFACE_PATHS, scriptOf } from "./answers.js";
-import { canPin, endChild, pause, scriptArguments, startPinned } from "./children.js";
-import type { LoadPlan, LoadResult } from "./plan.js";
+import { canPin, pause } from "./children.js";
+import { type LoadSettings, type Loads, planFor, runLoader, runLoaders } from "./loaders.js";
+import type { LoadResult } from "./plan.js";
 import { processTree, residentBytesOf } from "./process-use.js";
 import type { Measurement, MemoryMeasurement, RigParameters, ScenarioResult } from "./results.js";
-import { pacedSteps, type Scenario } from "./scenarios.js";
+import { GATEWAY_ONLY, modelsOf, pacedSteps, type Scenario, type Variant } from "./scenarios.js";
 import {
-  CALLER_KEY,
   MIDDLE_CORE,
   OUTER_CORE,
   startTarget,
@@ -17,7 +15,7 @@ import {
   type TargetName,
   type Upstream,
 } from "./targets.js";
-import { judge, rateOf } from "./verdict.js";
+import { judge, labelOf, rateOf } from "./verdict.js";
 
 export interface Bench {
   readonly parameters: RigParameters;
@@ -27,17 +25,16 @@ export interface Bench {
   log(line: string): void;
 }
 
-const DRAIN_MS = 8000;
 const WARM_UP_CONNECTIONS = 32;
 
 /** Starts upstream and targets afresh, measures, ends them. Throws when one of them cannot start. */
 export async function measureScenario(bench: Bench, scenario: Scenario): Promise<ScenarioResult> {
   const upstream = await startUpstream();
-  const wanted = bench.targets.filter((name) => scenario.kind !== "memory" || name === "gateway");
+  const wanted = bench.targets.filter((name) => name === "gateway" || !GATEWAY_ONLY.has(scenario.kind));
   const targets: Target[] = [];
   try {
     for (const name of wanted) {
-      targets.push(await startTarget(name, upstream, join(bench.folder, scenario.name, name), [scenario.model]));
+      targets.push(await startTarget(name, upstream, join(bench.folder, scenario.name, name), modelsOf(scenario)));
     }
     const gateway = targets.find((target) => target.name === "gateway");
     let measurements: Measurement[] = [];
@@ -74,16 +71,23 @@ async function measureRates(
   const steps = scenario.kind === "paced" ? pacedSteps(bench.parameters.quick) : [scenario.connections];
   for (const connections of steps) {
     for (let repetition = 1; repetition <= bench.parameters.repetitions; repetition++) {
-      for (const target of targets) {
-        const plan = planFor(bench, scenario, { connections, target, upstream });
-        const load = await runLoader(plan);
-        const measurement = measurementOf(target.name, repetition, connections, load);
+      for (const { target, variant } of pairs(targets, scenario)) {
+        const settings: LoadSettings = { parameters: bench.parameters, connections, target, upstream };
+        const loads = await runLoaders(settings, variant);
+        const measurement = measurementOf(
+          { target: target.name, variant: variant.name, repetition, connections },
+          loads,
+        );
         measurements.push(measurement);
         bench.log(progressLine(scenario, measurement));
       }
     }
   }
   return measurements;
+}
+
+function pairs(targets: readonly Target[], scenario: Scenario): { target: Target; variant: Variant }[] {
+  return targets.flatMap((target) => scenario.variants.map((variant) => ({ target, variant })));
 }
 
 /**
@@ -97,10 +101,20 @@ async function warmUp(
   targets: readonly Target[],
 ): Promise<Measurement[]> {
   const failed: Measurement[] = [];
-  for (const target of targets.filter((each) => each.pids.length > 0)) {
-    const plan = planFor(bench, scenario, { connections: WARM_UP_CONNECTIONS, target, upstream });
-    const load = await runLoader({ ...plan, warmupMs: 0, rampMs: 0, windowMs: bench.parameters.quick ? 1500 : 5000 });
-    const measurement = measurementOf(target.name, 0, scenario.connections || WARM_UP_CONNECTIONS, load);
+  for (const { target, variant } of pairs(targets, scenario)) {
+    if (target.pids.length === 0) continue;
+    const settings: LoadSettings = {
+      parameters: { ...bench.parameters, warmupSeconds: 0, seconds: bench.parameters.quick ? 1.5 : 5 },
+      connections: WARM_UP_CONNECTIONS,
+      target,
+      upstream,
+    };
+    const loads = await runLoaders(settings, variant);
+    const connections = scenario.connections || WARM_UP_CONNECTIONS;
+    const measurement = measurementOf(
+      { target: target.name, variant: variant.name, repetition: 0, connections },
+      loads,
+    );
     if (measurement.valid) continue;
     failed.push(measurement);
     bench.log(progressLine(scenario, measurement));
@@ -108,66 +122,10 @@ async function warmUp(
   return failed;
 }
 
-interface Setting {
-  readonly connections: number;
-  readonly target: Target;
-  readonly upstream: Upstream;
-}
-
-function planFor(bench: Bench, scenario: Scenario, setting: Setting): LoadPlan {
-  const { parameters } = bench;
-  const { connections, target, upstream } = setting;
-  const script = scriptOf(scenario.model);
-  const streamMs = script.deltas * script.gapMs;
-  return {
-    host: "127.0.0.1",
-    port: target.port(script.kind !== "whole"),
-    path: SURFACE_PATHS[scenario.surface],
-    headers: { authorization: `Bearer ${CALLER_KEY}`, accept: "application/json" },
-    body: requestBody(scenario.surface, scenario.model, scenario.padBytes),
-    connections,
-    // Paced streams start evenly spread over one stream's length.
-    rampMs: streamMs,
-    warmupMs: parameters.warmupSeconds * 1000 + streamMs,
-    windowMs: parameters.seconds * 1000,
-    drainMs: DRAIN_MS,
-    stopAfter: 0,
-    expect: expectedAnswer(scenario.surface, scenario.model),
-    watch: [
-      { role: "upstream", pids: [upstream.pid] },
-      ...(target.pids.length > 0 ? [{ role: "middle" as const, pids: target.pids }] : []),
-    ],
-  };
-}
-
-/** One loader process for one run: no run inherits compiled code or garbage of another. */
-async function runLoader(plan: LoadPlan): Promise<LoadResult> {
-  const child = startPinned(OUTER_CORE, process.execPath, scriptArguments("loader.ts"), {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const limit = plan.warmupMs + plan.windowMs + plan.drainMs + 15_000;
-  const timer = setTimeout(() => void endChild(child), limit);
-  try {
-    child.stdin?.end(JSON.stringify(plan));
-    return JSON.parse(await wholeOutput(child)) as LoadResult;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function wholeOutput(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const pieces: Buffer[] = [];
-    child.stdout?.on("data", (piece: Buffer) => pieces.push(piece));
-    child.once("error", reject);
-    child.once("close", (code, signal) => {
-      if (code === 0) resolve(Buffer.concat(pieces).toString("utf8"));
-      else reject(new Error(`the loader ended with ${code ?? signal}`));
-    });
-  });
-}
-
-function measurementOf(target: TargetName, repetition: number, connections: number, load: LoadResult): Measurement {
+function measurementOf(
+  which: Pick<Measurement, "target" | "variant" | "repetition" | "connections">,
+  { load, beside }: Loads,
+): Measurement {
   const cpu = (role: string): number => load.processes.find((each) => each.role === role)?.cpuSeconds ?? 0;
   // Without a middle, whatever runs on its core disturbs nothing.
   const hasMiddle = load.processes.some((each) => each.role === "middle");
@@ -176,27 +134,34 @@ function measurementOf(target: TargetName, repetition: number, connections: numb
     if (use === undefined || load.seconds === 0) return 0;
     return Math.max(0, use.user + use.system + use.interrupts - own / load.seconds);
   };
+  const good = (result: LoadResult): boolean => result.failures === 0 && result.completed > 0;
   return {
-    target,
-    repetition,
-    connections,
+    ...which,
     load,
-    valid: load.failures === 0 && load.completed > 0,
+    beside,
+    valid: good(load) && (beside === null || good(beside)),
     foreign: canPin()
       ? {
           middle: hasMiddle ? foreignOn(MIDDLE_CORE, cpu("middle")) : 0,
-          outer: foreignOn(OUTER_CORE, cpu("upstream") + load.loaderCpuSeconds),
+          outer: foreignOn(OUTER_CORE, cpu("upstream") + cpu("beside") + load.loaderCpuSeconds),
         }
       : null,
   };
 }
 
 function progressLine(scenario: Scenario, measurement: Measurement): string {
-  const { target, repetition, connections, load, valid } = measurement;
+  const { repetition, connections, load, beside, valid } = measurement;
   const gap = scenario.kind === "paced" ? `, longest gap ${load.gaps.max.toFixed(0)} ms` : "";
-  const figures = `${rateOf(measurement).toFixed(0)}/s, p50 ${load.latency.p50.toFixed(3)} ms${gap}`;
-  const marks = valid ? "" : `  INVALID: ${load.failures} failures, e.g. ${load.failureExamples[0] ?? "no answer"}`;
-  return `  ${scenario.name} c=${connections} #${repetition} ${target.padEnd(8)} ${figures}${marks}`;
+  const large = beside === null ? "" : `, p99 ${load.latency.p99.toFixed(2)} ms beside ${besideRate(measurement)}`;
+  const figures = `${rateOf(measurement).toFixed(0)}/s, p50 ${load.latency.p50.toFixed(3)} ms${gap}${large}`;
+  const failures = load.failures + (beside?.failures ?? 0);
+  const example = load.failureExamples[0] ?? beside?.failureExamples[0] ?? "no answer";
+  const marks = valid ? "" : `  INVALID: ${failures} failures, e.g. ${example}`;
+  return `  ${scenario.name} c=${connections} #${repetition} ${labelOf(measurement).padEnd(8)} ${figures}${marks}`;
+}
+
+function besideRate({ beside }: Measurement): string {
+  return beside === null || beside.seconds === 0 ? "nothing" : `${(beside.completed / beside.seconds).toFixed(1)}/s`;
 }
 
 async function measureMemory(
@@ -217,11 +182,19 @@ async function measureMemory(
   bench.log(
     `  ${scenario.name} idle ${Math.round(idleBytes / 1e6)} MB; ${loadSeconds} s of load, ${quietSeconds} s of quiet`,
   );
-  const plan = planFor(bench, scenario, { connections: scenario.connections, target: gateway, upstream });
-  const load = await runLoader({ ...plan, warmupMs: 0, windowMs: loadSeconds * 1000 });
+  const settings: LoadSettings = {
+    parameters: { ...bench.parameters, warmupSeconds: 0, seconds: loadSeconds },
+    connections: scenario.connections,
+    target: gateway,
+    upstream,
+  };
+  const [variant] = scenario.variants;
+  if (variant === undefined) throw new Error(`${scenario.name} asks nothing`);
+  const load = await runLoader(planFor(settings, variant.ask));
   await pause(quietSeconds * 1000);
   const middle = load.processes.find((process) => process.role === "middle");
-  const measurement = measurementOf("gateway", 1, scenario.connections, load);
+  const which = { target: "gateway", variant: variant.name, repetition: 1, connections: scenario.connections } as const;
+  const measurement = measurementOf(which, { load, beside: null });
   bench.log(progressLine(scenario, measurement));
   const memory: MemoryMeasurement = {
     idleBytes,

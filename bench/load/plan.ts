@@ -2,7 +2,8 @@
 
 /** A process whose CPU time and memory are read at both ends of the measuring window. */
 export interface WatchedProcess {
-  readonly role: "middle" | "upstream";
+  /** `beside`: a second loader. */
+  readonly role: "middle" | "upstream" | "beside";
   readonly pids: readonly number[];
 }
 
@@ -13,6 +14,8 @@ export interface LoadPlan {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly connections: number;
+  /** When to begin, ms since 1970, so that two loaders measure over one window; 0 = at once. */
+  readonly beginAt: number;
   /** Starts of the connections are spread evenly over this many ms. */
   readonly rampMs: number;
   readonly warmupMs: number;
@@ -27,13 +30,21 @@ export interface LoadPlan {
 
 /**
  * `exact`: the body, without its HTTP chunking, must equal these bytes; events are counted at the given ends.
- * `events`: a stream of another spelling: so many data events and terminators, whatever they say.
- * `any`: a complete answer with status 200 and a body.
+ * `message`: an answer of the messages API, whole or streamed, that says this; see `messageProblem`.
  */
 export type ExpectedAnswer =
   | { readonly kind: "exact"; readonly bytes: string; readonly eventEnds: readonly number[] }
-  | { readonly kind: "events"; readonly events: number; readonly terminators: number }
-  | { readonly kind: "any" };
+  | ExpectedMessage;
+
+export interface ExpectedMessage {
+  readonly kind: "message";
+  readonly streamed: boolean;
+  readonly model: string;
+  /** The text, a delta each when streamed, else in one piece. */
+  readonly texts: readonly string[];
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
 
 /** Milliseconds. */
 export interface Quantiles {

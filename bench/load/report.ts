@@ -1,6 +1,6 @@
 /** Results for people: the printed table, and docs/benchmarks.md. Pure. */
 import type { RigResult, ScenarioResult, Verdict } from "./results.js";
-import { OPEN_ROWS, SCENARIOS } from "./scenarios.js";
+import { SCENARIOS } from "./scenarios.js";
 import { DISTURBED, format, SATURATED, type Spread, summarise, type TargetSummary } from "./verdict.js";
 
 const STATUS: Readonly<Record<Verdict["status"], string>> = {
@@ -19,9 +19,15 @@ export function scenarioTable(result: ScenarioResult): string {
   const steps = [...new Set(result.measurements.map((run) => run.connections))];
   const header = ["target", "c", "answers/s (min–max)", "p50 ms", "p99 ms", "TTFT p50", "longest gap ms"];
   const rows = [[...header, "answers per CPU s of the middle", "middle's core", "outer core", "failures"]];
+  const hasBeside = result.measurements.some((run) => run.beside);
+  if (hasBeside) rows[0]?.push("1 MB bodies translated/s");
   for (const connections of steps) {
     const runs = result.measurements.filter((run) => run.connections === connections);
-    for (const row of summarise(runs)) rows.push(tableRow(row, connections, result.kind));
+    for (const row of summarise(runs)) {
+      const cells = tableRow(row, connections, result.kind);
+      if (hasBeside) cells.push(besideCell(row));
+      rows.push(cells);
+    }
   }
   if (rows.length > 1) lines.push(...markdownTable(rows), "");
   const { figure, must, aim, detail, status } = result.verdict;
@@ -35,7 +41,7 @@ function tableRow(row: TargetSummary, connections: number, kind: ScenarioResult[
   const middle =
     row.middleUse === null ? "–" : `${share(row.middleUse)}${row.middleUse.median >= SATURATED ? " saturated" : ""}`;
   return [
-    row.largestForeign > DISTURBED ? `${row.target} (disturbed)` : row.target,
+    row.largestForeign > DISTURBED ? `${row.label} (disturbed)` : row.label,
     String(connections),
     `${count(row.rate.median)} (${count(row.rate.min)}–${count(row.rate.max)})`,
     row.p50.median.toFixed(3),
@@ -47,6 +53,12 @@ function tableRow(row: TargetSummary, connections: number, kind: ScenarioResult[
     share(row.outerUse),
     String(row.failures),
   ];
+}
+
+function besideCell({ beside }: TargetSummary): string {
+  if (beside === null) return "–";
+  const { rate } = beside;
+  return `${rate.median.toFixed(1)} (${rate.min.toFixed(1)}–${rate.max.toFixed(1)})`;
 }
 
 function count(value: number): string {
@@ -79,10 +91,7 @@ export function barsTable(result: RigResult): string {
       standing,
     ]);
   }
-  for (const { row, question } of OPEN_ROWS) rows.push([String(row), question, "–", "–", "–", "not measured yet"]);
-  const [header, ...body] = rows;
-  body.sort((a, b) => Number(a[0]) - Number(b[0]));
-  return markdownTable([header as string[], ...body]).join("\n");
+  return markdownTable(rows).join("\n");
 }
 
 /** The command that repeats the run. */

@@ -5,10 +5,14 @@ import type { TargetName } from "./targets.js";
 
 export interface Measurement {
   readonly target: TargetName;
+  /** Of the scenario's variants; "" where there is only one. */
+  readonly variant: string;
   readonly repetition: number;
   readonly connections: number;
   readonly load: LoadResult;
-  /** No failure and at least one answer. */
+  /** What a second loader got in the same window. */
+  readonly beside: LoadResult | null;
+  /** No failure and at least one answer, of the second loader, too. */
   readonly valid: boolean;
   /** CPU seconds of other processes per second on the middle's and on the outer core; null when nothing is pinned. */
   readonly foreign: { readonly middle: number; readonly outer: number } | null;

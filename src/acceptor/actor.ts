@@ -120,12 +120,12 @@ export class Acceptor {
     const path = request.getUrl();
     const method = request.getMethod();
     if (path === "/livez" || path === "/readyz") {
-      this.#answerProbe(response, path);
+      this.#answerProbe(response, path, method);
       return;
     }
     const match = findRoute(path);
-    const headers = readRequestHeaders(request, this.#headerRules);
-    const sink = new ResponseSink(response, this.#sinkSettings);
+    const headers = readRequestHeaders(request, this.#headerRules, this.#node.collectsHeaders);
+    const sink = new ResponseSink(response, this.#sinkSettings, method === "head");
     const exchange = new Exchange(
       match?.route ?? unknownRoute(path),
       { method, path, pathParameter: match?.parameter ?? "" },
@@ -159,7 +159,9 @@ export class Acceptor {
   #turnAway(exchange: Exchange, route: Route | undefined): Failure | null {
     const { limits } = this.#node.config;
     if (route === undefined) return failure("route_not_found", `There is no endpoint ${exchange.path}.`);
-    if (exchange.method !== route.method.toLowerCase()) {
+    // What answers GET answers HEAD, without the body.
+    const method = exchange.method === "head" ? "get" : exchange.method;
+    if (method !== route.method.toLowerCase()) {
       return failure("method_not_allowed", `${route.path} takes ${route.method} requests.`);
     }
     if (this.#load.inFlight > limits.in_flight) return this.#shed("in_flight");
@@ -244,12 +246,14 @@ export class Acceptor {
     return clientAddress(remote, headers.forwardedFor, this.#trusted);
   }
 
-  #answerProbe(response: HttpResponse, path: string): void {
+  #answerProbe(response: HttpResponse, path: string, method: string): void {
     const ready = path === "/livez" || !this.#sinkSettings.draining;
     response.cork(() => {
       response.writeStatus(ready ? "200 OK" : "503 Service Unavailable");
       response.writeHeader("content-type", "application/json");
-      response.end(ready ? '{"status":"ok"}' : '{"status":"draining"}');
+      const body = ready ? '{"status":"ok"}' : '{"status":"draining"}';
+      if (method === "head") response.endWithoutBody(body.length);
+      else response.end(body);
     });
   }
 }

@@ -37,6 +37,7 @@ export interface HeaderRules {
 class Reading {
   readonly presented: [bearer: string, xApiKey: string, apiKey: string, googApiKey: string] = ["", "", "", ""];
   readonly passed: string[] = [];
+  readonly others: string[] = [];
   readonly seen: string[] = [];
   userAgent = "";
   forwardedFor = "";
@@ -49,11 +50,15 @@ class Reading {
   problem: Failure | null = null;
 }
 
-/** Reads all headers; `problem` of the result says why they cannot be accepted. */
-export function readRequestHeaders(request: HttpRequest, rules: HeaderRules): RequestHeaders {
+/**
+ * Reads all headers; `problem` of the result says why they cannot be accepted. `collect`: also keeps those that
+ * mean nothing to the gateway.
+ */
+export function readRequestHeaders(request: HttpRequest, rules: HeaderRules, collect: boolean): RequestHeaders {
   const reading = new Reading();
   request.forEach((name, value) => {
     readHeader(reading, name, value, rules);
+    if (collect && !PASSED_HEADERS.has(name)) passOn(reading.others, name, value);
   });
   if (reading.bytes > rules.maxBytes || reading.count > MAX_HEADERS) {
     reading.problem = failure(
@@ -70,6 +75,7 @@ export function readRequestHeaders(request: HttpRequest, rules: HeaderRules): Re
     contentLength: reading.contentLength,
     strict: reading.strict,
     passed: reading.passed,
+    others: reading.others,
     problem: reading.problem,
   };
 }

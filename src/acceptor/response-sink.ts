@@ -27,13 +27,16 @@ export class ResponseSink implements Sink {
   started = false;
   readonly #response: HttpResponse;
   readonly #settings: SinkSettings;
+  /** The request was HEAD: a body would be taken for the next answer. */
+  readonly #headOnly: boolean;
   #status = 0;
   /** The head, until the first piece takes it along. */
   #head: readonly string[] | null = null;
   /** This connection must not be used again. */
   closeAfter = false;
 
-  constructor(response: HttpResponse, settings: SinkSettings) {
+  constructor(response: HttpResponse, settings: SinkSettings, headOnly: boolean) {
+    this.#headOnly = headOnly;
     this.#response = response;
     this.#settings = settings;
   }
@@ -47,7 +50,8 @@ export class ResponseSink implements Sink {
       this.#response.writeStatus(statusLine(status));
       this.#writeHeaders(headers, false);
       // Says "connection: close" itself.
-      this.#response.end(body, close);
+      if (this.#headOnly) this.#response.endWithoutBody(Buffer.byteLength(body), close);
+      else this.#response.end(body, close);
     });
   }
 

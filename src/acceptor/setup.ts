@@ -3,7 +3,7 @@ import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { Snapshot } from "../config/snapshot.js";
 import type { LogSink } from "../observability/log-sink.js";
-import { AccessLog } from "../observability/logger.js";
+import { AccessLog, timeText } from "../observability/logger.js";
 import type { Cell, Metrics } from "../observability/metrics.js";
 import { InFlight } from "../pipeline/in-flight.js";
 import { Ledger } from "../pipeline/ledger.js";
@@ -26,6 +26,8 @@ export interface AcceptorParts {
   readonly translator: Translator;
   readonly metrics: Metrics;
   readonly log: LogSink;
+  /** Hears of every exception that cost a request. */
+  readonly reportFault: (error: unknown) => void;
 }
 
 export function buildNode(parts: AcceptorParts): Node {
@@ -48,7 +50,10 @@ export function buildNode(parts: AcceptorParts): Node {
       attempts: rememberedAttempts(metrics),
     },
     accessLog: config.log.access ? new AccessLog(parts.log) : null,
+    reportFault: parts.reportFault,
     exchanges: new InFlight(),
+    collectsHeaders: collectsHeaders(parts.resources),
+    warn: warner(parts),
     onSettled: (exchange) => load.leave(exchange),
     snapshot: new Snapshot(parts.resources),
     loadedAt: Date.now(),
@@ -79,7 +84,19 @@ export function swapResources(node: Node, resources: Resources, blocks: BlockMap
   const snapshot = new Snapshot(resources);
   node.limits = limitLayers(resources, blocks);
   node.snapshot = snapshot;
+  node.collectsHeaders = collectsHeaders(resources);
   node.loadedAt = Date.now();
+}
+
+function collectsHeaders(resources: Resources): boolean {
+  return resources.providerKeys.some((key) => key.request.forwardClientHeaders.length > 0);
+}
+
+const LEVELS_WITHOUT_WARNINGS: ReadonlySet<string> = new Set(["error", "fatal", "silent"]);
+
+function warner({ config, log }: AcceptorParts): Node["warn"] {
+  if (LEVELS_WITHOUT_WARNINGS.has(config.log.level)) return () => {};
+  return (msg, fields) => log.write(JSON.stringify({ time: timeText(Date.now()), level: "warn", msg, ...fields }));
 }
 
 function limitLayers(resources: Resources, blocks: BlockMap): Map<string, LimitLayer> {

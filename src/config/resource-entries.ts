@@ -1,7 +1,14 @@
 /** The three kinds of entries: what holds between their fields, and how each becomes a resource. */
 import { createHash } from "node:crypto";
 import type { Environment } from "./environment.js";
-import type { ApiKeyResource, ModelResource, ProviderKeyResource, RateLimit } from "./resources.js";
+import type {
+  ApiKeyResource,
+  ModelResource,
+  ProviderKeyResource,
+  RateLimit,
+  RequestOverrides,
+  ResponseOverrides,
+} from "./resources.js";
 import type { ApiKeyEntry, CollectionName, ModelEntry, ProviderKeyEntry } from "./schema.js";
 import type { Path } from "./result.js";
 
@@ -84,16 +91,43 @@ function checkApiKey(raw: Raw, context: ResourcesContext, complain: Complain): v
 
 export function toProviderKey(entry: ProviderKeyEntry): ProviderKeyResource {
   const headers = Object.entries(entry.request.default_headers).map(([name, value]) => [name.toLowerCase(), value]);
+  const secret = entry.api_key ?? entry.secret ?? "";
   return {
     name: entry.display_name ?? entry.name ?? "",
     provider: entry.provider,
     adapter: entry.adapter ?? null,
     apiBase: entry.api_base ?? null,
-    apiKey: entry.api_key ?? entry.secret ?? "",
+    apiKey: typeof secret === "string" ? secret : "",
+    credential: typeof secret === "string" ? null : secret,
+    region: entry.region ?? null,
     apiVersion: entry.api_version ?? null,
     tls: entry.tls === undefined ? null : { caCert: entry.tls.ca_cert ?? null, verify: entry.tls.verify },
     stripHeaders: entry.strip_headers,
     defaultHeaders: Object.fromEntries(headers),
+    request: toRequestOverrides(entry.request),
+    response: toResponseOverrides(entry.response),
+  };
+}
+
+function toRequestOverrides(request: ProviderKeyEntry["request"]): RequestOverrides {
+  return {
+    paramRenames: request.param_renames,
+    temperatureMin: request.param_constraints.temperature_min ?? null,
+    temperatureMax: request.param_constraints.temperature_max ?? null,
+    defaultBodyFields: request.default_body_fields,
+    bodySet: request.body_set,
+    bodyRemove: request.body_remove,
+    forwardClientHeaders: request.forward_client_headers,
+  };
+}
+
+function toResponseOverrides(response: ProviderKeyEntry["response"]): ResponseOverrides | null {
+  const { reasoning_field, content_list_to_string, stream_done_marker } = response;
+  if (reasoning_field === undefined && !content_list_to_string && stream_done_marker === undefined) return null;
+  return {
+    reasoningField: reasoning_field ?? null,
+    contentListToString: content_list_to_string,
+    streamDoneMarker: stream_done_marker ?? null,
   };
 }
 

@@ -14,6 +14,30 @@ export interface RateLimit {
   readonly concurrency?: number | undefined;
 }
 
+/** What is changed in requests to an upstream; dotted paths reach below a top-level member. */
+export interface RequestOverrides {
+  /** Top-level member → its new name. */
+  readonly paramRenames: Readonly<Record<string, string>>;
+  /** null = no bound. */
+  readonly temperatureMin: number | null;
+  readonly temperatureMax: number | null;
+  /** Path → value where the request has none. */
+  readonly defaultBodyFields: Readonly<Record<string, unknown>>;
+  readonly bodySet: Readonly<Record<string, unknown>>;
+  readonly bodyRemove: readonly string[];
+  /** Lower-case names with one `*` at most. */
+  readonly forwardClientHeaders: readonly string[];
+}
+
+/** What is changed in an upstream's answers. */
+export interface ResponseOverrides {
+  /** Field of a message or delta in which this upstream puts its reasoning; null = the usual one. */
+  readonly reasoningField: string | null;
+  readonly contentListToString: boolean;
+  /** What ends this upstream's streams; "" = nothing does; null = the usual marker. */
+  readonly streamDoneMarker: string | null;
+}
+
 export interface ProviderKeyResource {
   readonly name: string;
   /** Catalog id ("openai"), or the id the user gave to a provider that is not in the catalog. */
@@ -23,12 +47,31 @@ export interface ProviderKeyResource {
   readonly apiBase: string | null;
   /** Plain secret, or "" for providers that need none. Never logged. */
   readonly apiKey: string;
+  /** The family's credential object where one is given instead of a plain secret. Never logged. */
+  readonly credential: Readonly<Record<string, unknown>> | null;
+  /** Region of the upstream; null = the credential's, the address's or the environment's. */
+  readonly region: string | null;
   readonly apiVersion: string | null;
   readonly tls: { readonly caCert: string | null; readonly verify: boolean } | null;
   /** Header names that the gateway must not forward to this upstream. */
   readonly stripHeaders: readonly string[];
+  /** Values may hold `${request.id}` and its like. */
   readonly defaultHeaders: Readonly<Record<string, string>>;
+  readonly request: RequestOverrides;
+  /** null = answers are taken as they come. */
+  readonly response: ResponseOverrides | null;
 }
+
+/** Requests go as they are. */
+export const NO_REQUEST_OVERRIDES: RequestOverrides = Object.freeze({
+  paramRenames: {},
+  temperatureMin: null,
+  temperatureMax: null,
+  defaultBodyFields: {},
+  bodySet: {},
+  bodyRemove: [],
+  forwardClientHeaders: [],
+});
 
 export interface ModelResource {
   /** May hold one `*`. */

@@ -132,7 +132,7 @@ const weirFields = z.strictObject({
     .regex(/^[A-Za-z0-9._-]{1,128}$/, "must be 1 to 128 letters, digits, dots, dashes or underscores")
     .default(defaultNodeName),
   data_dir: text(4096).default("weir-data"),
-  usage: z.strictObject({ journal: journal.prefault({}), estimate_wait_ms: count(0, 60_000, 250) }).prefault({}),
+  usage: z.strictObject({ journal: journal.prefault({}), estimate_wait_ms: count(0, 60_000, 2_000) }).prefault({}),
   pool: z
     .strictObject({
       threads: whole(1, 64).default(1),
@@ -177,9 +177,9 @@ const headerName = z
   .string()
   .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, "must be a header name")
   .refine((name) => !FRAMING_HEADERS.has(name.toLowerCase()), "is a header that only the gateway itself may set");
-const headerValue = z
-  .string()
-  .regex(/^[ -~\u0080-\u00ff]*$/, "must be a header value: one line, no control characters");
+const HEADER_TEXT = /^[ -~\u0080-\u00ff]*$/;
+const HEADER_TEXT_RULE = "must be a header value: one line, no control characters";
+const headerValue = z.string().regex(HEADER_TEXT, HEADER_TEXT_RULE);
 
 const apiBase = text(2048).refine((value) => {
   const url = value.includes("://") ? value : `https://${value}`;
@@ -196,14 +196,55 @@ const upstreamTls = z.strictObject({
   verify: z.boolean().default(true),
 });
 
+/** A member of a request's body; dots go below a top-level one. */
+const bodyPath = z
+  .string()
+  .max(512)
+  .regex(/^[^.\s]+(?:\.[^.\s]+)*$/, "must be a field's name, or names with dots between them")
+  .refine((path) => !path.split(".").includes("__proto__"), "names a field that cannot be set");
+const bodyField = bodyPath.refine((name) => !name.includes("."), "must be the name of a top-level field");
+const bodyFields = z.record(bodyPath, z.json()).default({});
+
+const constraints = z
+  .strictObject({ temperature_min: z.number().optional(), temperature_max: z.number().optional() })
+  .refine(
+    ({ temperature_min: least, temperature_max: most }) => least === undefined || most === undefined || least <= most,
+    {
+      path: ["temperature_max"],
+      error: "must be at least temperature_min",
+    },
+  );
+
+const headerGlob = starred(128)
+  .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, "must be a header name; it may hold one *")
+  .toLowerCase();
+
 const upstreamRequest = z.strictObject({
+  param_renames: z.record(bodyField, bodyField).default({}),
+  param_constraints: constraints.prefault({}),
   default_headers: z
     .record(headerName, headerValue)
     .refine((map) => new Set(Object.keys(map).map((name) => name.toLowerCase())).size === Object.keys(map).length, {
       error: "names the same header twice",
     })
     .default({}),
+  default_body_fields: bodyFields,
+  forward_client_headers: z.array(headerGlob).default([]),
+  body_set: bodyFields,
+  body_remove: z.array(bodyPath).default([]),
 });
+
+const upstreamResponse = z.strictObject({
+  reasoning_field: text(128).optional(),
+  content_list_to_string: z.boolean().default(false),
+  stream_done_marker: z.string().max(256).optional(),
+});
+
+/** A plain secret (or credentials as JSON text), or the wire family's credential object. */
+const secret = z.union([
+  z.string().refine((value) => value.trimStart().startsWith("{") || HEADER_TEXT.test(value), HEADER_TEXT_RULE),
+  z.record(text(64), z.json()),
+]);
 
 /** One entry of `provider_keys`. */
 export const providerKeySchema = z.strictObject({
@@ -213,11 +254,16 @@ export const providerKeySchema = z.strictObject({
   provider: text(128),
   adapter: text(64).optional(),
   api_base: apiBase.optional(),
-  api_key: headerValue.optional(),
-  secret: headerValue.optional(),
+  api_key: secret.optional(),
+  secret: secret.optional(),
+  region: z
+    .string()
+    .regex(/^[a-z]{2,}(?:-[a-z0-9]+)*$/, "must be the name of a region")
+    .optional(),
   api_version: text(64).optional(),
   tls: upstreamTls.optional(),
   request: upstreamRequest.prefault({}),
+  response: upstreamResponse.prefault({}),
   strip_headers: z.array(headerName.toLowerCase()).default([]),
 });
 

@@ -19,16 +19,7 @@ export const UNSUPPORTED_COLLECTIONS: ReadonlySet<string> = new Set([
 
 /** Fields of later versions, by collection; a dotted one is a field of a mapping. */
 export const UNSUPPORTED_FIELDS: Readonly<Record<CollectionName, readonly string[]>> = {
-  provider_keys: [
-    "request.param_renames",
-    "request.param_constraints",
-    "request.default_body_fields",
-    "request.forward_client_headers",
-    "request.body_set",
-    "request.body_remove",
-    "response",
-    "telemetry_tags",
-  ],
+  provider_keys: ["telemetry_tags"],
   models: [
     "routing",
     "ensemble",
@@ -68,12 +59,6 @@ export function stripUnsupported(collection: CollectionName, entry: Entry, repor
     if (typeof group !== "object" || group === null || !Object.hasOwn(group, inner)) continue;
     report([name, inner]);
     rest[name] = without(group as Entry, inner);
-  }
-  for (const name of ["api_key", "secret"]) {
-    // A credential of several parts belongs to signing schemes that do not exist yet.
-    if (collection !== "provider_keys" || typeof rest[name] !== "object" || rest[name] === null) continue;
-    report([name]);
-    whole = false;
   }
   return whole ? rest : null;
 }

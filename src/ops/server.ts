@@ -57,6 +57,7 @@ export class OpsServer {
   }
 
   #answer(response: HttpResponse, request: HttpRequest): void {
+    const method = request.getMethod();
     let aborted = false;
     response.onAborted(() => {
       aborted = true;
@@ -64,12 +65,15 @@ export class OpsServer {
     const send = (answer: Answer) => {
       if (aborted) return;
       response.cork(() => {
-        response.writeStatus(answer.status).writeHeader("content-type", answer.contentType).end(answer.body);
+        response.writeStatus(answer.status).writeHeader("content-type", answer.contentType);
+        if (answer.status.startsWith("405")) response.writeHeader("allow", "GET, HEAD");
+        if (method === "head") response.endWithoutBody(Buffer.byteLength(answer.body));
+        else response.end(answer.body);
       });
     };
     const handler = ROUTES[request.getUrl()];
     if (handler === undefined) send(problem("404 Not Found", "There is no such page."));
-    else if (request.getMethod() !== "get") send(problem("405 Method Not Allowed", "Use GET."));
+    else if (method !== "get" && method !== "head") send(problem("405 Method Not Allowed", "Use GET."));
     else {
       Promise.resolve(handler(this.#sources)).then(send, () => {
         send(problem("500 Internal Server Error", "The status could not be gathered."));

@@ -28,7 +28,7 @@ function contentType({ translation, exchange, head }: Attempt): string {
   return stream ? "text/event-stream; charset=utf-8" : "application/json";
 }
 
-/** A name that callers or files chose, made safe for a header. */
+/** A name that callers or files chose, made safe for a header. Half a surrogate pair cannot be encoded. */
 function headerValue(text: string): string {
-  return SAFE.test(text) ? text : encodeURIComponent(text);
+  return SAFE.test(text) ? text : encodeURIComponent(text.replace(/\p{Surrogate}/gu, "\ufffd"));
 }

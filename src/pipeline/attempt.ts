@@ -5,6 +5,8 @@
 import type { Translation } from "../dialects/hub.js";
 import { UsageTally } from "../dialects/usage-tally.js";
 import { type ErrorCode, ERRORS, type Failure, failure } from "../errors.js";
+import type { AnswerFilter } from "../providers/answer-filter.js";
+import { AuthError } from "../providers/auth/auth.js";
 import { DecodingHandler, decoderFor } from "../providers/decoding.js";
 import type { Target } from "../providers/target.js";
 import type { UpstreamCall, UpstreamFailureKind, UpstreamHandler } from "../providers/upstream.js";
@@ -62,6 +64,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   concluded: Conclusion | null = null;
   #call: UpstreamCall | null = null;
   #decoding: DecodingHandler | null = null;
+  #filter: AnswerFilter | null = null;
   #relay: Relay | null = null;
   #upstreamDone = false;
   readonly #deadline: number;
@@ -81,14 +84,27 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
 
   /** Sends the request. */
   start(body: Buffer, headers: readonly string[]): void {
+    this.exchange.work = this;
+    const path = this.target.path(this.exchange.model?.upstreamModel ?? "", this.exchange.view?.stream === true);
+    const complete = this.target.authenticated({ path, headers, body });
+    if (!(complete instanceof Promise)) this.#send(path, complete, body);
+    else {
+      complete.then(
+        (fetched) => this.#send(path, fetched, body),
+        (error: unknown) => this.#withoutCredentials(error),
+      );
+    }
+  }
+
+  #send(path: string, headers: readonly string[], body: Buffer): void {
+    if (this.concluded !== null) return;
     const { timeouts } = this.node.config;
     const silence = this.exchange.model?.entry.streamTimeoutMs ?? timeouts.stream_idle_ms;
-    this.exchange.work = this;
     this.#call = this.node.sender.send(
       this.target,
       {
         operation: this.exchange.route.operation,
-        path: this.target.path(this.exchange.model?.upstreamModel ?? "", this.exchange.view?.stream === true),
+        path,
         headers,
         body,
         firstByteMs: timeouts.first_byte_ms,
@@ -98,8 +114,21 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     );
   }
 
+  /** The caller reads that there are none; why not is the operator's matter. */
+  #withoutCredentials(error: unknown): void {
+    if (this.concluded !== null) return;
+    const reason = error instanceof AuthError ? error.message : "the credentials could not be had";
+    const { id } = this.exchange;
+    this.node.warn("no credentials for the upstream", {
+      request_id: id,
+      provider_key: this.target.providerKey,
+      reason,
+    });
+    this.giveUp(failure("transport_error", "The gateway has no credentials for the upstream at the moment."));
+  }
+
   onHead(status: number, rawHeaders: readonly Buffer[]): void {
-    const head = readAnswerHead(status, rawHeaders, this.node.headerNames.prefix);
+    const head = this.#readHead(status, rawHeaders);
     this.head = head;
     if (status >= 300 && status < 400) {
       this.giveUp(failure("transport_error", "The upstream answered with a redirect."));
@@ -114,11 +143,18 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     if (decoder !== null) {
       const decoded = {
         onData: (chunk: Buffer) => this.#take(chunk),
-        onEnd: () => this.#relay?.finish(),
+        onEnd: () => this.#finish(),
         onFailure: (kind: UpstreamFailureKind, message: string) => this.#break(kind, message),
       };
       this.#decoding = new DecodingHandler(decoder, decoded, this.#call ?? { resume() {} });
     }
+  }
+
+  /** The head as the relay sees it: what a filter turns the answer into counts, not what came. */
+  #readHead(status: number, rawHeaders: readonly Buffer[]): AnswerHead {
+    const head = readAnswerHead(status, rawHeaders, this.node.headerNames.prefix);
+    this.#filter = this.target.answerFilter({ status, contentType: head.contentType, requestId: this.exchange.id });
+    return this.#filter === null ? head : { ...head, contentType: this.#filter.contentType };
   }
 
   onData(chunk: Buffer): boolean {
@@ -130,7 +166,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     this.#upstreamDone = true;
     if (this.concluded !== null) return;
     if (this.#decoding !== null) this.#decoding.onEnd();
-    else this.#relay?.finish();
+    else this.#finish();
   }
 
   onFailure(kind: UpstreamFailureKind, message: string): void {
@@ -192,7 +228,13 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
 
   /** Called by the ledger once the usage line is on file. */
   deliver(): void {
-    this.concluded?.delivery.deliver();
+    try {
+      this.concluded?.delivery.deliver();
+    } catch (error) {
+      this.node.reportFault(error);
+      if (this.exchange.sink.started) this.exchange.sink.abort();
+      else refuse(this.exchange, this.node, failure("internal_error"));
+    }
     settle.run(this.exchange, this.node);
   }
 
@@ -213,7 +255,25 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     if (this.concluded !== null || this.#relay === null) return true;
     if (this.firstByteAt === 0) this.firstByteAt = performance.now();
     this.answerBytes += chunk.length;
-    return this.#relay.take(chunk);
+    const filter = this.#filter;
+    return filter === null ? this.#relay.take(chunk) : this.#takeFiltered(() => filter.push(chunk));
+  }
+
+  #finish(): void {
+    const filter = this.#filter;
+    if (filter !== null) this.#takeFiltered(() => filter.end());
+    if (this.concluded === null) this.#relay?.finish();
+  }
+
+  #takeFiltered(read: () => Buffer | null): boolean {
+    let bytes: Buffer | null;
+    try {
+      bytes = read();
+    } catch {
+      this.giveUp(failure("upstream_decode_error"));
+      return true;
+    }
+    return bytes === null || this.#relay === null || this.#relay.take(bytes);
   }
 
   #break(kind: UpstreamFailureKind, message: string): void {

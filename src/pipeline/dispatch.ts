@@ -1,9 +1,10 @@
 /** Stage 5: the request goes to its target; the answer comes back through an attempt's relay. */
 import { renderModelEntry, renderModelList } from "../dialects/model-list.js";
-import { failure } from "../errors.js";
+import { failure, isFailure } from "../errors.js";
 import { Attempt } from "./attempt.js";
 import { countHere, countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
+import { headersFor } from "./request-variables.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 import { dispatchTranslated } from "./translate.js";
@@ -13,6 +14,7 @@ export const dispatch: Stage = {
   needs: "body",
   failures: [
     "model_not_found",
+    "permission_denied",
     "invalid_request_error",
     "unsupported_operation",
     "overloaded",
@@ -27,8 +29,11 @@ export const dispatch: Stage = {
     if (target === null && countsHere(exchange.route.operation)) return countHere(exchange, node);
     if (view === null || model === null || target === null) return failure("internal_error");
     if (target.bridge.kind === "hub") return dispatchTranslated(exchange, node, target);
-    const body = exchange.route.dialect.spliceRequest(exchange.body, view, model.upstreamModel);
-    new Attempt(exchange, node, target, null).start(body, target.headersWith(exchange.headers.passed));
+    const spliced = exchange.route.dialect.spliceRequest(exchange.body, view, model.upstreamModel);
+    const forwarded = target.forwarded(exchange.headers.passed, exchange.headers.others);
+    const body = target.bodyFor(spliced, forwarded);
+    if (isFailure(body)) return body;
+    new Attempt(exchange, node, target, null).start(body, headersFor(exchange, target, forwarded));
     return "under-way";
   },
 };
@@ -42,8 +47,11 @@ function answerModels(exchange: Exchange, node: Node): StageOutcome {
   if (pathParameter === "") body = renderModelList(snapshot.modelsFor(key), shape);
   else {
     const model = snapshot.findModel(pathParameter);
-    if (model === undefined || !key.allows(pathParameter)) {
+    if (model === undefined) {
       return failure("model_not_found", `The model "${pathParameter}" does not exist.`, "model");
+    }
+    if (!key.allows(pathParameter)) {
+      return failure("permission_denied", `This API key may not use the model "${pathParameter}".`, "model");
     }
     body = renderModelEntry({ name: pathParameter, provider: model.entry.provider }, shape);
   }

@@ -32,6 +32,8 @@ export interface RequestHeaders {
   readonly contentLength: number;
   /** Headers that go on to the upstream: names and values alternate. */
   readonly passed: readonly string[];
+  /** The other headers, kept only where some upstream may get them: names and values alternate. */
+  readonly others: readonly string[];
   /** Headers that cannot be accepted at all. */
   readonly problem: Failure | null;
 }

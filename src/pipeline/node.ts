@@ -25,12 +25,12 @@ export interface Estimator {
   }): Promise<{ inputTokens: number; outputTokens: number }>;
 }
 
-/** The names of the gateway's own response headers, with the configured prefix. */
 /** Translates large requests away from the hot path; rejects when its queue is full. */
 export interface Translator {
   translate(job: TranslationJob): Promise<Translation | Failure>;
 }
 
+/** The names of the gateway's own response headers, with the configured prefix. */
 export interface HeaderNames {
   readonly prefix: string;
   readonly requestId: string;
@@ -65,8 +65,14 @@ export interface Node {
   readonly metrics: Metrics;
   readonly counters: Counters;
   readonly accessLog: AccessLog | null;
+  /** Tells the operator of an exception that cost a request; the caller gets `internal_error`. */
+  reportFault(error: unknown): void;
   /** Every exchange from its headers to its settlement. */
   readonly exchanges: InFlight;
+  /** Does any upstream get headers of callers beyond those of the dialects? Swapped together with the snapshot. */
+  collectsHeaders: boolean;
+  /** A line in the log for the operator; never holds a secret or a prompt. */
+  warn(message: string, fields: Readonly<Record<string, string>>): void;
   /** Told of every settled exchange: its place in the node's load is free. */
   onSettled(exchange: Exchange): void;
   /** The configuration new exchanges begin with. */

@@ -50,9 +50,18 @@ class Pending implements WorkUnderWay {
 
   end(goOn: () => StageOutcome): void {
     if (this.#left) return;
-    const outcome = goOn();
+    const outcome = this.#outcomeOf(goOn);
     if (outcome === "under-way") return;
     if (isFailure(outcome)) refuse(this.#exchange, this.#node, outcome);
     settle.run(this.#exchange, this.#node);
+  }
+
+  #outcomeOf(goOn: () => StageOutcome): StageOutcome {
+    try {
+      return goOn();
+    } catch (error) {
+      this.#node.reportFault(error);
+      return failure("internal_error");
+    }
   }
 }

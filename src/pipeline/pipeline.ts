@@ -2,7 +2,7 @@
  * The one way that every request takes, whatever its endpoint: the ordered stages and the loop that runs
  * them. docs/lifecycle.md tells the same story for people; a test holds the two equal.
  */
-import { type ErrorCode, type Failure, isFailure } from "../errors.js";
+import { type ErrorCode, type Failure, failure, isFailure } from "../errors.js";
 import { admit } from "./admit.js";
 import { authenticate } from "./authenticate.js";
 import { dispatch } from "./dispatch.js";
@@ -45,7 +45,7 @@ export function proceed(exchange: Exchange, node: Node): void {
 
 function run(exchange: Exchange, node: Node, from: number, to: number): boolean {
   for (let index = from; index < to; index += 1) {
-    const outcome = (STAGES[index] as Stage).run(exchange, node);
+    const outcome = runStage(STAGES[index] as Stage, exchange, node);
     if (outcome === "next") continue;
     if (outcome === "under-way") return false;
     if (isFailure(outcome)) refuse(exchange, node, outcome);
@@ -53,4 +53,14 @@ function run(exchange: Exchange, node: Node, from: number, to: number): boolean 
     return false;
   }
   return true;
+}
+
+/** A request that a stage did not foresee costs that request, not the thread and all that it holds. */
+function runStage(stage: Stage, exchange: Exchange, node: Node): StageOutcome {
+  try {
+    return stage.run(exchange, node);
+  } catch (error) {
+    node.reportFault(error);
+    return failure("internal_error");
+  }
 }

@@ -5,6 +5,9 @@ import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 
+/** Half of a surrogate pair: JSON can spell it, but no header, path or UTF-8 body can carry it. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 export const resolve: Stage = {
   name: "resolve",
   needs: "body",
@@ -19,6 +22,9 @@ export const resolve: Stage = {
     const override = exchange.headers.model || exchange.pathParameter || null;
     const view = route.dialect.readRequest(exchange.body, route.operation, override);
     if (isFailure(view)) return view;
+    if (LONE_SURROGATE.test(view.model)) {
+      return failure("invalid_request_error", "The model's name is not Unicode text.", "model");
+    }
     exchange.view = view;
     return findModel(exchange, view.model) ?? findTarget(exchange);
   },

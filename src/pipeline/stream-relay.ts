@@ -11,6 +11,9 @@ import type { Attempt, Relay } from "./attempt.js";
 import type { Delivery } from "./ledger.js";
 
 const KEEP_ALIVE = ": keep-alive\n\n";
+const LF = 0x0a;
+/** Ends what has left of an event that was too long to be held back. */
+const BLANK_LINE = "\n\n";
 
 /** What stands between an upstream's bytes and the caller's: whole events out, the end and errors noticed. */
 export interface EventTap {
@@ -40,7 +43,13 @@ export class StreamRelay implements Relay, Delivery {
   #last: Buffer | null = null;
   #blockedSince = 0;
   #lastWriteAt: number;
-  readonly #flush = () => this.#forward();
+  readonly #flush = () => {
+    try {
+      this.#forward();
+    } catch (error) {
+      reportAndGiveUp(this.#attempt, error);
+    }
+  };
 
   constructor(attempt: Attempt, head: AnswerHead, tap: EventTap) {
     this.#attempt = attempt;
@@ -100,12 +109,19 @@ export class StreamRelay implements Relay, Delivery {
     this.#scheduled = false;
     if (this.#attempt.concluded !== null) return;
     let out = this.#pending.length > 0 ? this.#tap.push(this.#takePending()) : null;
-    if (this.#ended) out = joined(out, this.#tap.end());
+    if (this.#ended) out = joined(out, this.#rest());
     if (this.#tap.terminal) out = joined(out, this.#tap.owedLineFeed());
     if (this.#tap.failed) this.#conclude(out, "upstream_error", false);
     else if (this.#tap.terminal) this.#conclude(out, "", true);
     else if (this.#ended) this.#concludeBroken(out, failure("transport_error", "The upstream ended the stream early."));
     else if (out !== null && out.length > 0) this.#write(out);
+  }
+
+  /** An event that the upstream did not finish is none, unless it is the terminator and lacks but its blank line. */
+  #rest(): Buffer | null {
+    const rest = this.#tap.end();
+    if (rest === null || this.#tap.terminal || this.#tap.failed) return rest;
+    return rest.length > 1 && rest[rest.length - 1] === LF && rest[rest.length - 2] === LF ? rest : null;
   }
 
   #takePending(): Buffer {
@@ -141,10 +157,15 @@ export class StreamRelay implements Relay, Delivery {
       this.#attempt.refuseInstead(problem);
       return;
     }
-    const event = Buffer.from(exchange.route.dialect.renderStreamError(problem, exchange.id));
-    this.#last = joined(rest, event);
+    const event = exchange.route.dialect.renderStreamError(problem, exchange.id);
+    this.#last = joined(rest, Buffer.from(this.#tap.oversize ? BLANK_LINE + event : event));
     this.#attempt.conclude({ status: this.#head.status, error: problem.code, complete: false, delivery: this });
   }
+}
+
+function reportAndGiveUp(attempt: Attempt, error: unknown): void {
+  attempt.node.reportFault(error);
+  attempt.giveUp(failure("internal_error"));
 }
 
 function joined(first: Buffer | null, second: Buffer | null): Buffer | null {

@@ -9,6 +9,7 @@ import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import { waitFor } from "./pending.js";
 import type { StageOutcome } from "./pipeline.js";
+import { headersFor } from "./request-variables.js";
 
 /** Translates here if the body is small, else on a pool thread, so that other requests do not wait for it. */
 export function dispatchTranslated(exchange: Exchange, node: Node, target: Target): StageOutcome {
@@ -38,8 +39,11 @@ function launch(exchange: Exchange, node: Node, target: Target, translation: Tra
     if (isStrict(exchange)) return strictRefusal(translation.losses);
     node.counters.losses.add(translation.losses.length);
   }
+  const forwarded = target.forwarded(translation.headers, exchange.headers.others);
+  const body = target.bodyFor(asBuffer(translation.body), forwarded);
+  if (isFailure(body)) return body;
   const attempt = new Attempt(exchange, node, target, translation);
-  attempt.start(asBuffer(translation.body), target.headersWith([...translation.headers]));
+  attempt.start(body, headersFor(exchange, target, forwarded));
   return "under-way";
 }
 

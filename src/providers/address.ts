@@ -23,12 +23,12 @@ const ENDPOINTS = [
 ];
 
 /**
- * Where the row's provider is reached. `apiBase` null = the row's own address. A string says why there is
- * none: no address known, or one that cannot be read.
+ * Where the row's provider is reached. `apiBase` null = the row's own address, or its region's. A string says why
+ * there is none: no address known, or one that cannot be read.
  */
-export function readAddress(row: ProviderRow, apiBase: string | null): Address | string {
-  const written = apiBase ?? row.baseUrl;
-  if (written === null) return "the provider needs an api_base";
+export function readAddress(row: ProviderRow, apiBase: string | null, region = ""): Address | string {
+  const written = apiBase ?? (region === "" ? row.baseUrl : (row.regionUrl?.(region) ?? row.baseUrl));
+  if (written === null) return row.regionUrl === undefined ? "the provider needs an api_base" : NEEDS_REGION;
   const url = parseUrl(written.trim());
   if (url === null) return "api_base is not an http or https address";
   if (url.username !== "" || url.password !== "") return "api_base must not hold a user or a password";
@@ -38,6 +38,17 @@ export function readAddress(row: ProviderRow, apiBase: string | null): Address |
   if (root !== null) return { origin: url.origin, host: root, version: root + usual };
   const base = completed(withoutEndpoint(row, path), usual);
   return { origin: url.origin, host: rootOf(base, usual), version: base };
+}
+
+/** Said of providers whose address depends on it. */
+export const NEEDS_REGION = "the provider needs a region (of the key, its credentials or the environment)";
+
+/** The region that a configured address names; "" = none. */
+export function regionIn(row: ProviderRow, apiBase: string | null): string {
+  const url = apiBase === null ? null : parseUrl(apiBase.trim());
+  const found = url === null ? null : row.regionInHost?.exec(url.hostname);
+  if (found == null) return url?.hostname === "aiplatform.googleapis.com" && row.family === "vertex" ? "global" : "";
+  return found[1] ?? found[2] ?? "";
 }
 
 function parseUrl(written: string): URL | null {
@@ -63,9 +74,9 @@ function withoutEndpoint(row: ProviderRow, path: string): string {
   const endpoint = ENDPOINTS.find((candidate) => path.endsWith(candidate));
   const base = endpoint === undefined ? path : withoutEndSlash(path.slice(0, -endpoint.length));
   if (row.family !== "azure-openai") return base;
-  // The older form carries the deployment in the path; only the newer form is spoken here.
-  const deployments = base.indexOf("/openai/deployments/");
-  return deployments < 0 ? base : base.slice(0, deployments + "/openai".length);
+  // The API has two forms with roots of their own; whichever was written, the row says which one is spoken.
+  const place = /\/openai(?:\/deployments(?:\/.*)?|\/v1)?$/.exec(base);
+  return place === null ? base : base.slice(0, place.index) + (row.basePath ?? "");
 }
 
 /** An address that ends with (the beginning of) an operation's path from the host: what stands before it. */
@@ -73,7 +84,11 @@ function rootBelowHostPath(row: ProviderRow, path: string): string | null {
   let longest = "";
   for (const served of Object.values(row.serves).flat()) {
     if (served.from !== "host") continue;
-    for (let tail = served.path; tail !== ""; tail = tail.slice(0, tail.lastIndexOf("/"))) {
+    const open = served.path.indexOf("{");
+    const fixed = open < 0 ? served.path : served.path.slice(0, open);
+    const pasted = open < 0 ? -1 : path.lastIndexOf(fixed);
+    if (pasted >= 0) return path.slice(0, pasted);
+    for (let tail = withoutEndSlash(fixed); tail !== ""; tail = tail.slice(0, tail.lastIndexOf("/"))) {
       if (tail.length > longest.length && path.endsWith(tail)) longest = tail;
     }
   }

@@ -2,8 +2,16 @@
  * The rows of every provider the gateway knows by name. A row says what the vendor serves natively today;
  * sources are the vendors' own API references. An OpenAI-compatible vendor is one line.
  */
-import type { Operation, WireId } from "../dialects/dialect.js";
-import type { ProviderRow, ServedOperation } from "./provider.js";
+import type { Operation } from "../dialects/dialect.js";
+import {
+  AZURE_OPENAI,
+  AZURE_OPENAI_CLASSIC,
+  BEDROCK,
+  BEDROCK_ANTHROPIC,
+  VERTEX,
+  VERTEX_ANTHROPIC,
+} from "./catalog-clouds.js";
+import { type ProviderRow, type ServedOperation, wire } from "./provider.js";
 
 type Served = ProviderRow["serves"];
 
@@ -14,14 +22,6 @@ const OPENAI_WIRES: Readonly<Partial<Record<Operation, ServedOperation>>> = {
   input_tokens: wire("openai-responses", "/responses/input_tokens"),
   embeddings: wire("openai-embeddings", "/embeddings"),
 };
-
-function wire(
-  dialect: WireId,
-  path: string,
-  more?: Pick<ServedOperation, "from" | "auth" | "streamPath">,
-): ServedOperation {
-  return Object.freeze({ dialect, path, ...more });
-}
 
 /** The Anthropic-shaped messages endpoint of a vendor whose other operations are OpenAI-shaped. */
 function messagesAt(path: string): Served {
@@ -133,22 +133,34 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
     ],
   }),
   ANTHROPIC,
-  compatible("azure-openai", null, MODEL_OPERATIONS, {
-    family: "azure-openai",
-    auth: "api-key",
-    basePath: "/openai/v1",
-    environment: environment("AZURE_OPENAI"),
-    serves: { responses: [wire("openai-responses", "/responses")] },
-  }),
-  compatible("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", ["chat", "embeddings"], {
+  AZURE_OPENAI,
+  BEDROCK,
+  BEDROCK_ANTHROPIC,
+  VERTEX,
+  VERTEX_ANTHROPIC,
+  compatible("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", ["embeddings"], {
     family: "gemini",
     modelPatterns: ["gemini-*"],
+    serves: {
+      chat: [
+        wire("gemini", "/v1beta/models/{model}:generateContent", {
+          from: "host",
+          streamPath: "/v1beta/models/{model}:streamGenerateContent?alt=sse",
+          auth: "x-goog-api-key",
+        }),
+        wire("openai-chat", "/chat/completions"),
+      ],
+    },
   }),
   compatible("groq", "https://api.groq.com/openai/v1", ["chat", "responses"]),
   compatible("xai", "https://api.x.ai/v1", ["chat", "completions", "responses"], { modelPatterns: ["grok-*"] }),
   compatible("together", "https://api.together.xyz/v1", MODEL_OPERATIONS),
-  compatible("cohere", "https://api.cohere.com/compatibility/v1", ["chat", "embeddings"], {
+  compatible("cohere", "https://api.cohere.com/compatibility/v1", ["embeddings"], {
+    family: "cohere",
     modelPatterns: ["command-*", "embed-*"],
+    serves: {
+      chat: [wire("cohere-chat", "/v2/chat", { from: "host" }), wire("openai-chat", "/chat/completions")],
+    },
   }),
   compatible("mistral", "https://api.mistral.ai/v1", ["chat", "embeddings"], {
     modelPatterns: [
@@ -221,11 +233,25 @@ export function rowFor(providerId: string, adapter: string | null): ProviderRow 
   const row = BY_ID.get(providerId);
   if (row !== undefined && (adapter === null || adapter === row.family)) return row;
   const general = adapter === null ? undefined : generalRow(adapter);
-  return general === undefined ? undefined : Object.freeze({ ...general, id: providerId });
+  return general === undefined ? undefined : Object.freeze({ ...general, id: providerId, madeFrom: general.id });
+}
+
+/** Versions of an API are dates where its older form is meant, words ("preview") where the newer one is. */
+const DATED = /^\d{4}-\d{2}-\d{2}/;
+
+/** The row of a provider key, in the form of the API that its version asks for. */
+export function rowOfKey(key: {
+  readonly provider: string;
+  readonly adapter: string | null;
+  readonly apiVersion: string | null;
+}): ProviderRow | undefined {
+  const row = rowFor(key.provider, key.adapter);
+  if (row?.family !== "azure-openai" || key.apiVersion === null || !DATED.test(key.apiVersion)) return row;
+  return { ...AZURE_OPENAI_CLASSIC, id: row.id, madeFrom: AZURE_OPENAI.id };
 }
 
 function generalRow(adapter: string): ProviderRow | undefined {
   if (adapter === "openai") return GENERIC_OPENAI;
   if (adapter === "anthropic") return GENERIC_ANTHROPIC;
-  return adapter === "azure-openai" || adapter === "gemini" ? BY_ID.get(adapter) : undefined;
+  return CATALOG.find((row) => row.id === adapter && row.family === adapter && adapter !== "simulator");
 }

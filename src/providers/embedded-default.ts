@@ -1,6 +1,12 @@
 /** The resources of a gateway that was started without any: the environment's providers and the simulator. */
 import { createHash, randomBytes } from "node:crypto";
-import type { ApiKeyResource, ModelResource, ProviderKeyResource, Resources } from "../config/resources.js";
+import {
+  type ApiKeyResource,
+  type ModelResource,
+  NO_REQUEST_OVERRIDES,
+  type ProviderKeyResource,
+  type Resources,
+} from "../config/resources.js";
 import { CATALOG } from "./catalog.js";
 import type { ProviderRow } from "./provider.js";
 
@@ -52,10 +58,14 @@ function providerKey(row: ProviderRow, apiKey: string, apiBase: string | null): 
     adapter: null,
     apiBase,
     apiKey,
+    credential: null,
+    region: null,
     apiVersion: null,
     tls: null,
     stripHeaders: [],
     defaultHeaders: {},
+    request: NO_REQUEST_OVERRIDES,
+    response: null,
   };
 }
 

@@ -1,18 +1,30 @@
 /** What a provider row says: who answers, where, how it is authenticated and what it serves in which dialect. */
 import type { Operation, WireId } from "../dialects/dialect.js";
+import type { JsonValue } from "../dialects/semantic.js";
 
-/** Wire families that the adapter of a provider key may name today. */
-export const ADAPTERS = ["openai", "anthropic", "azure-openai", "gemini"] as const;
+/** Wire families that the adapter of a provider key may name. */
+export const ADAPTERS = ["openai", "anthropic", "azure-openai", "gemini", "bedrock", "vertex", "cohere"] as const;
 
-export type WireFamily = (typeof ADAPTERS)[number] | "bedrock" | "vertex" | "cohere" | "simulator";
+export type WireFamily = (typeof ADAPTERS)[number] | "simulator";
 
-/** How the upstream wants the secret. */
-export type AuthScheme = "bearer" | "x-api-key" | "api-key" | "x-goog-api-key" | "none";
+/** How the upstream wants the secret; "credentials" = as the family's credentials say, request by request. */
+export type AuthScheme = "bearer" | "x-api-key" | "api-key" | "x-goog-api-key" | "credentials" | "none";
+
+/** How a request's body differs from what the dialect's own vendor is sent; top-level members. */
+export interface BodyShape {
+  readonly set: Readonly<Record<string, JsonValue>>;
+  readonly remove: readonly string[];
+  /** Member → the request header (lower case) whose comma-separated entries it lists instead. */
+  readonly fromHeaders: Readonly<Record<string, string>>;
+}
 
 export interface ServedOperation {
   /** The dialect of the upstream's wire for this operation. */
   readonly dialect: WireId;
-  /** Path with a leading slash, below what `from` says; `{model}` stands for the upstream's model name. */
+  /**
+   * Path with a leading slash, below what `from` says; `{model}` stands for the upstream's model name, `{region}`
+   * and `{project}` for the account's.
+   */
   readonly path: string;
   /** Where a streamed answer has an endpoint of its own. */
   readonly streamPath?: string;
@@ -20,17 +32,24 @@ export interface ServedOperation {
   readonly from?: "version" | "host";
   /** Where this operation wants the secret in another way than the rest of the row. */
   readonly auth?: AuthScheme;
+  readonly shape?: BodyShape;
+  /** The wire whose error answers come back, where that is not the dialect's own. */
+  readonly errors?: WireId;
 }
 
 export interface ProviderRow {
   readonly id: string;
   readonly family: WireFamily;
-  /** Version root ("https://host/v1"); null = must be configured. */
+  /** Version root ("https://host/v1"); null = must be configured, or follows from the region. */
   readonly baseUrl: string | null;
+  /** Version root of a region. */
+  readonly regionUrl?: (region: string) => string;
+  /** Finds the region in a configured host. */
+  readonly regionInHost?: RegExp;
   /** Path of the version root where `baseUrl` is null ("/v1"): completes a configured address that is only a host. */
   readonly basePath?: string;
   readonly auth: AuthScheme;
-  /** The provider may be called without a secret (a server of one's own). */
+  /** The provider may be called without a secret: a server of one's own, or credentials that the machine has. */
   readonly keyOptional?: boolean;
   /** Environment variables that make the provider reachable in the embedded default. */
   readonly environment: { readonly key: string; readonly baseUrl: string } | null;
@@ -43,4 +62,17 @@ export interface ProviderRow {
   readonly serves: Readonly<Partial<Record<Operation, readonly ServedOperation[]>>>;
   /** Headers every request to this provider carries unless the caller sent its own. */
   readonly defaultHeaders: Readonly<Record<string, string>>;
+  /** Lower-case names of callers' headers that mean nothing to this upstream. */
+  readonly dropHeaders?: readonly string[];
+  /** The row of the catalog that this one was made from, under another id. */
+  readonly madeFrom?: string;
+}
+
+/** A row's entry: this dialect at this path. */
+export function wire(
+  dialect: WireId,
+  path: string,
+  more?: Omit<Partial<ServedOperation>, "dialect" | "path">,
+): ServedOperation {
+  return Object.freeze({ dialect, path, ...more });
 }

@@ -1,10 +1,21 @@
-/** Where one attempt goes: address, path and headers of an upstream, ready to be sent. */
+/** Where one attempt goes: address, path, headers and body of an upstream's request, ready to be sent. */
 import type { ModelResource, ProviderKeyResource } from "../config/resources.js";
-import { type Bridge, bridgeFor } from "../dialects/bridge.js";
+import { type EditPlan, editBody } from "../dialects/body-edits.js";
+import type { Bridge } from "../dialects/bridge.js";
 import type { DialectId, Operation, WireId } from "../dialects/dialect.js";
-import { type Address, readAddress } from "./address.js";
-import { rowFor } from "./catalog.js";
+import type { Failure } from "../errors.js";
+import { type Address, NEEDS_REGION, readAddress } from "./address.js";
+import { type AnswerFilter, type AnswerRules, answerFilter, type FilteredHead } from "./answer-filter.js";
+import type { Credentials } from "./auth/auth.js";
+import { FixedHeaders } from "./auth/bearer.js";
+import { validateCredential } from "./auth/credentials.js";
+import { bodyPlan } from "./body-plan.js";
+import { rowOfKey } from "./catalog.js";
+import type { RequestVariables } from "./header-template.js";
 import type { AuthScheme, ProviderRow, ServedOperation } from "./provider.js";
+import { authFamilyOf, givenCredential, placeOf, sharedCredentials } from "./shared-credentials.js";
+import { carriesAuth, headerProblem, isHeaderValue, TargetHeaders } from "./target-headers.js";
+import { wayTo } from "./way.js";
 
 /** The part of a resolved model that a target is made from. */
 export interface TargetModel {
@@ -20,6 +31,14 @@ interface TargetParts {
   readonly address: Address;
 }
 
+/** A request whose headers lack nothing but what its credentials add. */
+export interface UnsignedRequest {
+  /** Path and query. */
+  readonly path: string;
+  readonly headers: readonly string[];
+  readonly body: Uint8Array;
+}
+
 /** Never printed whole: what holds the secret is private, so that neither `inspect` nor JSON shows it. */
 export class Target {
   /** Scheme, host and port ("https://api.example.com"); "" for the built-in simulator. */
@@ -29,18 +48,20 @@ export class Target {
   readonly bridge: Bridge;
   /** Id of the provider. */
   readonly provider: string;
+  /** Id of the catalog's row whose ways this provider has. */
+  readonly likeness: string;
   /** Name of the provider key. */
   readonly providerKey: string;
   /** Answered inside the gateway; there is no address to call. */
   readonly simulated: boolean;
   readonly tls: ProviderKeyResource["tls"];
-  /** Lower-case names of caller's headers that must not reach this upstream. */
-  readonly stripHeaders: readonly string[];
   readonly #path: string;
   readonly #streamPath: string;
-  readonly #fixed: readonly string[];
-  readonly #defaults: readonly string[];
-  readonly #headers: readonly string[];
+  readonly #headers: TargetHeaders;
+  readonly #credentials: Credentials | null;
+  readonly #plan: EditPlan | null;
+  readonly #rules: AnswerRules;
+  readonly #keptFromBody: readonly string[];
 
   constructor(parts: TargetParts) {
     const { row, served, key, address } = parts;
@@ -48,48 +69,97 @@ export class Target {
     this.simulated = row.family === "simulator";
     this.origin = this.simulated ? "" : address.origin;
     const root = served.from === "host" ? address.host : address.version;
-    this.#path = root + served.path + queryOf(row, key);
-    this.#streamPath = root + (served.streamPath ?? served.path) + queryOf(row, key);
+    this.#path = root + placed(served.path, row, key) + queryOf(row, key);
+    this.#streamPath = root + placed(served.streamPath ?? served.path, row, key) + queryOf(row, key);
     this.dialect = served.dialect;
     this.provider = row.id;
+    this.likeness = row.madeFrom ?? row.id;
     this.providerKey = key.name;
     this.tls = key.tls;
-    this.stripHeaders = Object.freeze(key.stripHeaders.map((name) => name.toLowerCase()));
-    const defaults = defaultHeaders(row, key);
-    this.#fixed = Object.freeze(fixedHeaders(served.auth ?? row.auth, key, defaults));
-    this.#defaults = Object.freeze([...defaults].flat());
-    this.#headers = Object.freeze([...this.#fixed, ...this.#defaults]);
+    const auth = served.auth ?? row.auth;
+    const credentials = credentialsOf(row, key, auth);
+    const fixed = credentials instanceof FixedHeaders ? credentials.headers() : [];
+    this.#credentials = credentials instanceof FixedHeaders ? null : credentials;
+    this.#headers = new TargetHeaders({ row, key, auth, credential: fixed });
+    this.#plan = bodyPlan(served.dialect, served.shape, key.request);
+    this.#keptFromBody = key.stripHeaders.map((name) => name.toLowerCase());
+    this.#rules = { dialect: served.dialect, errors: served.errors ?? null, overrides: key.response };
   }
 
   /** Path and query for a request to this model. */
   path(model: string, stream: boolean): string {
     const path = stream ? this.#streamPath : this.#path;
     // A function, because in a replacement text `$&` would mean something.
-    return path.includes("{model}") ? path.replace("{model}", () => encodeURIComponent(model)) : path;
+    return path.includes("{model}") ? path.replace("{model}", () => escapedModel(model)) : path;
   }
 
   /** Flat list of names and values: the secret, `accept-encoding`, and the defaults of row and key. */
   get headers(): readonly string[] {
-    return this.#headers;
+    return this.#headers.all;
+  }
+
+  /** Do headers hold variables of the request, so that `headersWith` wants them? */
+  get templated(): boolean {
+    return this.#headers.templated;
+  }
+
+  /** Lower-case names of caller's headers that do not reach this upstream. */
+  get stripHeaders(): readonly string[] {
+    return this.#headers.stripped;
+  }
+
+  /** The caller's headers that go on to this upstream: `passed`, and those of `others` that its key lets through. */
+  forwarded(passed: readonly string[], others: readonly string[]): readonly string[] {
+    return this.#headers.forwarded(passed, others);
   }
 
   /**
    * The headers of one request: the target's own and the caller's forwarded ones (flat, names in lower
    * case). A caller's header replaces a default of its name, never the secret; stripped names are left out.
    */
-  headersWith(forwarded: readonly string[]): readonly string[] {
-    if (forwarded.length === 0) return this.#headers;
-    const list = this.#fixed.slice();
-    for (let i = 0; i < forwarded.length; i += 2) {
-      const name = forwarded[i] as string;
-      if (!this.stripHeaders.includes(name) && !hasName(this.#fixed, name)) list.push(name, forwarded[i + 1] as string);
-    }
-    for (let i = 0; i < this.#defaults.length; i += 2) {
-      const name = this.#defaults[i] as string;
-      if (!hasName(list, name)) list.push(name, this.#defaults[i + 1] as string);
-    }
-    return list;
+  headersWith(forwarded: readonly string[], variables: RequestVariables | null = null): readonly string[] {
+    return this.#headers.with(forwarded, variables);
   }
+
+  /**
+   * The body as this upstream and its key want it, made by changes to its bytes; `body` itself where nothing is to
+   * be changed. A Failure names the member that cannot be changed because it stands there twice.
+   */
+  bodyFor(body: Buffer, forwarded: readonly string[]): Buffer | Failure {
+    if (this.#plan === null) return body;
+    return editBody(body, this.#plan, withoutNames(forwarded, this.#keptFromBody));
+  }
+
+  /**
+   * The headers of a request that is otherwise ready, credentials included: at once where that is possible.
+   * Rejects with AuthError when there are no credentials to be had.
+   */
+  authenticated(request: UnsignedRequest): readonly string[] | Promise<readonly string[]> {
+    const { path, headers, body } = request;
+    if (this.#credentials === null) return headers;
+    try {
+      const added = this.#credentials.headers({ method: "POST", url: this.origin + path, headers, body });
+      if (added instanceof Promise) return added.then((list) => [...headers, ...list]);
+      return [...headers, ...added];
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** What must be done to an answer before it is read; null = nothing. */
+  answerFilter(head: FilteredHead): AnswerFilter | null {
+    return answerFilter(this.#rules, head);
+  }
+}
+
+/** Names may be resources with slashes and colons; an at sign is plain text in a path and some hosts want it so. */
+function escapedModel(model: string): string {
+  return encodeURIComponent(model).replaceAll("%40", "@");
+}
+
+function withoutNames(flat: readonly string[], names: readonly string[]): readonly string[] {
+  if (names.length === 0) return flat;
+  return flat.filter((_, index) => !names.includes(flat[index - (index % 2)] as string));
 }
 
 /** One map a provider key object: a reload brings new objects, and the old targets go with the old ones. */
@@ -119,127 +189,81 @@ export function targetFor(model: TargetModel, operation: Operation, clientDialec
   return target;
 }
 
-/** Why no request can be sent with this provider key, in words for the operator; null when all is well. */
-export function providerKeyProblem(key: ProviderKeyResource): string | null {
-  const row = rowFor(key.provider, key.adapter);
-  if (row === undefined) return `provider "${key.provider}" is not known and no usable adapter is given`;
-  if (row.family === "simulator") return null;
-  if (!isHeaderValue(key.apiKey)) return "the secret holds a character that a header cannot carry";
-  if (key.apiKey === "" && row.keyOptional !== true && row.auth !== "none" && !carriesAuth(key)) {
-    return "the provider needs an api_key";
-  }
-  for (const [name, value] of Object.entries(key.defaultHeaders)) {
-    if (!isHeaderName(name) || FRAMING_HEADERS.has(name.toLowerCase())) {
-      return `default_headers: ${JSON.stringify(name)} is not a header that may be set`;
-    }
-    if (!isHeaderValue(value)) return `default_headers: the value of ${name} cannot stand in a header`;
-  }
-  const address = readAddress(row, key.apiBase);
-  return typeof address === "string" ? address : null;
-}
-
 function makeTarget(key: ProviderKeyResource, operation: Operation, dialect: DialectId): Target | null {
-  const row = rowFor(key.provider, key.adapter);
+  const row = rowOfKey(key);
   const way = row === undefined ? null : wayTo(row, operation, dialect);
   if (row === undefined || way === null || providerKeyProblem(key) !== null) return null;
-  const address = row.family === "simulator" ? NOWHERE : readAddress(row, key.apiBase);
-  return typeof address === "string" ? null : new Target({ row, key, address, ...way });
+  const address = row.family === "simulator" ? NOWHERE : readAddress(row, key.apiBase, placeOf(row, key).region);
+  if (typeof address === "string") return null;
+  return new Target({ row, key, address, ...way });
 }
 
-/** Operations that are one conversation in different words: any of them can stand for any other. */
-const CONVERSATIONS: readonly Operation[] = ["chat", "messages", "responses"];
+/** Why no request can be sent with this provider key, in words for the operator; null when all is well. */
+export function providerKeyProblem(key: ProviderKeyResource): string | null {
+  const row = rowOfKey(key);
+  if (row === undefined) return `provider "${key.provider}" is not known and no usable adapter is given`;
+  const general = headerProblem(key) ?? responseProblem(row, key);
+  if (general !== null || row.family === "simulator") return general;
+  const secret = secretProblem(row, key);
+  if (secret !== null) return secret;
+  const place = placeOf(row, key);
+  const address = readAddress(row, key.apiBase, place.region);
+  if (typeof address === "string") return address;
+  return placeProblem(row, key, place);
+}
 
-/** Off the diagonal the wire that says most comes first; a vendor's own wire says more than its compatible one. */
-const PREFERENCE: readonly WireId[] = [
-  "gemini",
-  "bedrock-converse",
-  "cohere-chat",
-  "anthropic-messages",
-  "openai-chat",
-  "openai-responses",
-];
+function secretProblem(row: ProviderRow, key: ProviderKeyResource): string | null {
+  const family = authFamilyOf(row);
+  const given = givenCredential(key);
+  if (given === null) {
+    const needed = row.keyOptional !== true && row.auth !== "none" && !carriesAuth(key);
+    return needed ? "the provider needs an api_key" : null;
+  }
+  if (family !== null) {
+    const problem = validateCredential(family, given);
+    return problem === null ? null : `api_key: ${problem}`;
+  }
+  if (key.credential !== null) return "api_key: must be text; the provider takes no credentials of several parts";
+  return isHeaderValue(key.apiKey) ? null : "the secret holds a character that a header cannot carry";
+}
 
-/** The endpoint of the row that serves an operation best for a caller of this dialect, and how it is reached. */
-function wayTo(
+/** Paths with a place in them need it, and so do signatures. */
+function placeProblem(
   row: ProviderRow,
-  operation: Operation,
-  dialect: DialectId,
-): { served: ServedOperation; bridge: Bridge } | null {
-  const own = row.serves[operation]?.find((candidate) => candidate.dialect === dialect);
-  const straight = bridgeFor(operation, dialect, dialect);
-  if (own !== undefined && straight !== null) return { served: own, bridge: straight };
-  const others = CONVERSATIONS.flatMap((conversation) => row.serves[conversation] ?? []);
-  for (const wire of PREFERENCE) {
-    const served = others.find((candidate) => candidate.dialect === wire);
-    const bridge = bridgeFor(operation, dialect, wire);
-    if (served !== undefined && bridge !== null) return { served, bridge };
+  key: ProviderKeyResource,
+  place: { readonly region: string; readonly project: string },
+): string | null {
+  const paths = Object.values(row.serves).flatMap((served) => served.map(({ path }) => path));
+  const signed = row.family === "bedrock" && typeof givenCredential(key) !== "string" && !carriesAuth(key);
+  if (place.region === "" && (signed || paths.some((path) => path.includes("{region}")))) return NEEDS_REGION;
+  if (place.project === "" && paths.some((path) => path.includes("{project}"))) {
+    return "the provider needs a project (of its credentials or the environment)";
   }
   return null;
 }
 
+/** What is said of answers concerns chat answers only; elsewhere it would be ignored, and nothing is ignored. */
+function responseProblem(row: ProviderRow, key: ProviderKeyResource): string | null {
+  if (key.response === null || row.serves.chat?.some(({ dialect }) => dialect === "openai-chat")) return null;
+  return "response: the provider has no OpenAI-shaped chat answers that this could change";
+}
+
 const NOWHERE: Address = { origin: "", host: "", version: "" };
 
-/** Names that belong to the connection or to the body's framing, not to whoever configures a provider. */
-const FRAMING_HEADERS: ReadonlySet<string> = new Set([
-  "connection",
-  "content-length",
-  "expect",
-  "host",
-  "keep-alive",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
-
-const AUTH_HEADERS: ReadonlySet<string> = new Set(["authorization", "x-api-key", "api-key", "x-goog-api-key"]);
-
-function isHeaderName(name: string): boolean {
-  return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name);
+/** The credentials that requests need beyond a plain secret; null = none. */
+function credentialsOf(row: ProviderRow, key: ProviderKeyResource, auth: AuthScheme): Credentials | null {
+  const family = authFamilyOf(row);
+  if (family === null || carriesAuth(key)) return null;
+  if (auth !== "credentials" && key.credential === null) return null;
+  return sharedCredentials(row, family, key);
 }
 
-/** RFC 9110 §5.5: visible characters, spaces and tabs; a line break would begin another header. */
-function isHeaderValue(value: string): boolean {
-  return /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
-}
-
-function carriesAuth(key: ProviderKeyResource): boolean {
-  return Object.keys(key.defaultHeaders).some((name) => AUTH_HEADERS.has(name.toLowerCase()));
-}
-
-function hasName(flat: readonly string[], name: string): boolean {
-  for (let i = 0; i < flat.length; i += 2) {
-    if (flat[i] === name) return true;
-  }
-  return false;
-}
-
-/** Defaults of row and key, lower-case names; the key's win. */
-function defaultHeaders(row: ProviderRow, key: ProviderKeyResource): Map<string, string> {
-  const headers = new Map<string, string>();
-  for (const source of [row.defaultHeaders, key.defaultHeaders]) {
-    for (const [name, value] of Object.entries(source)) headers.set(name.toLowerCase(), value);
-  }
-  return headers;
-}
-
-/** What no caller may replace; headers that carry a secret move here out of `defaults`. */
-function fixedHeaders(auth: AuthScheme, key: ProviderKeyResource, defaults: Map<string, string>): string[] {
-  const flat: string[] = [];
-  for (const name of AUTH_HEADERS) {
-    const value = defaults.get(name);
-    if (value !== undefined) flat.push(name, value);
-    defaults.delete(name);
-  }
-  const secretName = auth === "bearer" ? "authorization" : auth;
-  if (auth !== "none" && key.apiKey !== "" && !hasName(flat, secretName)) {
-    flat.push(secretName, auth === "bearer" ? `Bearer ${key.apiKey}` : key.apiKey);
-  }
-  // The gateway reads usage out of the answer; a compressed one would have to be inflated first.
-  flat.push("accept-encoding", "identity", "content-type", "application/json");
-  defaults.delete("accept-encoding");
-  defaults.delete("content-type");
-  return flat;
+function placed(path: string, row: ProviderRow, key: ProviderKeyResource): string {
+  if (!path.includes("{region}") && !path.includes("{project}")) return path;
+  const { region, project } = placeOf(row, key);
+  return path
+    .replace("{region}", () => encodeURIComponent(region))
+    .replace("{project}", () => encodeURIComponent(project).replaceAll("%3A", ":"));
 }
 
 function queryOf(row: ProviderRow, key: ProviderKeyResource): string {

@@ -25,6 +25,8 @@ interface OpenBlock {
   readonly fragments: string[];
   /** Fields of a foreign block that grow by deltas. */
   readonly grown: Map<string, JsonValue[]>;
+  /** Citations of a text; some upstreams send them before the words. */
+  readonly citations: AnswerEvent[];
 }
 
 export interface DecoderState {
@@ -103,7 +105,7 @@ const STARTERS: { readonly [Kind in BlockKind]: (state: DecoderState, block: Jso
   text: (state, block) => {
     state.out.push({ kind: "text_start" });
     sayText(state, asString(block.text));
-    for (const citation of asArray(block.citations)) cite(state, citation);
+    for (const citation of asArray(block.citations)) if (state.open !== null) cite(state.open, citation);
   },
   thinking: (state, block) => {
     state.out.push({ kind: "thinking_start", id: "", origin: MESSAGES });
@@ -127,12 +129,12 @@ export function startBlock(state: DecoderState, index: number, raw: JsonObject):
   stopBlock(state);
   const kind = kindOf(state, raw);
   const signature = kind === "thinking" ? asString(raw.signature) : "";
-  state.open = { index, kind, raw, signature, argued: false, fragments: [], grown: new Map() };
+  state.open = { index, kind, raw, signature, argued: false, fragments: [], grown: new Map(), citations: [] };
   STARTERS[kind](state, raw);
 }
 
-function cite(state: DecoderState, citation: JsonValue | undefined): void {
-  if (isObject(citation)) state.out.push({ kind: "annotation", annotation: decodeCitation(citation) });
+function cite(open: OpenBlock, citation: JsonValue | undefined): void {
+  if (isObject(citation)) open.citations.push({ kind: "annotation", annotation: decodeCitation(citation) });
 }
 
 /** The input that a block started with, as JSON text; what arrives in fragments counts instead. */
@@ -160,7 +162,9 @@ function freeTextOf(open: OpenBlock): string {
 }
 
 const STOPPERS: { readonly [Kind in BlockKind]: (state: DecoderState, open: OpenBlock) => void } = {
-  text: () => {},
+  text: (state, open) => {
+    for (const citation of open.citations) state.out.push(citation);
+  },
   redacted: () => {},
   thinking: (state, open) => {
     if (open.signature !== "") state.out.push({ kind: "signature", signature: open.signature });
@@ -215,7 +219,7 @@ const DELTAS: ReadonlyMap<string, DeltaReader> = new Map<string, DeltaReader>([
       open.signature = asString(delta.signature);
     },
   ],
-  ["citations_delta", (state, _open, delta) => cite(state, delta.citation)],
+  ["citations_delta", (_state, open, delta) => cite(open, delta.citation)],
   ["input_json_delta", (state, open, delta) => takeFragment(state, open, asString(delta.partial_json))],
 ]);
 

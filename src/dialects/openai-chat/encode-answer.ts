@@ -103,7 +103,8 @@ function callFields(draft: Draft): JsonObject {
 function messageOf(draft: Draft): JsonObject {
   return {
     role: "assistant",
-    content: draft.content === "" && isEmptyAllowed(draft) ? null : draft.content,
+    // null as in a stream that said no text: clients fold that to null.
+    content: draft.content === "" ? null : draft.content,
     refusal: draft.refusal === "" ? null : draft.refusal,
     annotations: draft.annotations,
     ...(draft.reasoning === "" ? {} : { reasoning_content: draft.reasoning }),
@@ -113,11 +114,6 @@ function messageOf(draft: Draft): JsonObject {
     ...(draft.audio === null ? {} : { audio: draft.audio }),
     ...(Object.keys(draft.foreign).length === 0 ? {} : { extra_content: draft.foreign }),
   };
-}
-
-/** Content is null where something else is the answer; an answer of nothing at all has empty text. */
-function isEmptyAllowed(draft: Draft): boolean {
-  return draft.calls.length > 0 || draft.refusal !== "" || draft.images.length > 0 || draft.audio !== null;
 }
 
 function choiceObject(choice: FoldedChoice, context: CodecContext): JsonObject {

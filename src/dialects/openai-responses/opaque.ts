@@ -35,12 +35,12 @@ function wrap(origin: string, payload: JsonObject): string {
 
 /**
  * `encrypted_content` for a thinking block; "" = nothing to keep. The text goes along with a signature, which
- * proves exactly that text; without one the visible text will do, and only the origin is kept.
+ * proves exactly that text; without one the visible text will do, and only the origin and the id are kept.
  */
 export function wrapThinking(proof: Proof): string {
   const { origin, text, signature, encrypted, id } = proof;
   if (origin === WIRE) return encrypted;
-  if (signature === "" && encrypted === "") return origin === "" ? "" : wrap(origin, {});
+  if (signature === "" && encrypted === "") return origin === "" ? "" : wrap(origin, id === "" ? {} : { id });
   const payload: JsonObject = {};
   if (text !== "") payload.text = text;
   if (signature !== "") payload.signature = signature;

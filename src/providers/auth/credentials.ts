@@ -173,11 +173,7 @@ function asGoogleFile(value: unknown): GoogleFile | null {
  * The credentials of a provider key. Expects what `validateCredential` passed; for AWS the region must be known
  * (`credentialPlace`). Nothing is fetched before the first request.
  */
-export function credentialsFor(
-  family: AuthFamily,
-  key: CredentialKey,
-  context: AuthContext,
-): Credentials {
+export function credentialsFor(family: AuthFamily, key: CredentialKey, context: AuthContext): Credentials {
   const { credential } = key;
   switch (family) {
     case "bedrock":

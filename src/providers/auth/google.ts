@@ -112,7 +112,11 @@ async function clientOf(file: GoogleFile, context: AuthContext): Promise<AuthCli
   };
   try {
     const auth = new GoogleAuth({ scopes: GOOGLE_SCOPE });
-    return auth.fromJSON(file as JWTInput | ExternalAccountClientOptions, { transporterOptions });
+    const client: AuthClient = auth.fromJSON(file as JWTInput | ExternalAccountClientOptions, { transporterOptions });
+    // The library gives its exchange of workload tokens a transport of its own, which knows nothing of our fetch.
+    const exchange = (client as { stsCredential?: { transporter: unknown } }).stsCredential;
+    if (exchange !== undefined) exchange.transporter = client.transporter;
+    return client;
   } catch {
     throw new AuthError("configuration", "the Google credentials lack a field or hold one that cannot be used");
   }

@@ -30,8 +30,9 @@ async function load(model: string, listener: RequestListener, changes: Partial<L
     port: await serve(listener),
     path: "/v1/chat/completions",
     headers: { authorization: "Bearer x" },
-    body: requestBody("chat", model, 0),
+    body: requestBody({ surface: "chat", model, padBytes: 0, turns: 1 }),
     connections: 4,
+    beginAt: 0,
     rampMs: 0,
     warmupMs: 0,
     windowMs: 5000,
@@ -124,6 +125,45 @@ describe("runLoad", () => {
     const result = await load("whole", listener, { drainMs: 100, windowMs: 300, stopAfter: 0 });
     expect(result.failures).toBeGreaterThan(0);
     expect(result.failureExamples.join("\n")).toMatch(/not over when the run ended/);
+  });
+
+  it("begins when it is told to", async () => {
+    const beginAt = Date.now() + 150;
+    let first = 0;
+    const listener: RequestListener = (_request, response) => {
+      first ||= Date.now();
+      whole(response);
+    };
+    expect((await load("whole", listener, { beginAt })).failures).toBe(0);
+    // Timers count in whole milliseconds of another clock.
+    expect(first).toBeGreaterThanOrEqual(beginAt - 2);
+  });
+
+  it("takes a translated answer by its meaning, and an answer that differs from the others as a failure", async () => {
+    const translated = (id: string, texts = ["a", "b"]): string =>
+      JSON.stringify({
+        id,
+        type: "message",
+        role: "assistant",
+        model: "m",
+        content: [{ type: "text", text: texts.join("") }],
+        stop_reason: "end_turn",
+        usage: { input_tokens: 1, output_tokens: 2 },
+      });
+    const expect_: LoadPlan["expect"] = {
+      kind: "message",
+      streamed: false,
+      model: "m",
+      texts: ["ab"],
+      inputTokens: 1,
+      outputTokens: 2,
+    };
+    const right = (response: ServerResponse): void => void response.end(translated("same"));
+    const good = await load("whole", (_request, response) => right(response), { expect: expect_ });
+    expect([good.failures, good.completed >= 40]).toEqual([0, true]);
+    const other = everyTenth(right, (response) => void response.end(translated("other")));
+    const mixed = await load("whole", other, { expect: expect_ });
+    expect(mixed.failureExamples.join()).toMatch(/differs/);
   });
 
   it("gives up on a server that only fails", async () => {

@@ -2,7 +2,15 @@ import { describe, expect, it } from "vitest";
 import type { LoadResult } from "../../../bench/load/plan.js";
 import { barsTable, benchmarksPage, GENERATED_MARKER, scenarioTable } from "../../../bench/load/report.js";
 import type { Measurement, Meta, RigResult, ScenarioResult } from "../../../bench/load/results.js";
-import { SCENARIOS, type Scenario } from "../../../bench/load/scenarios.js";
+import {
+  modelsOf,
+  SAME_DIALECT,
+  SCENARIOS,
+  type Scenario,
+  TRANSLATED,
+  WITH_LARGE,
+  WITHOUT_LARGE,
+} from "../../../bench/load/scenarios.js";
 import { CALLER_KEY, gatewayResources, nginxConfiguration, type TargetName } from "../../../bench/load/targets.js";
 import { judge, spread, summarise } from "../../../bench/load/verdict.js";
 
@@ -14,10 +22,21 @@ interface Figures {
   failures?: number;
   connections?: number;
   repetition?: number;
+  variant?: string;
+  beside?: LoadResult;
 }
 
 function run(target: TargetName, figures: Figures): Measurement {
-  const { rate = 1000, cpu = 1, p50 = 1, gap = 0, failures = 0, connections = 32, repetition = 1 } = figures;
+  const {
+    rate = 1000,
+    cpu = 1,
+    p50 = 1,
+    gap = 0,
+    failures = 0,
+    connections = 32,
+    repetition = 1,
+    variant = "",
+  } = figures;
   const quantiles = { count: rate, p50, p90: p50, p99: p50, max: p50 };
   const memory = { residentBytes: 1, peakResidentBytes: 1 };
   const middle = target === "direct" ? [] : [{ role: "middle" as const, cpuSeconds: cpu, ...memory }];
@@ -35,7 +54,9 @@ function run(target: TargetName, figures: Figures): Measurement {
     processes: [{ role: "upstream", cpuSeconds: 0.2, ...memory }, ...middle],
     cores: [],
   };
-  return { target, repetition, connections, load, valid: failures === 0 && rate > 0, foreign: null };
+  const beside = figures.beside ?? null;
+  const valid = failures === 0 && rate > 0 && (beside === null || beside.failures === 0);
+  return { target, variant, repetition, connections, load, beside, valid, foreign: null };
 }
 
 function scenario(name: string): Scenario {
@@ -99,6 +120,71 @@ describe("judge, latency", () => {
     const verdict = judge(scenario("chat-latency"), runs, null);
     expect(verdict.figure).toBeCloseTo(2);
     expect(verdict.status).toBe("must");
+  });
+});
+
+describe("judge, translated", () => {
+  const streams = [`${SAME_DIALECT}, stream of 50`, `${TRANSLATED}, stream of 50`];
+  const at = (rate: number, cpu: number): Measurement[] => [
+    run("gateway", { variant: SAME_DIALECT, rate: 1000, cpu: 1 }),
+    run("gateway", { variant: TRANSLATED, rate, cpu }),
+    // Streams are shown, not judged.
+    ...streams.map((variant, index) => run("gateway", { variant, rate: index === 0 ? 1000 : 10 })),
+  ];
+
+  it("judges the lower ratio of whole answers", () => {
+    expect(judge(scenario("translated-chat"), at(800, 1), null)).toMatchObject({ figure: 0.8, status: "aim" });
+    expect(judge(scenario("translated-chat"), at(450, 0.5), null)).toMatchObject({ figure: 0.45, status: "below" });
+    const verdict = judge(scenario("translated-chat"), at(600, 1.1), null);
+    expect(verdict).toMatchObject({ status: "must" });
+    expect(verdict.detail).toMatch(/0\.60 raw, 0\.55 per CPU second/);
+  });
+
+  it("is not passed by a run with failures, streams included, nor judged without the gateway", () => {
+    const failing = [...at(800, 1), run("gateway", { variant: streams[1] as string, failures: 1 })];
+    expect(judge(scenario("translated-chat"), failing, null).status).toBe("invalid");
+    expect(judge(scenario("translated-chat"), [], null).status).toBe("not judged");
+  });
+
+  it("shows a row a variant", () => {
+    expect(summarise(at(800, 1)).map((row) => row.label)).toEqual(
+      [SAME_DIALECT, TRANSLATED, ...streams].map((name) => `gateway, ${name}`),
+    );
+  });
+});
+
+describe("judge, large bodies", () => {
+  const large = (failures = 0): LoadResult => run("gateway", { rate: 25, p50: 40, failures }).load;
+  const pair = (repetition: number, alone: number, beside: number, failures = 0): Measurement[] => [
+    run("gateway", { variant: WITHOUT_LARGE, repetition, p50: alone }),
+    run("gateway", { variant: WITH_LARGE, repetition, p50: beside, beside: large(failures) }),
+  ];
+
+  it("compares the p99 within one repetition and tells how many large bodies there were", () => {
+    const runs = [...pair(1, 1, 1.5), ...pair(2, 10, 15), ...pair(3, 1, 9)];
+    const verdict = judge(scenario("large-bodies"), runs, null);
+    expect(verdict).toMatchObject({ figure: 1.5, status: "must" });
+    expect(verdict.detail).toMatch(/^25\.0 bodies of 1 MB translated per second \(p50 40 ms\).*1\.50–9\.00/);
+    expect(judge(scenario("large-bodies"), pair(1, 1, 2.1), null).status).toBe("below");
+  });
+
+  it("counts failures of the second loader", () => {
+    const runs = pair(1, 1, 1, 3);
+    expect(judge(scenario("large-bodies"), runs, null).status).toBe("invalid");
+    expect(summarise(runs).map((row) => row.failures)).toEqual([0, 3]);
+  });
+
+  it("does not judge without the large bodies", () => {
+    expect(judge(scenario("large-bodies"), pair(1, 1, 1).slice(0, 1), null).status).toBe("not judged");
+  });
+
+  it("shows the rate of the large bodies in the table", () => {
+    const measurements = pair(1, 1, 1.5);
+    const { name, row, question, kind } = scenario("large-bodies");
+    const verdict = judge(scenario("large-bodies"), measurements, null);
+    const table = scenarioTable({ scenario: name, row, question, kind, measurements, memory: null, verdict });
+    expect(table).toMatch(/1 MB bodies translated\/s/);
+    expect(table).toMatch(/gateway, small beside 1 MB .*25\.0 \(25\.0–25\.0\)/);
   });
 });
 
@@ -169,6 +255,13 @@ describe("report", () => {
     expect(page).toContain("npx tsx bench/load/run.ts --scenarios chat-whole --repetitions 4 --seconds 5 --docs");
     expect(page).toMatch(/NOT pinned/);
     expect(page).toMatch(/nginx\*\* was left out: nginx is not installed/);
+  });
+});
+
+describe("scenarios", () => {
+  it("name every model that they ask for", () => {
+    expect(modelsOf(scenario("translated-chat"))).toEqual(["whole", "burst-50"]);
+    expect(modelsOf(scenario("large-bodies"))).toEqual(["whole"]);
   });
 });
 

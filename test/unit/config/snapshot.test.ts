@@ -1,10 +1,17 @@
 import { describe, expect, it } from "vitest";
-import type { ApiKeyResource, ModelResource, ProviderKeyResource, Resources } from "../../../src/config/resources.js";
+import {
+  type ApiKeyResource,
+  type ModelResource,
+  NO_REQUEST_OVERRIDES,
+  type ProviderKeyResource,
+  type Resources,
+} from "../../../src/config/resources.js";
 import { type CallerKey, Snapshot } from "../../../src/config/snapshot.js";
 
 function providerKey(name: string): ProviderKeyResource {
-  const none = { adapter: null, apiBase: null, apiVersion: null, tls: null };
-  return { name, provider: "openai", apiKey: "k", stripHeaders: [], defaultHeaders: {}, ...none };
+  const none = { adapter: null, apiBase: null, apiVersion: null, tls: null, credential: null, region: null };
+  const untouched = { stripHeaders: [], defaultHeaders: {}, request: NO_REQUEST_OVERRIDES, response: null };
+  return { name, provider: "openai", apiKey: "k", ...untouched, ...none };
 }
 
 function model(name: string, modelName = name, change: Partial<ModelResource> = {}): ModelResource {

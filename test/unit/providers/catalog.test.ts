@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DIALECTS, OPERATIONS } from "../../../src/dialects/dialect.js";
+import { DIALECTS, OPERATIONS, TARGET_WIRES } from "../../../src/dialects/dialect.js";
 import { CATALOG, PROVIDER_IDS, providerRow, rowFor } from "../../../src/providers/catalog.js";
 
 describe("the catalog", () => {
@@ -13,7 +13,7 @@ describe("the catalog", () => {
     const promised =
       "openai anthropic azure-openai gemini groq xai together cohere mistral deepinfra deepseek hunyuan tencent-lke " +
       "tars sambanova jina voyage openrouter fireworks perplexity moonshot zhipu qwen cerebras nvidia-nim vllm ollama " +
-      "lmstudio tgi simulator";
+      "lmstudio tgi simulator bedrock bedrock-anthropic vertex vertex-anthropic";
     expect([...PROVIDER_IDS].sort()).toEqual(promised.split(" ").sort());
   });
 
@@ -24,8 +24,10 @@ describe("the catalog", () => {
       expect(OPERATIONS).toContain(operation);
       expect(wires.length).toBeGreaterThan(0);
       for (const wire of wires) {
-        expect(DIALECTS).toContain(wire.dialect);
-        expect(wire.path).toMatch(/^\/[a-z0-9/_-]+[a-z_]$/);
+        expect([...DIALECTS, ...TARGET_WIRES]).toContain(wire.dialect);
+        for (const path of [wire.path, wire.streamPath ?? wire.path]) {
+          expect(path.replaceAll(/\{(?:model|region|project)\}/g, "x")).toMatch(/^\/[a-zA-Z0-9/_:-]+[a-zA-Z_0-9](\?alt=sse)?$/);
+        }
       }
     }
     if (row.baseUrl !== null) expect(row.baseUrl).toMatch(/^https:\/\/.*[^/]$|^http:\/\/127\.0\.0\.1:\d+\/v1$/);

@@ -3,25 +3,10 @@ import { describe, expect, it } from "vitest";
 import type { ProviderKeyResource } from "../../../src/config/resources.js";
 import type { DialectId, Operation } from "../../../src/dialects/dialect.js";
 import { providerKeyProblem, type Target, targetFor } from "../../../src/providers/target.js";
+import { providerKey as key, SECRET } from "./keys.js";
 
-const SECRET = "sk-very-secret";
 /** What every request carries, besides the secret, whatever the caller sent. */
 const FIXED = ["accept-encoding", "identity", "content-type", "application/json"];
-
-function key(provider: string, differs: Partial<ProviderKeyResource> = {}): ProviderKeyResource {
-  return {
-    name: `${provider}-key`,
-    provider,
-    adapter: null,
-    apiBase: null,
-    apiKey: SECRET,
-    apiVersion: null,
-    tls: null,
-    stripHeaders: [],
-    defaultHeaders: {},
-    ...differs,
-  };
-}
 
 function target(providerKey: ProviderKeyResource, operation: Operation = "chat", dialect?: DialectId): Target | null {
   const entry = { provider: providerKey.provider };

@@ -1,10 +1,10 @@
 /** Properties: answers for callers are the same streamed and whole, and fit to be sent back. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { clientCodec, targetCodec } from "../../../../src/dialects/anthropic-messages/codec.js";
+import { clientCodec } from "../../../../src/dialects/anthropic-messages/codec.js";
 import type { Annotation, AnswerEvent, JsonObject, SemanticUsage } from "../../../../src/dialects/semantic.js";
 import { isFailure } from "../../../../src/errors.js";
-import { context, decode, framesOf, judged, streamed } from "./support.js";
+import { context, judged, streamed } from "./support.js";
 
 const USAGE: SemanticUsage = { input: 100, output: 20, cacheRead: 30, cacheWrite: 10, reasoning: 5 };
 const START: AnswerEvent = { kind: "start", id: "chatcmpl-1", model: "upstream-model", created: 5 };
@@ -117,4 +117,3 @@ describe("any answer", () => {
     );
   });
 });
-

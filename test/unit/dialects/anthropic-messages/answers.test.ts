@@ -1,9 +1,6 @@
-/** Answers for callers of this dialect: wire facts, section 4, with the vendor's SDK as judge. */
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { clientCodec, targetCodec } from "../../../../src/dialects/anthropic-messages/codec.js";
-import type { Annotation, AnswerEvent, JsonObject, SemanticUsage } from "../../../../src/dialects/semantic.js";
-import { isFailure } from "../../../../src/errors.js";
+import { clientCodec } from "../../../../src/dialects/anthropic-messages/codec.js";
+import type { AnswerEvent, JsonObject, SemanticUsage } from "../../../../src/dialects/semantic.js";
 import { context, decode, framesOf, judged, streamed } from "./support.js";
 
 const USAGE: SemanticUsage = { input: 100, output: 20, cacheRead: 30, cacheWrite: 10, reasoning: 5 };

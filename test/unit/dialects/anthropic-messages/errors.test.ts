@@ -1,10 +1,5 @@
-/** Errors on both sides of this dialect. */
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { clientCodec, targetCodec } from "../../../../src/dialects/anthropic-messages/codec.js";
-import type { Annotation, AnswerEvent, JsonObject, SemanticUsage } from "../../../../src/dialects/semantic.js";
-import { isFailure } from "../../../../src/errors.js";
-import { context, decode, framesOf, judged, streamed } from "./support.js";
 
 describe("errors", () => {
   it.each([

@@ -1,5 +1,3 @@
-/** Requests of callers of this dialect: what they mean, and that nothing of them is lost on the way back. */
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { clientCodec } from "../../../../src/dialects/anthropic-messages/codec.js";
 import {
@@ -7,7 +5,7 @@ import {
   readSignatureTag,
   tagSignature,
 } from "../../../../src/dialects/anthropic-messages/signature-tag.js";
-import { type JsonObject, type JsonValue, LossList } from "../../../../src/dialects/semantic.js";
+import { type JsonObject, LossList } from "../../../../src/dialects/semantic.js";
 import { isFailure } from "../../../../src/errors.js";
 import { decode, encode, fixture, traits } from "./support.js";
 

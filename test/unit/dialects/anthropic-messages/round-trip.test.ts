@@ -1,15 +1,8 @@
 /** Property: any request of this dialect comes out of the hub as it went in. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { clientCodec } from "../../../../src/dialects/anthropic-messages/codec.js";
-import {
-  mayCarryForeignThinking,
-  readSignatureTag,
-  tagSignature,
-} from "../../../../src/dialects/anthropic-messages/signature-tag.js";
-import { type JsonObject, type JsonValue, LossList } from "../../../../src/dialects/semantic.js";
-import { isFailure } from "../../../../src/errors.js";
-import { decode, encode, fixture, traits } from "./support.js";
+import type { JsonObject, JsonValue } from "../../../../src/dialects/semantic.js";
+import { decode, encode, traits } from "./support.js";
 
 // ---- property: what goes in comes out ------------------------------------------------------------
 

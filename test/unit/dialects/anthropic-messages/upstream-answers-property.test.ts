@@ -3,9 +3,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { foldAnswer } from "../../../../src/dialects/answer-fold.js";
 import { targetCodec } from "../../../../src/dialects/anthropic-messages/codec.js";
-import { DecodeError } from "../../../../src/dialects/codec.js";
-import type { AnswerEvent, JsonObject, JsonValue } from "../../../../src/dialects/semantic.js";
-import { assistant, decodeStream, encode, PLAIN, request, text, traits, user, wire } from "./support.js";
+import type { JsonObject, JsonValue } from "../../../../src/dialects/semantic.js";
+import { decodeStream, PLAIN } from "./support.js";
 
 const USAGE = { input_tokens: 10, output_tokens: 1, cache_read_input_tokens: 4, cache_creation_input_tokens: 2 };
 
@@ -47,8 +46,6 @@ function ended(stop_reason = "end_turn", usage: JsonObject = { output_tokens: 9 
 function toolUse(id: string, name: string, input: JsonValue = {}): JsonObject {
   return { type: "tool_use", id, name, input };
 }
-
-const END: AnswerEvent = { kind: "end" };
 
 // ---- property: streamed and whole mean the same -----------------------------------------------------
 

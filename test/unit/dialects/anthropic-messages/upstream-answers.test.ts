@@ -1,5 +1,3 @@
-/** Answers of upstreams of this wire, streamed and whole: wire facts, sections 1 and 3. */
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { foldAnswer } from "../../../../src/dialects/answer-fold.js";
 import { targetCodec } from "../../../../src/dialects/anthropic-messages/codec.js";

@@ -1,20 +1,16 @@
-/** The form of the answer and thinking, as each generation of models is asked for them. */
+/** Sampling, the form of the answer and thinking, as each generation of models is asked for them. */
 import { transformJSONSchema } from "@anthropic-ai/sdk/lib/transform-json-schema";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { modelGeneration } from "../../../../src/dialects/anthropic-messages/model-generation.js";
-import { AcceptedNames } from "../../../../src/dialects/anthropic-messages/tool-names.js";
 import {
   type Block,
   type FunctionTool,
   type JsonObject,
   NO_SAMPLING,
   type Reasoning,
-  type Tool,
 } from "../../../../src/dialects/semantic.js";
 import { assistant, encode, request, text, traits, user } from "./support.js";
 
-const NO_SOURCE = { data: null, url: null, fileId: null, mediaType: "" };
 const LATEST = traits("claude-opus-4-8");
 
 function tool(name: string, changes: Partial<FunctionTool> = {}): FunctionTool {
@@ -37,23 +33,82 @@ function result(callId: string, ...content: (Block & { kind: "text" | "image" | 
   return { kind: "tool_result", callId, name: "", content, isError: false, cache: null };
 }
 
-function image(changes: Partial<typeof NO_SOURCE> | { data: string; mediaType: string } | { url: string }): Block & {
-  kind: "image";
-} {
-  return { kind: "image", source: { ...NO_SOURCE, ...changes }, detail: null, cache: null } as Block & {
-    kind: "image";
-  };
-}
-
-function contentOf(blocks: Block[]): { content: JsonObject[]; losses: readonly string[] } {
-  const { body, losses } = encode(request({ turns: [user(...blocks)] }));
-  const messages = body.messages as { content: JsonObject[] }[];
-  return { content: messages[0]?.content ?? [], losses };
-}
-
 function reasoning(changes: Partial<Reasoning>): Reasoning {
   return { enabled: true, effort: null, budgetTokens: null, adaptive: false, summary: null, ...changes };
 }
+
+describe("sampling", () => {
+  const sampling = { ...NO_SAMPLING, temperature: 1.5, topK: 5 };
+
+  it("is clamped, which is a loss", () => {
+    const { body, losses } = encode(request({ sampling }));
+    expect(body).toMatchObject({ temperature: 1, top_k: 5 });
+    expect(losses).toEqual(["temperature"]);
+  });
+
+  it("passes within the wire's bounds", () => {
+    const { body, losses } = encode(request({ sampling: { ...NO_SAMPLING, temperature: 0.2 }, stop: ["a", " "] }));
+    expect(body).toMatchObject({ temperature: 0.2, stop_sequences: ["a"] });
+    expect(losses).toEqual(["stop"]);
+  });
+
+  it("keeps one of temperature and top_p where the model takes but one", () => {
+    const both = request({ sampling: { ...NO_SAMPLING, temperature: 0.2, topP: 0.5 } });
+    expect(encode(both, traits("claude-opus-4-1-20250805"))).toMatchObject({ losses: ["top_p"] });
+    expect(encode(both, traits("claude-3-7-sonnet-latest")).body).toMatchObject({ temperature: 0.2, top_p: 0.5 });
+  });
+
+  it("is a loss on models that have none", () => {
+    const { body, losses } = encode(request({ sampling }), LATEST);
+    expect([body.temperature, body.top_k, losses]).toEqual([undefined, undefined, ["temperature", "top_k"]]);
+  });
+
+  it("what the wire has no word for is a loss", () => {
+    const { losses } = encode(
+      request({
+        sampling: {
+          ...NO_SAMPLING,
+          seed: 1,
+          frequencyPenalty: 1,
+          presencePenalty: -1,
+          logitBias: { "1": 2 },
+          logprobs: true,
+          count: 2,
+        },
+        verbosity: "high",
+        promptCacheKey: "k",
+        modalities: ["text", "audio"],
+        metadata: { a: "b" },
+        serviceTier: "flex",
+        extras: { store: true, "Odd Name": 1 },
+      }),
+    );
+    expect([...losses].sort()).toEqual([
+      "frequency_penalty",
+      "logit_bias",
+      "logprobs",
+      "metadata",
+      "modalities",
+      "n",
+      "presence_penalty",
+      "prompt_cache_key",
+      "seed",
+      "service_tier",
+      "store",
+      "unknown_field",
+      "verbosity",
+    ]);
+  });
+
+  it("says nothing of what asks for nothing", () => {
+    const quiet = { ...NO_SAMPLING, frequencyPenalty: 0, presencePenalty: 0, logprobs: false, count: 1, topP: 1 };
+    const { losses, body } = encode(
+      request({ sampling: quiet, user: "u", serviceTier: "default", modalities: ["text"] }),
+    );
+    expect(losses).toEqual([]);
+    expect(body).toMatchObject({ metadata: { user_id: "u" }, service_tier: "standard_only" });
+  });
+});
 
 describe("the form of the answer", () => {
   const schema = {

@@ -44,6 +44,17 @@ export function result(callId: string, said: string, isError = false): Block {
   return { kind: "tool_result", callId, name: "", content: [text(said)], isError, cache: null };
 }
 
+export const PNG = "iVBORw0KGgoAAAANSUhEUg==";
+
+export function image(data: string | null, url: string | null, mediaType = "image/png"): Block {
+  return { kind: "image", source: { data, url, fileId: null, mediaType }, detail: null, cache: null };
+}
+
+export function document(title: string | null, more: object = {}): Block {
+  const source = { data: "JVBERi0xLjQK", url: null, fileId: null, mediaType: "application/pdf" };
+  return { kind: "document", source, text: null, title, context: null, citations: false, cache: null, ...more };
+}
+
 export function request(more: Partial<SemanticRequest> = {}): SemanticRequest {
   return {
     origin: "openai-chat",

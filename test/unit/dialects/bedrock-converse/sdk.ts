@@ -48,7 +48,7 @@ export async function sentBySdk(body: JsonObject): Promise<JsonObject> {
     sent = Buffer.from(request.body).toString("utf8");
     return { contentType: "application/json", body: Buffer.from('{"output":{},"usage":{},"metrics":{}}') };
   });
-  await client.send(new ConverseCommand({ modelId: "m", ...(withBlobs(body) as ConverseCommandInput) }));
+  await client.send(new ConverseCommand({ ...(withBlobs(body) as ConverseCommandInput), modelId: "m" }));
   return JSON.parse(sent) as JsonObject;
 }
 

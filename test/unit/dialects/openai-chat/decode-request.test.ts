@@ -229,7 +229,7 @@ describe("messages of a chat request", () => {
     const origins = spellings.map((spelling) => {
       const [blocks] = turnBlocks([{ role: "assistant", ...spelling }]);
       expect(blocks).toMatchObject([{ kind: "thinking", text: "t" }]);
-      return (blocks?.[0] as { origin: string }).origin;
+      return (blocks![0] as { origin: string }).origin;
     });
     expect(origins).toEqual([
       "openai-chat",

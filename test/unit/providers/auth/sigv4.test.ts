@@ -96,9 +96,7 @@ describe("a signature", () => {
   });
 
   it("is that for any path, body and token", async () => {
-    const segment = fc
-      .string({ unit: "binary", minLength: 1, maxLength: 12 })
-      .map((text) => encodeURIComponent(text.toWellFormed()));
+    const segment = fc.string({ unit: "binary", minLength: 1, maxLength: 12 }).map((text) => encodeURIComponent(text));
     const token = fc.stringMatching(/^[A-Za-z0-9+/=]{0,20}$/);
     await fc.assert(
       fc.asyncProperty(

@@ -1,0 +1,36 @@
+/** Which of a provider's wires serves a caller best. */
+import { type Bridge, bridgeFor } from "../dialects/bridge.js";
+import type { DialectId, Operation, WireId } from "../dialects/dialect.js";
+import type { ProviderRow, ServedOperation } from "./provider.js";
+
+/** Operations that are one conversation in different words: any of them can stand for any other. */
+const CONVERSATIONS: readonly Operation[] = ["chat", "messages", "responses"];
+
+/** Off the diagonal the wire that says most comes first; a vendor's own wire says more than its compatible one. */
+const PREFERENCE: readonly WireId[] = [
+  "gemini",
+  "bedrock-converse",
+  "cohere-chat",
+  "anthropic-messages",
+  "openai-chat",
+  "openai-responses",
+];
+
+export interface Way {
+  readonly served: ServedOperation;
+  readonly bridge: Bridge;
+}
+
+/** The endpoint of the row that serves an operation best for a caller of this dialect, and how it is reached; null = none. */
+export function wayTo(row: ProviderRow, operation: Operation, dialect: DialectId): Way | null {
+  const own = row.serves[operation]?.find((candidate) => candidate.dialect === dialect);
+  const straight = bridgeFor(operation, dialect, dialect);
+  if (own !== undefined && straight !== null) return { served: own, bridge: straight };
+  const others = CONVERSATIONS.flatMap((conversation) => row.serves[conversation] ?? []);
+  for (const wire of PREFERENCE) {
+    const served = others.find((candidate) => candidate.dialect === wire);
+    const bridge = bridgeFor(operation, dialect, wire);
+    if (served !== undefined && bridge !== null) return { served, bridge };
+  }
+  return null;
+}
