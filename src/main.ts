@@ -56,7 +56,12 @@ function runUsage(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   process.once("SIGTERM", () => stop.abort());
-  const config = loadConfig(null, process.env);
+  // "| head" has seen enough: that is no failure.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(0);
+  });
+  const config = loadConfig(process.env.WEIR_CONFIG || null, process.env);
   return usage(argv, {
     stdout: process.stdout,
     stderr: process.stderr,

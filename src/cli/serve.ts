@@ -32,10 +32,12 @@ export async function serve(argv: readonly string[], context: ServeContext): Pro
   const fallback = loaded === null ? embeddedDefault(context.environment) : null;
   const resources = loaded === null ? (fallback?.resources as Resources) : loaded.value;
   const gateway = new Gateway({ config: config.value, resources, resourcesPath: options.resources, context: loading });
+  // From here on: without a listener the signal would end the process, also while it is still starting.
+  process.on("SIGHUP", () => gateway.reload());
   const addresses = await gateway.start();
   if (addresses === null) {
     await gateway.stop();
-    context.stderr("weir: cannot listen; the log says where\n");
+    context.stderr("weir: cannot start; the log says why\n");
     return 1;
   }
   announce(config.value, addresses, context);
@@ -123,7 +125,6 @@ function untilTold(gateway: Gateway, context: ServeContext): Promise<void> {
     };
     process.on("SIGTERM", end);
     process.on("SIGINT", end);
-    process.on("SIGHUP", () => gateway.reload());
     if (context.environment.WEIR_DEBUG_HOOKS === "1") process.on("SIGUSR2", () => gateway.throwInAcceptor());
   });
 }

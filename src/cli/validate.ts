@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { loadConfig, type ResourcesContext, renderError } from "../config/load.js";
 import type { ConfigError } from "../config/result.js";
+import { tlsProblem } from "../runtime/tls-files.js";
 import { loadResourceFile } from "../runtime/resource-file.js";
 
 export interface ValidateContext extends Omit<ResourcesContext, "ignoreUnsupported"> {
@@ -23,7 +24,7 @@ interface Options {
  * stderr, one a line, as `file:path: message`. Answers the exit code: 0 = all is well, 1 = it is not.
  */
 export async function validate(argv: readonly string[], context: ValidateContext): Promise<number> {
-  const options = readOptions(argv);
+  const options = readOptions(argv, context.environment);
   if (options === null) {
     context.stderr(USAGE);
     return 1;
@@ -31,8 +32,12 @@ export async function validate(argv: readonly string[], context: ValidateContext
   const errors: ConfigError[] = [];
   const summary: string[] = [];
   const config = loadConfig(options.config, context.environment);
-  if (config.ok) summary.push(options.config ?? "built-in configuration");
-  else errors.push(...config.errors);
+  if (config.ok) {
+    summary.push(options.config ?? "built-in configuration");
+    const message = tlsProblem(config.value.listen.tls);
+    const file = options.config ?? "environment";
+    if (message !== null) errors.push({ file, path: "listen.tls", message, line: null });
+  } else errors.push(...config.errors);
   if (options.resources !== null) {
     const resources = loadResourceFile(options.resources, { ...context, ignoreUnsupported: options.ignoreUnsupported });
     if (resources.ok) {
@@ -50,7 +55,7 @@ export async function validate(argv: readonly string[], context: ValidateContext
   return 0;
 }
 
-function readOptions(argv: readonly string[]): Options | null {
+function readOptions(argv: readonly string[], environment: ValidateContext["environment"]): Options | null {
   try {
     const { values } = parseArgs({
       args: [...argv],
@@ -61,8 +66,8 @@ function readOptions(argv: readonly string[]): Options | null {
       },
     });
     return {
-      config: values.config ?? null,
-      resources: values.resources ?? null,
+      config: values.config ?? (environment.WEIR_CONFIG || null),
+      resources: values.resources ?? (environment.WEIR_RESOURCES || null),
       ignoreUnsupported: values["ignore-unsupported"],
     };
   } catch {

@@ -9,6 +9,14 @@ export interface OpsSources {
   configStatus(): unknown;
 }
 
+/** The library takes listen options after a host too; its types do not say so. */
+interface ExclusiveListener {
+  listen(host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void): void;
+}
+
+/** LIBUS_LISTEN_EXCLUSIVE_PORT. */
+const EXCLUSIVE = 1;
+
 interface Answer {
   readonly status: string;
   readonly contentType: string;
@@ -43,7 +51,8 @@ export class OpsServer {
   /** Resolves with the port, or null when the address cannot be had. */
   listen(host: string, port: number): Promise<number | null> {
     return new Promise((done) => {
-      this.#app.listen(host, port, (socket) => {
+      // Not shared: a second gateway on the same ops address is a mistake that must show.
+      (this.#app as unknown as ExclusiveListener).listen(host, port, EXCLUSIVE, (socket) => {
         this.#socket = socket || null;
         done(this.#socket === null ? null : uWS.us_socket_local_port(socket as never));
       });

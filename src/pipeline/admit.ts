@@ -16,7 +16,7 @@ export const admit: Stage = {
   run(exchange: Exchange, node: Node): StageOutcome {
     const layers = layersOf(exchange, node);
     if (layers.length === 0) return "next";
-    const lease = admitRequest(node.quota, layers, likelyTokens(exchange), exchange.startedAtWall);
+    const lease = admitRequest(node.quota, layers, likelyTokens(exchange));
     if (isFailure(lease)) return lease;
     exchange.lease = lease;
     return "next";

@@ -29,7 +29,8 @@ export class BlockAllocator {
     }
     for (const name of names) {
       if (this.#taken.has(name)) continue;
-      const block = this.#free.shift() ?? this.#next++;
+      // A fresh one while there are any, then the one free for longest: requests may still hold its last owner.
+      const block = this.#next < this.#capacity ? this.#next++ : (this.#free.shift() as number);
       this.#clear(block);
       this.#taken.set(name, block);
     }

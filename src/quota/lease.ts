@@ -21,10 +21,13 @@ export interface Lease {
   readonly admittedAt: number;
   /** Tokens reserved in each layer, in the order of `layers`. */
   readonly reserved: readonly number[];
+  /** Of each layer's block: when it has changed, the block belongs to somebody else. */
+  readonly generations: readonly number[];
 }
 
 /**
- * Admits one request against all layers or against none.
+ * Admits one request against all layers or against none. The clock is read under the lock: a thread that
+ * waited for it with an older time would begin a window again that another has already left.
  * @param tokens what the request will probably use (prompt plus likely output)
  * @returns a lease, or the refusal that the tightest layer gives
  */
@@ -32,20 +35,23 @@ export function admitRequest(
   table: QuotaTable,
   layers: readonly LimitLayer[],
   tokens: number,
-  nowMs: number,
+  clock: () => number = Date.now,
 ): Lease | Failure {
   table.lock();
   try {
+    const nowMs = clock();
     const reserved: number[] = [];
+    const generations: number[] = [];
     for (const layer of layers) {
       const room = roomFor(table, layer, nowMs);
       if (typeof room !== "number") return room;
       reserved.push(Math.min(tokens, room));
+      generations.push(table.generation(layer.block));
     }
     for (let index = 0; index < layers.length; index += 1) {
       consume(table, layers[index] as LimitLayer, reserved[index] as number, nowMs);
     }
-    return { layers, admittedAt: nowMs, reserved };
+    return { layers, admittedAt: nowMs, reserved, generations };
   } finally {
     table.unlock();
   }
@@ -60,6 +66,7 @@ export function settleLease(table: QuotaTable, lease: Lease, tokensUsed: number)
   try {
     for (let index = 0; index < lease.layers.length; index += 1) {
       const layer = lease.layers[index] as LimitLayer;
+      if (table.generation(layer.block) !== lease.generations[index]) continue;
       if (layer.limit.concurrency !== undefined) table.changeInFlight(layer.block, -1);
       const correction = tokensUsed - (lease.reserved[index] as number);
       if (correction === 0) continue;

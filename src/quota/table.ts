@@ -7,8 +7,10 @@ import { DIMENSIONS } from "./window.js";
 
 /** Counters of one dimension: [window number, used]. */
 const PAIR = 2;
-/** One block a limited thing (a key, a model): a pair for each dimension. */
-const BLOCK = DIMENSIONS.length * PAIR;
+/** In a block, behind the counters: how many owners it has had. */
+const GENERATION = DIMENSIONS.length * PAIR;
+/** One block a limited thing (a key, a model): a pair for each dimension, and the generation. */
+const BLOCK = GENERATION + 1;
 const HEADER_BYTES = 64;
 const SPINS = 200;
 
@@ -38,6 +40,8 @@ export class QuotaTable {
   readonly #blocks: number;
   readonly #rows: number;
   readonly #row: number;
+  /** What the lock holds while this thread has it; 0 = nobody has. */
+  readonly #owner: number;
 
   constructor(memory: QuotaMemory, row: number) {
     this.#lock = new Int32Array(memory.counters, 0, 1);
@@ -46,6 +50,7 @@ export class QuotaTable {
     this.#blocks = memory.blocks;
     this.#rows = memory.rows;
     this.#row = row;
+    this.#owner = row + 1;
   }
 
   /** Forgets what an earlier owner of this thread's row left behind. */
@@ -53,19 +58,34 @@ export class QuotaTable {
     this.#inFlight.fill(0, this.#row * this.#blocks, (this.#row + 1) * this.#blocks);
   }
 
-  /** Zeroes one block, for a new owner. */
+  /** This thread is dead: its requests are over, and the lock is free if it died with it. */
+  bury(): void {
+    this.clearRow();
+    if (Atomics.compareExchange(this.#lock, 0, this.#owner, 0) === this.#owner) Atomics.notify(this.#lock, 0, 1);
+  }
+
+  /** Zeroes one block, for a new owner; leases of the old one are void from now on. Takes the lock itself. */
   clearBlock(block: number): void {
+    const generation = this.generation(block) + 1;
+    this.lock();
     this.#values.fill(0, block * BLOCK, (block + 1) * BLOCK);
+    this.#values[block * BLOCK + GENERATION] = generation;
     for (let row = 0; row < this.#rows; row += 1) this.#inFlight[row * this.#blocks + block] = 0;
+    this.unlock();
+  }
+
+  /** How many owners a block has had: what an earlier one is owed is not its successor's. */
+  generation(block: number): number {
+    return this.#values[block * BLOCK + GENERATION] as number;
   }
 
   /** Takes the lock; every counter call below belongs between `lock` and `unlock`. */
   lock(): void {
-    let spins = 0;
-    while (Atomics.compareExchange(this.#lock, 0, 0, 1) !== 0) {
-      spins += 1;
+    for (let spins = 1; ; spins += 1) {
+      const holder = Atomics.compareExchange(this.#lock, 0, 0, this.#owner);
+      if (holder === 0) return;
       // The holder may have lost its core: sleep instead of burning ours.
-      if (spins > SPINS) Atomics.wait(this.#lock, 0, 1, 1);
+      if (spins > SPINS) Atomics.wait(this.#lock, 0, holder, 1);
     }
   }
 
@@ -77,17 +97,26 @@ export class QuotaTable {
   /** What the current window has used. */
   used(block: number, dimension: number, window: number): number {
     const at = block * BLOCK + dimension * PAIR;
-    return this.#values[at] === window ? (this.#values[at + 1] as number) : 0;
+    return this.#isCurrent(at, window) ? (this.#values[at + 1] as number) : 0;
   }
 
   /** Adds to the window; a counter of an older window starts anew. */
   add(block: number, dimension: number, window: number, amount: number): void {
     const at = block * BLOCK + dimension * PAIR;
-    if (this.#values[at] !== window) {
+    if (!this.#isCurrent(at, window)) {
       this.#values[at] = window;
       this.#values[at + 1] = 0;
     }
     this.#values[at + 1] = Math.max(0, (this.#values[at + 1] as number) + amount);
+  }
+
+  /**
+   * A clock that is set back over a window's beginning must not open it a second time: the counter goes on.
+   * One that is set back further has been wrong before, and what was counted in a future is dropped.
+   */
+  #isCurrent(at: number, window: number): boolean {
+    const counted = this.#values[at] as number;
+    return counted === window || counted === window + 1;
   }
 
   /** Corrects a window after the fact; does nothing when that window has passed. */

@@ -15,7 +15,8 @@ import { JournalWriter } from "../usage/journal.js";
 import { journalDirectory } from "../usage/segments.js";
 import { Outbox, type Port, receive } from "./actor.js";
 import { ComputePool } from "./compute-pool.js";
-import { type AcceptorMessage, errorData, type SupervisorMessage } from "./messages.js";
+import { watchJournal } from "./journal-watch.js";
+import { type AcceptorMessage, errorData, faultData, type SupervisorMessage } from "./messages.js";
 import { unpack } from "./wire.js";
 
 /** What the supervisor starts a thread with. Shared memory cannot be packed, so it stands beside. */
@@ -68,6 +69,7 @@ const journal = new JournalWriter({
   segmentBytes: journalConfig.segment_bytes,
   maxBytes: journalConfig.max_bytes,
 });
+watchJournal(journal, logger);
 const { threads, queue, idle_ms } = config.pool;
 const pool = new ComputePool({ threads, queue, idleMs: idle_ms });
 const node: Node = buildNode({
@@ -81,6 +83,7 @@ const node: Node = buildNode({
   translator: pool,
   metrics,
   log: logOutput.sink,
+  reportFault: (error) => logger.error({ fault: faultData(error), thread: setup.name }, "a request failed inside"),
 });
 const acceptor = new Acceptor(node, load);
 

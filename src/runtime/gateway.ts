@@ -6,6 +6,7 @@ import { LogGate, LogOutput } from "../observability/log-sink.js";
 import { createLogger, type Logger } from "../observability/logger.js";
 import { Metrics, METRICS_CONTENT_TYPE, mergeMetrics } from "../observability/metrics.js";
 import { OpsServer } from "../ops/server.js";
+import { journalProblem } from "../usage/journal.js";
 import { enforceBound } from "../usage/retention.js";
 import { journalDirectory } from "../usage/segments.js";
 import { type ConfigStatus, configStatus, Reloader } from "./reload.js";
@@ -69,12 +70,18 @@ export class Gateway {
     return this.#reloader?.status ?? configStatus(this.#options.resources, this.#startedAt, null);
   }
 
-  /** Listens; null when an address cannot be had (the log says which). */
+  /** Listens; null when an address or the journal cannot be had (the log says which, and why). */
   async start(): Promise<Addresses | null> {
     const { config } = this.#options;
     const problem = tlsProblem(config.listen.tls);
     if (problem !== null) {
       this.#logger.fatal({ ...config.listen.tls, reason: problem }, "cannot listen: listen.tls cannot be used");
+      return null;
+    }
+    const unwritable = journalProblem(journalDirectory(config.data_dir));
+    if (unwritable !== null) {
+      const told = { data_dir: config.data_dir, reason: unwritable };
+      this.#logger.fatal(told, "cannot start: the usage journal cannot be written in data_dir");
       return null;
     }
     for (const listen of [config.listen, config.ops.listen]) {
@@ -83,7 +90,10 @@ export class Gateway {
       return null;
     }
     const opsPort = await this.#ops.listen(config.ops.listen.host, config.ops.listen.port);
-    if (opsPort === null) return null;
+    if (opsPort === null) {
+      this.#logger.fatal({ address: config.ops.listen.address }, "cannot listen: the address is taken or not ours");
+      return null;
+    }
     const port = await this.#supervisor.start();
     if (port === null) return null;
     this.#reloader?.watch();

@@ -31,3 +31,10 @@ export function errorData(error: unknown): ErrorData {
   if (error instanceof Error) return { name: error.name, message: error.message, stack: error.stack ?? "" };
   return { name: "Error", message: String(error), stack: "" };
 }
+
+/** Where an exception came from. Not its message: that may quote the request or the answer that it failed on. */
+export function faultData(error: unknown): { readonly name: string; readonly at: readonly string[] } {
+  const { name, stack } = errorData(error);
+  const frames = stack.split("\n").filter((line) => line.startsWith("    at "));
+  return { name, at: frames.slice(0, 8).map((line) => line.trim()) };
+}

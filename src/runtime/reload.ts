@@ -10,6 +10,8 @@ import type { Metrics } from "../observability/metrics.js";
 import { loadResourceFile } from "./resource-file.js";
 
 const WATCH_MS = 500;
+/** Longer than a look takes to come round: a file that is still being written is seen to change once more. */
+const SETTLE_MS = 600;
 
 export interface ReloadOptions {
   readonly path: string;
@@ -38,6 +40,7 @@ export class Reloader {
   #serving: Resources;
   #loadedAt = new Date();
   #refused: ConfigStatus["refused"] = null;
+  #settling: NodeJS.Timeout | null = null;
 
   constructor(options: ReloadOptions) {
     this.#options = options;
@@ -45,16 +48,21 @@ export class Reloader {
     this.#countRevision();
   }
 
-  /** Looks at the file twice a second, by its stat: that also sees renames and mounted volumes change. */
+  /**
+   * Looks at the file twice a second, by its stat: that also sees renames and mounted volumes change. It is
+   * read once it has rested: half a file may well be a valid one that lacks half of the keys.
+   */
   watch(): void {
     watchFile(this.#options.path, { interval: WATCH_MS, persistent: false }, (now, before) => {
-      if (now.mtimeMs !== before.mtimeMs || now.size !== before.size || now.ino !== before.ino)
-        this.reload("file change");
+      if (now.mtimeMs !== before.mtimeMs || now.size !== before.size || now.ino !== before.ino) this.#settle();
     });
+    // What was written between the first reading and now, nobody has seen.
+    if (this.#hasOtherText()) this.#settle();
   }
 
   stop(): void {
     unwatchFile(this.#options.path);
+    if (this.#settling !== null) clearTimeout(this.#settling);
   }
 
   /** Reads the file again and puts it in force if it is good. */
@@ -81,6 +89,16 @@ export class Reloader {
 
   get status(): ConfigStatus {
     return configStatus(this.#serving, this.#loadedAt, this.#refused);
+  }
+
+  #settle(): void {
+    if (this.#settling !== null) clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => this.reload("file change"), SETTLE_MS);
+  }
+
+  #hasOtherText(): boolean {
+    const result = loadResourceFile(this.#options.path, this.#options.context);
+    return !result.ok || result.value.revision !== this.#serving.revision;
   }
 
   #refuse(errors: readonly string[]): void {

@@ -3,7 +3,7 @@
  * resources, gathers their metrics and logs, and drains them in the end.
  */
 import { Worker } from "node:worker_threads";
-import { allocateLoadMemory } from "../acceptor/load.js";
+import { allocateLoadMemory, NodeLoad } from "../acceptor/load.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { LogGate } from "../observability/log-sink.js";
@@ -74,7 +74,8 @@ export class Supervisor {
     this.#rows = options.config.acceptors * 2 + 2;
     this.#quota = allocateQuotaMemory(QUOTA_BLOCKS, this.#rows);
     this.#load = allocateLoadMemory(this.#rows);
-    const table = new QuotaTable(this.#quota, 0);
+    // A row of no thread: it is the supervisor's name at the lock.
+    const table = new QuotaTable(this.#quota, this.#rows);
     this.#allocator = new BlockAllocator(QUOTA_BLOCKS, (block) => table.clearBlock(block));
     this.#port = options.config.listen.port;
     this.#resources = options.resources;
@@ -279,6 +280,9 @@ export class Supervisor {
     thread.state = "gone";
     thread.outbox.close();
     new LogGate(this.#options.logGate).release(thread.row + 2);
+    // Whatever it did not get to give back: places of keys and models, its part of the node's load, the lock.
+    new QuotaTable(this.#quota, thread.row).bury();
+    new NodeLoad(this.#load, thread.row, 0).clearRow();
     this.#threads.delete(thread);
     // One that dies before the first has listened would die again: that is no crash but a start that fails.
     if (before === "starting" && this.#onFirstListening !== null) this.#reportPort(null);

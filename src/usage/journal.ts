@@ -3,7 +3,7 @@
  * down in one write call, so a killed process leaves at most one torn line, and that at a file's end.
  * What has reached the kernel survives the process; it is not synced to the disk against a power failure.
  */
-import { closeSync, mkdirSync, openSync, unlinkSync, writeSync } from "node:fs";
+import { accessSync, closeSync, constants, fstatSync, mkdirSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { listSegments, segmentName } from "./segments.js";
 
@@ -53,6 +53,7 @@ export class JournalWriter {
   #lost = 0;
   #failed = 0;
   #problem = "";
+  #closed = false;
 
   /** Opens a new file at once, so that a bad directory shows in `stats.problem`; it does not throw. */
   constructor(options: JournalOptions) {
@@ -86,9 +87,21 @@ export class JournalWriter {
     return this.#writeRest();
   }
 
+  /**
+   * To be called now and then: tries again what the file system refused, and leaves a file that somebody has
+   * removed, whose lines nobody could read.
+   */
+  refresh(): void {
+    if (this.#closed) return;
+    if (this.#file >= 0 && this.#rest === null && this.#isRemoved()) this.#closeFile();
+    if (this.#file < 0) this.#open();
+    this.flush();
+  }
+
   /** Flushes and closes; an unused file is removed. */
   close(): void {
     this.flush();
+    this.#closed = true;
     const empty = this.#file >= 0 && this.#segmentLength === 0;
     this.#closeFile();
     if (!empty) return;
@@ -108,6 +121,14 @@ export class JournalWriter {
       pending: this.#textLines + this.#restLines,
       problem: this.#problem,
     };
+  }
+
+  #isRemoved(): boolean {
+    try {
+      return fstatSync(this.#file).nlink === 0;
+    } catch {
+      return true;
+    }
   }
 
   #writeRest(): boolean {
@@ -173,6 +194,17 @@ export class JournalWriter {
   #refused(error: unknown): void {
     this.#failed += 1;
     this.#problem = codeOf(error);
+  }
+}
+
+/** Why no journal can be kept in this directory (an error code such as "EACCES"); null = one can. It is made. */
+export function journalProblem(directory: string): string | null {
+  try {
+    mkdirSync(directory, { recursive: true });
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    return null;
+  } catch (error) {
+    return codeOf(error);
   }
 }
 

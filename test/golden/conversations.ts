@@ -327,6 +327,10 @@ export interface Caller {
   user(text: string): JsonObject;
 }
 
+function chatMessage({ choices }: JsonObject): JsonObject {
+  return objects(choices)[0]!.message as JsonObject;
+}
+
 const SCHEMA = { type: "object", properties: { city: { type: "string" } } };
 const TOOLS = ["look", "find"];
 
@@ -338,9 +342,8 @@ export const CALLERS: Readonly<Record<"openai-chat" | "anthropic-messages" | "op
       messages: [...history],
       tools: TOOLS.map((name) => ({ type: "function", function: { name, parameters: SCHEMA } })),
     }),
-    answered: (answer) => [objects(answer.choices)[0]?.message as JsonObject],
-    callIds: (answer) =>
-      objects((objects(answer.choices)[0]?.message as JsonObject).tool_calls).map((call) => text(call.id)),
+    answered: (answer) => [chatMessage(answer)],
+    callIds: (answer) => objects(chatMessage(answer).tool_calls).map((call) => text(call.id)),
     results: (results) => results.map(({ callId, text: content }) => ({ role: "tool", tool_call_id: callId, content })),
     user: (content) => ({ role: "user", content }),
   },

@@ -88,15 +88,17 @@ describe("docs/resources.md", () => {
 
   it("names what is not supported yet", () => {
     const named = [...section(markdown, "Not supported yet").matchAll(/`([a-z_.0-9]+)`/g)].map((match) => match[1]);
-    const expected = [...UNSUPPORTED_COLLECTIONS, ...Object.values(UNSUPPORTED_FIELDS).flat(), "api_key"];
+    const expected = [...UNSUPPORTED_COLLECTIONS, ...Object.values(UNSUPPORTED_FIELDS).flat()];
     expect([...new Set(named)].sort()).toEqual([...new Set(expected)].sort());
   });
 
   it("shows examples that load together", () => {
     const operations = new Set(["chat", "embeddings"]);
+    const providers = new Set(["openai", "bedrock"]);
     const text = `_format_version: "1"\n${examples(markdown).join("")}`;
-    const environment = { OPENAI_API_KEY: "a", CI_WEIR_KEY: "b" };
-    const resources = loaded(parseResources(text, contextWith(environment, { operations })));
-    expect([resources.providerKeys.length, resources.models.length, resources.apiKeys.length]).toEqual([2, 2, 1]);
+    const names = ["OPENAI_API_KEY", "CI_WEIR_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    const environment = Object.fromEntries(names.map((name) => [name, name.toLowerCase()]));
+    const resources = loaded(parseResources(text, contextWith(environment, { operations, providers })));
+    expect([resources.providerKeys.length, resources.models.length, resources.apiKeys.length]).toEqual([4, 2, 1]);
   });
 });

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadResources, parseResources, renderError } from "../../../src/config/load.js";
+import { NO_REQUEST_OVERRIDES } from "../../../src/config/resources.js";
 import { Snapshot } from "../../../src/config/snapshot.js";
 import { contextWith, errorsOf, HASH, MINIMAL, sha256, temporaryDirectory, loaded } from "./files.js";
 
@@ -24,10 +25,14 @@ describe("parseResources", () => {
         adapter: null,
         apiBase: null,
         apiKey: "upstream-key",
+        credential: null,
+        region: null,
         apiVersion: null,
         tls: null,
         stripHeaders: [],
         defaultHeaders: {},
+        request: NO_REQUEST_OVERRIDES,
+        response: null,
       },
     ]);
     expect(resources.models[0]).toMatchObject({
@@ -56,7 +61,16 @@ provider_keys:
     secret: \${UPSTREAM_KEY}
     api_version: 2024-10-21
     tls: {ca_cert: "-----BEGIN CERTIFICATE-----\\nx", verify: false}
-    request: {default_headers: {X-Team: a}}
+    region: eu-west-1
+    request:
+      param_renames: {max_tokens: max_completion_tokens}
+      param_constraints: {temperature_min: 0.1, temperature_max: 1}
+      default_headers: {X-Team: a, X-Request: "$\${request.id}"}
+      default_body_fields: {user: none, options.deep.er: [1, null]}
+      forward_client_headers: [X-Trace-*]
+      body_set: {metadata.team: core, store: false}
+      body_remove: [logit_bias, metadata.secret]
+    response: {reasoning_field: thinking, content_list_to_string: true, stream_done_marker: "[END]"}
     strip_headers: [X-Private]
 models:
   - name: house/*
@@ -90,10 +104,22 @@ api_keys:
       adapter: "openai",
       apiBase: "10.0.0.7:8000",
       apiKey: "s$$x",
+      credential: null,
+      region: "eu-west-1",
       apiVersion: "2024-10-21",
       tls: { caCert: "-----BEGIN CERTIFICATE-----\nx", verify: false },
       stripHeaders: ["x-private"],
-      defaultHeaders: { "x-team": "a" },
+      defaultHeaders: { "x-team": "a", "x-request": "${request.id}" },
+      request: {
+        paramRenames: { max_tokens: "max_completion_tokens" },
+        temperatureMin: 0.1,
+        temperatureMax: 1,
+        defaultBodyFields: { user: "none", "options.deep.er": [1, null] },
+        bodySet: { "metadata.team": "core", store: false },
+        bodyRemove: ["logit_bias", "metadata.secret"],
+        forwardClientHeaders: ["x-trace-*"],
+      },
+      response: { reasoningField: "thinking", contentListToString: true, streamDoneMarker: "[END]" },
     });
     expect(resources.models[0]).toEqual({
       name: "house/*",
@@ -196,6 +222,17 @@ api_keys:
     ["tls: {ca_cert: /etc/ca.pem}", false],
     ['request: {default_headers: {a: "b\\nc"}}', false],
     ["request: {default_headers: {'a b': c}}", false],
+    ["request: {param_renames: {a.b: c}}", false],
+    ["request: {param_renames: {a: c}}", true],
+    ["request: {body_set: {a.__proto__.b: 1}}", false],
+    ["request: {body_set: {a..b: 1}}", false],
+    ["request: {body_set: {a.b: {c: [1, x, null]}}}", true],
+    ["request: {body_remove: ['']}", false],
+    ["request: {param_constraints: {temperature_min: 1, temperature_max: 0}}", false],
+    ["request: {forward_client_headers: ['*']}", true],
+    ["request: {forward_client_headers: ['x-*-*']}", false],
+    ["response: {stream_done_marker: ''}", true],
+    ["region: 'x.evil.example'", false],
     ["request: {default_headers: {X-A: b, x-a: c}}", false],
     ["request: {default_headers: {Content-Length: '0'}}", false],
     ["strip_headers: ['a:b']", false],
@@ -232,11 +269,10 @@ describe("what is not supported yet", () => {
 guardrails: [{name: g, secret: "\${NOT_SET}"}]
 provider_keys:
   - ${KEY}
-  - {display_name: signed, provider: openai, api_key: {access_key_id: a, secret_access_key: b}}
-  - {display_name: shaped, provider: openai, request: {body_set: {a: 1}, default_headers: {a: b}}}
+  - {display_name: tagged, provider: openai, telemetry_tags: [x], request: {default_headers: {a: b}}}
 models:
   - {display_name: routed, routing: {strategy: failover}}
-  - {display_name: signed, provider: openai, model_name: x, provider_key: signed}
+  - {display_name: grouped, ensemble: {panel: []}}
   - {display_name: cooled, provider: openai, model_name: x, provider_key: main, cooldown: {enabled: true}}
 api_keys:
   - {display_name: k, key_hash: ${HASH}, budget: {limit_usd: 1}}
@@ -247,16 +283,16 @@ api_keys:
       "api_keys[0].budget: not yet supported",
       "guardrails: not yet supported",
       "models[0].routing: not yet supported",
+      "models[1].ensemble: not yet supported",
       "models[2].cooldown: not yet supported",
-      "provider_keys[1].api_key: not yet supported",
-      "provider_keys[2].request.body_set: not yet supported",
+      "provider_keys[1].telemetry_tags: not yet supported",
     ]);
   });
 
   it("is left out, and listed, when asked for", () => {
     const result = parseResources(text, contextWith({}, { ignoreUnsupported: true }));
     const resources = loaded(result);
-    expect(resources.providerKeys.map((key) => key.name)).toEqual(["main", "shaped"]);
+    expect(resources.providerKeys.map((key) => key.name)).toEqual(["main", "tagged"]);
     expect(resources.providerKeys[1]?.defaultHeaders).toEqual({ a: "b" });
     expect(resources.models.map((model) => [model.name, model.providerKey])).toEqual([["cooled", "main"]]);
     expect(resources.apiKeys.map((key) => key.name)).toEqual(["k"]);
@@ -264,11 +300,24 @@ api_keys:
       "api_keys[0].budget",
       "guardrails",
       "models[0].routing",
-      "models[1].provider_key",
+      "models[1].ensemble",
       "models[2].cooldown",
-      "provider_keys[1].api_key",
-      "provider_keys[2].request.body_set",
+      "provider_keys[1].telemetry_tags",
     ]);
+  });
+});
+
+describe("a credential object", () => {
+  it("is kept as it is, with its variables replaced", () => {
+    const text = file("[{name: a, provider: openai, secret: {access_key_id: '${ID}', secret_access_key: 's'}}]");
+    const [key] = loaded(parseResources(text, contextWith({ ID: "AKIA" }))).providerKeys;
+    expect(key).toMatchObject({ apiKey: "", credential: { access_key_id: "AKIA", secret_access_key: "s" } });
+  });
+
+  it("may be text of several lines when it is JSON", () => {
+    const text = file("[{name: a, provider: openai, secret: '${FILE}'}]");
+    const [key] = loaded(parseResources(text, contextWith({ FILE: '{\n"type": "x"}' }))).providerKeys;
+    expect(key?.apiKey).toBe('{\n"type": "x"}');
   });
 });
 

@@ -1,0 +1,170 @@
+/** Arguments that come byte by byte cost time in proportion to their length, for every pair of dialects. */
+import { describe, expect, it } from "vitest";
+import type { WireEvent } from "../../src/dialects/codec.js";
+import { clientCodecOf } from "../../src/dialects/codecs.js";
+import { streamDecoderOf } from "../../src/dialects/hub.js";
+import type { JsonObject } from "../../src/dialects/semantic.js";
+import { CLIENTS, type Client, contextOf, json, translated, type Wire } from "./cells.js";
+
+const TEXT = 'a\\"é😀 ';
+
+/** JSON of a call's arguments, about so long. */
+function argumentsOf(bytes: number): string {
+  return JSON.stringify({ text: TEXT.repeat(Math.ceil(bytes / 9)) }).slice(0, bytes - 2) + '"}';
+}
+
+/** The frames of one call around its fragments. Gemini streams calls whole, so its thoughts are cut instead. */
+interface CallStream {
+  readonly before: readonly JsonObject[];
+  fragment(text: string): JsonObject;
+  readonly after: readonly JsonObject[];
+}
+
+const chunk = (delta: JsonObject, finish: string | null = null): JsonObject => ({
+  id: "c",
+  object: "chat.completion.chunk",
+  created: 1,
+  model: "m",
+  choices: [{ index: 0, delta, finish_reason: finish }],
+});
+const item = {
+  type: "function_call",
+  id: "fc_1",
+  call_id: "call_1",
+  name: "look",
+  arguments: "",
+  status: "in_progress",
+};
+const response = { id: "resp_1", object: "response", created_at: 1, model: "m", status: "completed", output: [] };
+const parts = (list: JsonObject[], finish: JsonObject = {}): JsonObject => ({
+  candidates: [{ content: { role: "model", parts: list }, index: 0, ...finish }],
+});
+const cohere = (type: string, call: JsonObject): JsonObject => ({
+  type,
+  index: 0,
+  delta: { message: { tool_calls: call } },
+});
+
+const STREAMS: Readonly<Record<Wire, CallStream>> = {
+  "openai-chat": {
+    before: [
+      chunk({
+        role: "assistant",
+        tool_calls: [{ index: 0, id: "call_1", type: "function", function: { name: "look", arguments: "" } }],
+      }),
+    ],
+    fragment: (text) => chunk({ tool_calls: [{ index: 0, function: { arguments: text } }] }),
+    after: [chunk({}, "tool_calls")],
+  },
+  "openai-responses": {
+    before: [
+      { type: "response.created", response: { ...response, status: "in_progress" } },
+      { type: "response.output_item.added", output_index: 0, item },
+    ],
+    fragment: (delta) => ({
+      type: "response.function_call_arguments.delta",
+      item_id: "fc_1",
+      output_index: 0,
+      delta,
+    }),
+    after: [
+      { type: "response.output_item.done", output_index: 0, item },
+      { type: "response.completed", response },
+    ],
+  },
+  "anthropic-messages": {
+    before: [
+      { type: "message_start", message: { id: "msg_1", model: "m", usage: { input_tokens: 1, output_tokens: 1 } } },
+      {
+        type: "content_block_start",
+        index: 0,
+        content_block: { type: "tool_use", id: "toolu_1", name: "look", input: {} },
+      },
+    ],
+    fragment: (text) => ({
+      type: "content_block_delta",
+      index: 0,
+      delta: { type: "input_json_delta", partial_json: text },
+    }),
+    after: [
+      { type: "content_block_stop", index: 0 },
+      { type: "message_delta", delta: { stop_reason: "tool_use" }, usage: { output_tokens: 2 } },
+      { type: "message_stop" },
+    ],
+  },
+  gemini: {
+    before: [],
+    fragment: (text) => parts([{ text, thought: true }]),
+    after: [parts([{ functionCall: { name: "look", args: {} } }], { finishReason: "STOP" })],
+  },
+  "bedrock-converse": {
+    before: [
+      { event: "messageStart", role: "assistant" },
+      {
+        event: "contentBlockStart",
+        contentBlockIndex: 0,
+        start: { toolUse: { toolUseId: "tooluse_1", name: "look" } },
+      },
+    ],
+    fragment: (input) => ({ event: "contentBlockDelta", contentBlockIndex: 0, delta: { toolUse: { input } } }),
+    after: [
+      { event: "contentBlockStop", contentBlockIndex: 0 },
+      { event: "messageStop", stopReason: "tool_use" },
+      { event: "metadata", usage: { inputTokens: 1, outputTokens: 1, totalTokens: 2 } },
+    ],
+  },
+  "cohere-chat": {
+    before: [cohere("tool-call-start", { id: "call_1", type: "function", function: { name: "look", arguments: "" } })],
+    fragment: (text) => cohere("tool-call-delta", { function: { arguments: text } }),
+    after: [
+      { type: "tool-call-end", index: 0 },
+      { type: "message-end", delta: { finish_reason: "TOOL_CALL", usage: { tokens: { input_tokens: 1 } } } },
+    ],
+  },
+};
+
+function wireEvents(wire: Wire, bytes: number): WireEvent[] {
+  const { before, fragment, after } = STREAMS[wire];
+  const fragments = Array.from(argumentsOf(bytes), fragment);
+  return [...before, ...fragments, ...after].map((data) => {
+    return { event: String(data.event ?? data.type ?? ""), data: JSON.stringify(data) };
+  });
+}
+
+/** CPU time of one translation in ms; throws when the stream did not come to a good end. */
+function cost(client: Client, wire: Wire, events: readonly WireEvent[]): number {
+  const translation = translated(client, wire, json(`${client}/tools.json`), true);
+  const encoder = clientCodecOf(client).streamEncoder(contextOf(translation));
+  const begun = process.cpuUsage();
+  const decoder = streamDecoderOf(translation);
+  let written = 0;
+  let last = "";
+  for (const event of events) {
+    for (const meant of decoder.push(event)) written += encoder.push(meant).length;
+  }
+  for (const meant of decoder.finish()) {
+    written += encoder.push(meant).length;
+    last = meant.kind;
+  }
+  const { user, system } = process.cpuUsage(begun);
+  if (last === "error") throw new Error("the stream broke");
+  // Completions have no calls; everyone else was told every byte.
+  if (client !== "openai-completions" && written < events.length * 20) throw new Error(`only ${written} written`);
+  return (user + system) / 1000;
+}
+
+/** The least of a few runs is what the work costs; the rest is the machine's. */
+function least(client: Client, wire: Wire, bytes: number): number {
+  const events = wireEvents(wire, bytes);
+  return Math.min(...[1, 2, 3].map(() => cost(client, wire, events)));
+}
+
+describe.each(CLIENTS)("arguments in fragments of one character, for %s callers", (client) => {
+  it.each(Object.keys(STREAMS) as Wire[])("from %s", (wire) => {
+    cost(client, wire, wireEvents(wire, 20_000));
+    const half = least(client, wire, 50_000);
+    const whole = least(client, wire, 100_000);
+    expect(whole).toBeLessThan(2_000);
+    expect(whole / Math.max(half, 5)).toBeLessThan(3);
+  });
+});
