@@ -144,8 +144,20 @@ const weirFields = z.strictObject({
   log: z.strictObject({ level: z.enum(LOG_LEVELS).default("info"), access: z.boolean().default(true) }).prefault({}),
 });
 
+type Place = { readonly host: string; readonly port: number };
+
+/** Both listeners would get connections there, each some: acceptors share their port. */
+function overlap(one: Place, other: Place): boolean {
+  const everywhere = ({ host }: Place) => host === "0.0.0.0" || host === "::";
+  if (one.port !== other.port || one.port === 0) return false;
+  return one.host === other.host || everywhere(one) || everywhere(other);
+}
+
 /** weir.yaml. Every field has a default: an empty mapping is a whole configuration. */
-export const weirConfigSchema = weirFields;
+export const weirConfigSchema = weirFields.refine((config) => !overlap(config.listen, config.ops.listen), {
+  path: ["ops", "listen"],
+  error: "must not be the address of listen: callers would reach the metrics, and scrapers the proxy",
+});
 
 export type WeirConfig = z.infer<typeof weirConfigSchema>;
 

@@ -96,7 +96,7 @@ function stepOf(edit: BodyEdit, indexOf: (name: string) => number): Step {
       return (work) => {
         const value = at(work, index, below);
         if (typeof value !== "number") return;
-        const held = Math.min(edit.most ?? value, Math.max(edit.least ?? value, value));
+        const held = Math.min(edit.most ?? Infinity, Math.max(edit.least ?? -Infinity, value));
         if (held !== value) put(work, index, below, held);
       };
     case "list":

@@ -53,6 +53,11 @@ export interface ClientCodec {
    * translated and must not be ignored. null = none; absent = the dialect has no such field.
    */
   stateField?(request: SemanticRequest): string | null;
+  /**
+   * May this body hold proofs of another vendor's thinking, wrapped by a translation of an earlier answer? Then
+   * it must be translated even to an upstream of its own dialect, which would refuse them. Cheap, on the bytes.
+   */
+  mayCarryForeignProof?(body: Buffer): boolean;
   /** The whole answer, folded from its events. */
   encodeAnswer(events: Iterable<AnswerEvent>, context: CodecContext): JsonObject;
   /** Encodes a stream event by event. */
@@ -77,8 +82,10 @@ export interface TargetCodec {
   /** Reads a whole 2xx answer. Throws DecodeError when it is not one. */
   decodeAnswer(body: JsonObject, encoded: EncodedRequest): AnswerEvent[];
   streamDecoder(encoded: EncodedRequest): StreamDecoder;
-  /** Reads an error answer (any JSON, or null when the body was not JSON). */
-  decodeError(status: number, body: JsonObject | null, text: string): AnswerError;
+  /** Name of the header that says an error's type, where the wire has one. */
+  readonly errorHeader?: string;
+  /** Reads an error answer (any JSON, or null when the body was not JSON). `errorType`: the header's value. */
+  decodeError(status: number, body: JsonObject | null, text: string, errorType?: string): AnswerError;
 }
 
 export interface StreamDecoder {

@@ -32,6 +32,11 @@ export function clientCodecOf(dialect: DialectId): ClientCodec {
   return codec;
 }
 
+/** Must this body be translated although its target speaks the same dialect? See `mayCarryForeignProof`. */
+export function carriesForeignProof(dialect: DialectId, body: Buffer): boolean {
+  return CLIENTS[dialect]?.mayCarryForeignProof?.(body) === true;
+}
+
 /** Throws RangeError for a wire that is only ever reached on the diagonal. */
 export function targetCodecOf(wire: WireId): TargetCodec {
   const codec = TARGETS[wire];

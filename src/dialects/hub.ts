@@ -109,10 +109,21 @@ export function encodeAsStream(
   return text;
 }
 
+/** An upstream's answer with a status of 400 or more. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly body: Buffer;
+  /** Names, in lower case, and values alternate. */
+  readonly headers: readonly string[];
+}
+
 /** An upstream's error answer in the caller's envelope, as JSON text. */
-export function translateError(translation: Translation, status: number, body: Buffer, requestId: string): string {
-  const text = body.toString("utf8");
-  const error = targetCodecOf(translation.wire).decodeError(status, parseObject(body), text);
+export function translateError(translation: Translation, answer: ErrorAnswer, requestId: string): string {
+  const { status, body, headers } = answer;
+  const codec = targetCodecOf(translation.wire);
+  const at = codec.errorHeader === undefined ? -1 : headers.indexOf(codec.errorHeader);
+  const errorType = at < 0 ? undefined : headers[at + 1];
+  const error = codec.decodeError(status, parseObject(body), body.toString("utf8"), errorType);
   return JSON.stringify(clientCodecOf(translation.client).encodeError(error, requestId));
 }
 

@@ -1,6 +1,8 @@
 /** Stage 5: the request goes to its target; the answer comes back through an attempt's relay. */
+import { carriesForeignProof } from "../dialects/codecs.js";
 import { renderModelEntry, renderModelList } from "../dialects/model-list.js";
 import { failure, isFailure } from "../errors.js";
+import type { Target } from "../providers/target.js";
 import { Attempt } from "./attempt.js";
 import { countHere, countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
@@ -28,7 +30,7 @@ export const dispatch: Stage = {
     const { view, model, target } = exchange;
     if (target === null && countsHere(exchange.route.operation)) return countHere(exchange, node);
     if (view === null || model === null || target === null) return failure("internal_error");
-    if (target.bridge.kind === "hub") return dispatchTranslated(exchange, node, target);
+    if (mustTranslate(exchange, target)) return dispatchTranslated(exchange, node, target);
     const spliced = exchange.route.dialect.spliceRequest(exchange.body, view, model.upstreamModel);
     const forwarded = target.forwarded(exchange.headers.passed, exchange.headers.others);
     const body = target.bodyFor(spliced, forwarded);
@@ -37,6 +39,12 @@ export const dispatch: Stage = {
     return "under-way";
   },
 };
+
+/** Off the diagonal always; on it only where the body holds what the target would refuse. */
+function mustTranslate(exchange: Exchange, target: Target): boolean {
+  if (target.bridge.kind === "hub") return true;
+  return !countsHere(exchange.route.operation) && carriesForeignProof(exchange.route.dialect.id, exchange.body);
+}
 
 /** What this key may use; answered from the snapshot, no upstream is asked. */
 function answerModels(exchange: Exchange, node: Node): StageOutcome {

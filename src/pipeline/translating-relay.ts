@@ -47,7 +47,11 @@ export class TranslatingRelay implements Relay, Delivery {
     const body = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
     const { status } = this.#head;
     if (status >= 400) {
-      this.#answer = translateError(this.#translation, status, body, this.#attempt.exchange.id);
+      this.#answer = translateError(
+        this.#translation,
+        { status, body, headers: this.#head.passed },
+        this.#attempt.exchange.id,
+      );
       this.#attempt.conclude({ status, error: "upstream_error", complete: true, delivery: this });
       return;
     }

@@ -38,7 +38,12 @@ function keys(list: readonly Record<string, unknown>[], marker = false): Record<
 
 describe("a request whose body comes late", () => {
   it("counts in the window in which it is admitted, and forgets nothing of it", async () => {
-    const limited = { display_name: "slow", key_hash: sha256(OTHER_KEY), allowed_models: ["*"], rate_limit: { rpm: 2 } };
+    const limited = {
+      display_name: "slow",
+      key_hash: sha256(OTHER_KEY),
+      allowed_models: ["*"],
+      rate_limit: { rpm: 2 },
+    };
     const running = await startGateway({ resources: keys([limited]) });
     gateway = running;
     // Begin in one minute, end in the next: at most ten seconds of the first, so the client is not cut for slowness.
@@ -50,7 +55,10 @@ describe("a request whose body comes late", () => {
     }
     await running.until(async () => (await metric(running.opsUrl, "weir_requests_in_flight")) >= 4);
     await running.until(() => Date.now() % 60_000 < 30_000, 6_000);
-    const prompt = [await ask(running.url, chat(), { key: OTHER_KEY }), await ask(running.url, chat(), { key: OTHER_KEY })];
+    const prompt = [
+      await ask(running.url, chat(), { key: OTHER_KEY }),
+      await ask(running.url, chat(), { key: OTHER_KEY }),
+    ];
     expect(prompt.map(({ status }) => status)).toEqual([200, 200]);
     for (const wire of late) {
       wire.write(body);
@@ -64,8 +72,18 @@ describe("a request whose body comes late", () => {
 
 describe("a key that takes the place of a removed one", () => {
   it("is not credited with what the removed one's requests give back", async () => {
-    const one = { display_name: "one", key_hash: sha256("sk-one"), allowed_models: ["*"], rate_limit: { concurrency: 2 } };
-    const two = { display_name: "two", key_hash: sha256("sk-two"), allowed_models: ["*"], rate_limit: { concurrency: 1 } };
+    const one = {
+      display_name: "one",
+      key_hash: sha256("sk-one"),
+      allowed_models: ["*"],
+      rate_limit: { concurrency: 2 },
+    };
+    const two = {
+      display_name: "two",
+      key_hash: sha256("sk-two"),
+      allowed_models: ["*"],
+      rate_limit: { concurrency: 1 },
+    };
     const running = await startGateway({ resources: keys([one]) });
     gateway = running;
     const leave = new AbortController();
@@ -75,7 +93,9 @@ describe("a key that takes the place of a removed one", () => {
     await fake.until((stats) => stats.in_flight === 2);
     await reloaded(running, keys([two], true));
     const held = new AbortController();
-    const first = ask(running.url, chat({ delay_ms: 30_000 }), { key: "sk-two", signal: held.signal }).catch(() => null);
+    const first = ask(running.url, chat({ delay_ms: 30_000 }), { key: "sk-two", signal: held.signal }).catch(
+      () => null,
+    );
     await fake.until((stats) => stats.in_flight === 3);
     leave.abort();
     await Promise.all(old);
@@ -88,7 +108,12 @@ describe("a key that takes the place of a removed one", () => {
 
 describe("a crash of the acceptor that held a key's places", () => {
   it("gives them back", async () => {
-    const limited = { display_name: "c", key_hash: sha256("sk-c"), allowed_models: ["*"], rate_limit: { concurrency: 1 } };
+    const limited = {
+      display_name: "c",
+      key_hash: sha256("sk-c"),
+      allowed_models: ["*"],
+      rate_limit: { concurrency: 1 },
+    };
     const running = await startGateway({ resources: keys([limited]), environment: { WEIR_DEBUG_HOOKS: "1" } });
     gateway = running;
     const held = ask(running.url, chat({ delay_ms: 60_000 }), { key: "sk-c" }).catch(() => null);

@@ -5,11 +5,13 @@ import { decodeMessagesRequest } from "./decode-request.js";
 import { encodeMessagesAnswer } from "./encode-answer.js";
 import { encodeMessagesRequest } from "./encode-request.js";
 import { decodeMessagesError, encodeMessagesError } from "./error.js";
+import { mayCarryForeignThinking } from "./signature-tag.js";
 import { MessagesStreamDecoder } from "./stream-decoder.js";
 import { MessagesStreamEncoder } from "./stream-encoder.js";
 
 export const clientCodec: ClientCodec = {
   decodeRequest: (body, _losses) => decodeMessagesRequest(body),
+  mayCarryForeignProof: mayCarryForeignThinking,
   encodeAnswer: encodeMessagesAnswer,
   streamEncoder: (context) => new MessagesStreamEncoder(context),
   encodeError: encodeMessagesError,

@@ -5,4 +5,10 @@ import { encodeRequest } from "./encode-request.js";
 import { decodeError } from "./error.js";
 import { streamDecoder } from "./stream-decoder.js";
 
-export const targetCodec = { encodeRequest, decodeAnswer, streamDecoder, decodeError } satisfies TargetCodec;
+export const targetCodec = {
+  encodeRequest,
+  decodeAnswer,
+  streamDecoder,
+  decodeError,
+  errorHeader: "x-amzn-errortype",
+} satisfies TargetCodec;

@@ -5,9 +5,17 @@ import { decodeRequest, stateField } from "./decode-request.js";
 import { encodeAnswer } from "./encode-answer.js";
 import { encodeRequest } from "./encode-request.js";
 import { decodeError, encodeError } from "./error.js";
+import { mayCarryForeignProof } from "./opaque.js";
 import { streamDecoder } from "./stream-decoder.js";
 import { streamEncoder } from "./stream-encoder.js";
 
-export const clientCodec: ClientCodec = { decodeRequest, stateField, encodeAnswer, streamEncoder, encodeError };
+export const clientCodec: ClientCodec = {
+  decodeRequest,
+  stateField,
+  mayCarryForeignProof,
+  encodeAnswer,
+  streamEncoder,
+  encodeError,
+};
 
 export const targetCodec: TargetCodec = { encodeRequest, decodeAnswer, streamDecoder, decodeError };

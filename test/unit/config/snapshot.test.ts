@@ -21,7 +21,16 @@ function model(name: string, modelName = name, change: Partial<ModelResource> = 
 
 function apiKey(hash: string, change: Partial<ApiKeyResource> = {}): ApiKeyResource {
   const none = { allowedRoutes: null, expiresAt: null, teamId: null, userId: null, userName: null, rateLimit: null };
-  return { name: hash, keyHash: hash, allowedModels: ["*"], disabled: false, strict: false, metadata: {}, ...none, ...change };
+  return {
+    name: hash,
+    keyHash: hash,
+    allowedModels: ["*"],
+    disabled: false,
+    strict: false,
+    metadata: {},
+    ...none,
+    ...change,
+  };
 }
 
 function resources(models: ModelResource[], apiKeys: ApiKeyResource[] = []): Resources {

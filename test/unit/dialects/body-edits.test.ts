@@ -80,7 +80,10 @@ describe("edits of a body", () => {
     const edit = fc.oneof(
       name.map(remove),
       fc.tuple(name, fc.integer()).map(([path, value]) => set(path, value)),
-      fc.tuple(name, name).filter(([from, to]) => from !== to).map(([from, to]): BodyEdit => ({ kind: "rename", from, to })),
+      fc
+        .tuple(name, name)
+        .filter(([from, to]) => from !== to)
+        .map(([from, to]): BodyEdit => ({ kind: "rename", from, to })),
       fc.tuple(name, fc.integer()).map(([path, value]): BodyEdit => ({ kind: "default", path, value })),
     );
     fc.assert(

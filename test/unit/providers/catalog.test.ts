@@ -26,7 +26,9 @@ describe("the catalog", () => {
       for (const wire of wires) {
         expect([...DIALECTS, ...TARGET_WIRES]).toContain(wire.dialect);
         for (const path of [wire.path, wire.streamPath ?? wire.path]) {
-          expect(path.replaceAll(/\{(?:model|region|project)\}/g, "x")).toMatch(/^\/[a-zA-Z0-9/_:-]+[a-zA-Z_0-9](\?alt=sse)?$/);
+          expect(path.replaceAll(/\{(?:model|region|project)\}/g, "x")).toMatch(
+            /^\/[a-zA-Z0-9/_:-]+[a-zA-Z_0-9](\?alt=sse)?$/,
+          );
         }
       }
     }
