@@ -15,7 +15,7 @@ import { newEventId } from "../usage/meter.js";
 import type { NodeLoad } from "./load.js";
 import { type BodyProblem, readBody } from "./read-body.js";
 import { type HeaderRules, readRequestHeaders } from "./request-headers.js";
-import { ResponseSink, type SinkSettings } from "./response-sink.js";
+import { endHead, ResponseSink, type SinkSettings } from "./response-sink.js";
 import { dialectForUnknown, findRoute } from "./routes.js";
 
 /** How often deadlines and silent streams are looked at, milliseconds. */
@@ -252,7 +252,7 @@ export class Acceptor {
       response.writeStatus(ready ? "200 OK" : "503 Service Unavailable");
       response.writeHeader("content-type", "application/json");
       const body = ready ? '{"status":"ok"}' : '{"status":"draining"}';
-      if (method === "head") response.endWithoutBody(body.length);
+      if (method === "head") endHead(response, body.length, false);
       else response.end(body);
     });
   }

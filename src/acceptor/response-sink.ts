@@ -14,6 +14,15 @@ function statusLine(status: number): string {
   return line;
 }
 
+/**
+ * Ends an answer to HEAD: the head that GET would have got. The length is a header of ours, because uWebSockets.js
+ * takes one that it is told for a body still to come, and cuts the connection at the next request.
+ */
+export function endHead(response: HttpResponse, length: number, close: boolean): void {
+  response.writeHeader("content-length", String(length));
+  response.endWithoutBody(undefined, close);
+}
+
 /** What all answers of one acceptor share. */
 export interface SinkSettings {
   /** Value of the `server` header; "" = none. */
@@ -50,7 +59,7 @@ export class ResponseSink implements Sink {
       this.#response.writeStatus(statusLine(status));
       this.#writeHeaders(headers, false);
       // Says "connection: close" itself.
-      if (this.#headOnly) this.#response.endWithoutBody(Buffer.byteLength(body), close);
+      if (this.#headOnly) endHead(this.#response, Buffer.byteLength(body), close);
       else this.#response.end(body, close);
     });
   }

@@ -76,8 +76,12 @@ export class OpsServer {
       response.cork(() => {
         response.writeStatus(answer.status).writeHeader("content-type", answer.contentType);
         if (answer.status.startsWith("405")) response.writeHeader("allow", "GET, HEAD");
-        if (method === "head") response.endWithoutBody(Buffer.byteLength(answer.body));
-        else response.end(answer.body);
+        if (method !== "head") response.end(answer.body);
+        else {
+          // As a header: a length told to `endWithoutBody` is taken for a body still to come.
+          response.writeHeader("content-length", String(Buffer.byteLength(answer.body)));
+          response.endWithoutBody();
+        }
       });
     };
     const handler = ROUTES[request.getUrl()];

@@ -17,6 +17,7 @@ import type { Node } from "./node.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
 import { relayFor } from "./relays.js";
+import { AnswerSample } from "./answer-sample.js";
 import { missingUsage, usageLineOf } from "./usage-of.js";
 
 /** How an answer's body goes to the client: whole, or as a stream of events. */
@@ -28,8 +29,8 @@ export interface Relay {
   /** The upstream broke off. */
   fail(problem: Failure): void;
   tick(now: number): void;
-  /** Up to 64 KiB of the answer as the upstream sent it, for an estimate. */
-  sample(): Buffer;
+  /** The beginning of the answer in the caller's dialect, for an estimate. */
+  sample(): AnswerSample;
 }
 
 /** How an attempt ended, as its relay saw it. */
@@ -46,7 +47,7 @@ export interface Conclusion {
 /** How long an upstream may take to end a body after the dialect's terminator. */
 const LINGER_MS = 2_000;
 const NOTHING_LEFT: Delivery = { deliver() {} };
-const NO_SAMPLE = Buffer.alloc(0);
+const NO_SAMPLE = new AnswerSample();
 
 export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   readonly exchange: Exchange;

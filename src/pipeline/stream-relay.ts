@@ -71,7 +71,7 @@ export class StreamRelay implements Relay, Delivery {
 
   fail(problem: Failure): void {
     // What came before the break is still the client's.
-    const rest = this.#pending.length > 0 ? this.#tap.push(this.#takePending()) : null;
+    const rest = this.#pending.length > 0 ? this.#push() : null;
     if (this.#tap.terminal) this.#conclude(rest, "", true);
     else this.#concludeBroken(rest, problem);
   }
@@ -86,8 +86,8 @@ export class StreamRelay implements Relay, Delivery {
     if (silence > 0 && now - this.#lastWriteAt >= silence && !this.#tap.oversize) this.#write(KEEP_ALIVE);
   }
 
-  sample(): Buffer {
-    return this.#sample.bytes();
+  sample(): AnswerSample {
+    return this.#sample;
   }
 
   /** The usage line is on file: the end may leave. */
@@ -108,7 +108,7 @@ export class StreamRelay implements Relay, Delivery {
   #forward(): void {
     this.#scheduled = false;
     if (this.#attempt.concluded !== null) return;
-    let out = this.#pending.length > 0 ? this.#tap.push(this.#takePending()) : null;
+    let out = this.#pending.length > 0 ? this.#push() : null;
     if (this.#ended) out = joined(out, this.#rest());
     if (this.#tap.terminal) out = joined(out, this.#tap.owedLineFeed());
     if (this.#tap.failed) this.#conclude(out, "upstream_error", false);
@@ -124,10 +124,16 @@ export class StreamRelay implements Relay, Delivery {
     return rest.length > 1 && rest[rest.length - 1] === LF && rest[rest.length - 2] === LF ? rest : null;
   }
 
+  /** Sampled is what comes out: an estimate reads the caller's dialect. */
+  #push(): Buffer | null {
+    const out = this.#tap.push(this.#takePending());
+    if (out !== null) this.#sample.add(out);
+    return out;
+  }
+
   #takePending(): Buffer {
     const batch = this.#pending.length === 1 ? (this.#pending[0] as Buffer) : Buffer.concat(this.#pending);
     this.#pending = [];
-    this.#sample.add(batch);
     return batch;
   }
 

@@ -15,6 +15,7 @@ import type { AnswerEvent } from "../dialects/semantic.js";
 import { parseSse } from "../dialects/sse.js";
 import { type Failure, failure } from "../errors.js";
 import { type AnswerHead, isEventStream } from "./answer-head.js";
+import { AnswerSample } from "./answer-sample.js";
 import { answerHeaders } from "./answer-headers.js";
 import type { Attempt, Relay } from "./attempt.js";
 import type { Delivery } from "./ledger.js";
@@ -81,8 +82,10 @@ export class TranslatingRelay implements Relay, Delivery {
   /** Nothing has been sent yet, so there is nothing to keep alive and nobody slow. */
   tick(): void {}
 
-  sample(): Buffer {
-    return Buffer.from(this.#answer);
+  sample(): AnswerSample {
+    const sample = new AnswerSample();
+    sample.add(Buffer.from(this.#answer));
+    return sample;
   }
 
   deliver(): void {

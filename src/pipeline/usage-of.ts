@@ -3,6 +3,7 @@ import { timeText } from "../observability/logger.js";
 import { newEventId, usageLine } from "../usage/meter.js";
 import { USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
 import { guessPromptTokens } from "../quota/window.js";
+import type { AnswerSample } from "./answer-sample.js";
 import type { Attempt } from "./attempt.js";
 
 const MAX_USER_AGENT = 256;
@@ -21,7 +22,7 @@ function tokenUse(operation: string): { input: boolean; output: boolean } {
  * Starts an estimate when the upstream answered but did not say (all of) its usage; null when none is
  * needed. The promise never rejects and never takes longer than `usage.estimate_wait_ms`.
  */
-export function missingUsage(attempt: Attempt, answer: Buffer): Promise<void> | null {
+export function missingUsage(attempt: Attempt, sample: AnswerSample): Promise<void> | null {
   const { exchange, tally, head } = attempt;
   const use = tokenUse(exchange.route.operation);
   const clientLeft = attempt.concluded?.error === "client_closed_request";
@@ -33,8 +34,8 @@ export function missingUsage(attempt: Attempt, answer: Buffer): Promise<void> | 
     dialect: exchange.route.dialect.id,
     operation: exchange.route.operation,
     request: exchange.body,
-    answer,
-    answerBytesTotal: attempt.answerBytes,
+    answer: sample.bytes(),
+    answerBytesTotal: sample.total,
     streamed: exchange.view?.stream === true,
   });
   return withinTime(job, attempt.node.config.usage.estimate_wait_ms).then((counted) => {

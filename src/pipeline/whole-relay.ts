@@ -72,8 +72,8 @@ export class WholeRelay implements Relay, Delivery {
     if (this.#blockedSince > 0) this.#attempt.awaitClient(this.#blockedSince, now);
   }
 
-  sample(): Buffer {
-    return this.#sample.bytes();
+  sample(): AnswerSample {
+    return this.#sample;
   }
 
   /** The usage line is on file: the rest may leave. */

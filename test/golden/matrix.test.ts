@@ -57,7 +57,7 @@ function make(client: Client, wire: Wire, name: Case): Made {
   const bytes = Buffer.from(JSON.stringify(upstream.body));
   const answer =
     name === "error"
-      ? translateError(whole, upstream.status, bytes, "req-1")
+      ? translateError(whole, { status: upstream.status, body: bytes, headers: [] }, "req-1")
       : encodeWhole(whole, decodeWhole(whole, upstream.body), contextOf(whole));
   const cell = {
     request: bodyOf(whole),
