@@ -150,7 +150,7 @@ describe("runLoad", () => {
         stop_reason: "end_turn",
         usage: { input_tokens: 1, output_tokens: 2 },
       });
-    const expect_: LoadPlan["expect"] = {
+    const meaning: LoadPlan["expect"] = {
       kind: "message",
       streamed: false,
       model: "m",
@@ -159,10 +159,10 @@ describe("runLoad", () => {
       outputTokens: 2,
     };
     const right = (response: ServerResponse): void => void response.end(translated("same"));
-    const good = await load("whole", (_request, response) => right(response), { expect: expect_ });
+    const good = await load("whole", (_request, response) => right(response), { expect: meaning });
     expect([good.failures, good.completed >= 40]).toEqual([0, true]);
     const other = everyTenth(right, (response) => void response.end(translated("other")));
-    const mixed = await load("whole", other, { expect: expect_ });
+    const mixed = await load("whole", other, { expect: meaning });
     expect(mixed.failureExamples.join()).toMatch(/differs/);
   });
 
