@@ -15,12 +15,17 @@ function statusLine(status: number): string {
 }
 
 /**
- * Ends an answer to HEAD: the head that GET would have got. The length is a header of ours, because uWebSockets.js
- * takes one that it is told for a body still to come, and cuts the connection at the next request.
+ * Ends an answer to HEAD: the head that GET would have got. uWebSockets.js takes a length that it is told for a body
+ * still to come and cuts the connection at the next request: right where it is to be closed, else the length is a
+ * header of ours. (An explicit `undefined` would be a length, too.)
  */
 export function endHead(response: HttpResponse, length: number, close: boolean): void {
+  if (close) {
+    response.endWithoutBody(length, true);
+    return;
+  }
   response.writeHeader("content-length", String(length));
-  response.endWithoutBody(undefined, close);
+  response.endWithoutBody();
 }
 
 /** What all answers of one acceptor share. */

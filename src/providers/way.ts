@@ -30,7 +30,8 @@ export function wayTo(row: ProviderRow, operation: Operation, dialect: DialectId
   for (const wire of PREFERENCE) {
     const served = others.find((candidate) => candidate.dialect === wire);
     const bridge = bridgeFor(operation, dialect, wire);
-    if (served !== undefined && bridge !== null) return { served, bridge };
+    // Another operation's endpoint can only stand in where the request is written anew for it.
+    if (served !== undefined && bridge?.kind === "hub") return { served, bridge };
   }
   return null;
 }

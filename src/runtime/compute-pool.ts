@@ -77,7 +77,7 @@ export class ComputePool {
     name: Name,
     job: Parameters<PoolJobs[Name]>[0],
     moved: readonly Uint8Array[],
-  ): Promise<ReturnType<PoolJobs[Name]>> {
+  ): Promise<Awaited<ReturnType<PoolJobs[Name]>>> {
     if (this.#closed) throw new PoolError("pool_closed", "the compute pool is closed");
     const { threads, queue } = this.#options;
     if (this.#waiting >= threads + queue) {
@@ -89,7 +89,7 @@ export class ComputePool {
       const transferList = moved.map((view) => view.buffer as ArrayBuffer);
       const result = await this.#running().run(job, { name, transferList });
       this.#done += 1;
-      return result as ReturnType<PoolJobs[Name]>;
+      return result as Awaited<ReturnType<PoolJobs[Name]>>;
     } catch (error) {
       this.#failed += 1;
       if (this.#closed) throw new PoolError("pool_closed", "the compute pool was closed");

@@ -28,7 +28,7 @@ export function acrossDialects(upstream: string): Record<string, unknown> {
       {
         display_name: "strict-claude",
         provider: "in-house",
-        model_name: "claude-x",
+        model_name: "claude-sonnet-4-5",
         provider_key: "messages-only",
         strict: true,
       },

@@ -113,6 +113,28 @@ describe("HEAD", () => {
     expect(client.text.slice(before)).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
   });
 
+  it("whose framing is in dispute ends its connection, and nothing else", async () => {
+    const client = wire();
+    const lengths = "content-length: 5\r\ncontent-length: 6\r\n";
+    client.write(head("/v1/models").replace("\r\n\r\n", `\r\n${lengths}\r\n`) + get("/livez"));
+    await client.ended();
+    expect(client.text).not.toContain("{");
+    expect((await ask(gateway.url, chat())).status).toBe(200);
+    await noneCrashed();
+  });
+
+  it("sent twice in one packet, or with a body, leaves the connection in order or closed", async () => {
+    const twice = wire();
+    twice.write(head("/v1/models") + head("/livez") + get("/readyz"));
+    await twice.saw('{"status":"ok"}');
+    expect(twice.text.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(3);
+    const laden = wire();
+    laden.write(`${head("/v1/models").replace("\r\n\r\n", "\r\ncontent-length: 5\r\n\r\n")}hello${get("/livez")}`);
+    await laden.saw('{"status":"ok"}');
+    expect(laden.text.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2);
+    await noneCrashed();
+  });
+
   it("is among the methods that a 405 allows", async () => {
     const answer = await ask(gateway.url, "{}", { path: "/v1/models" });
     expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD"]);

@@ -16,8 +16,9 @@ import { encodeCitation } from "./citations.js";
 import { encodeMessagesError } from "./error.js";
 import { MESSAGES } from "./wire-name.js";
 
+/** Without `citations` where there are none, as the vendor has it: strict clients take a list there or nothing. */
 function textBlock(text: string): JsonObject {
-  return { type: "text", text, citations: null };
+  return { type: "text", text };
 }
 
 /** Arguments as the object that callers expect; free text and broken JSON under a name. */
@@ -41,7 +42,7 @@ class ContentEncoder {
         if (block.text === "" && block.annotations.length === 0) return;
         this.content.push({
           ...textBlock(block.text),
-          citations: block.annotations.length === 0 ? null : block.annotations.map(encodeCitation),
+          ...(block.annotations.length === 0 ? {} : { citations: block.annotations.map(encodeCitation) }),
         });
         return;
       case "refusal":

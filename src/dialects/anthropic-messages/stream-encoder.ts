@@ -119,7 +119,7 @@ function begin(state: EncoderState, kind: OpenKind): string {
 
 function openText(state: EncoderState): string {
   const closed = state.open === "text" ? "" : begin(state, "text");
-  return state.said ? closed : closed + startBlock(state, { type: "text", text: "", citations: null });
+  return state.said ? closed : closed + startBlock(state, { type: "text", text: "" });
 }
 
 function sayText(state: EncoderState, text: string): string {

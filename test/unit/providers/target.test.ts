@@ -185,6 +185,9 @@ describe("a target", () => {
     expect(target(key("openai"), "chat")).toMatchObject({ dialect: "openai-chat", bridge: { kind: "passthrough" } });
     expect(target(key("anthropic"), "responses", "openai-responses")).toMatchObject({ dialect: "anthropic-messages" });
     expect(target(key("openai"), "count_tokens")).toBeNull();
+    // Messages are served, but they are no counter.
+    expect(target(key("deepseek"), "count_tokens", "anthropic-messages")).toBeNull();
+    expect(target(key("groq"), "input_tokens", "openai-responses")).toBeNull();
   });
 
   it("exists only where the provider serves the operation", () => {

@@ -35,7 +35,7 @@ describe("a whole answer", () => {
       type: "message",
       role: "assistant",
       model: "my-model",
-      content: [{ type: "text", text: "Hi", citations: null }],
+      content: [{ type: "text", text: "Hi" }],
       stop_reason: "end_turn",
       stop_sequence: null,
       stop_details: null,

@@ -1,0 +1,105 @@
+/** docs/providers.md: every provider of the catalog, and what it serves in which way. */
+import type { DialectId, Operation, WireId } from "../../src/dialects/dialect.js";
+import { CATALOG } from "../../src/providers/catalog.js";
+import type { ProviderRow } from "../../src/providers/provider.js";
+import { wayTo } from "../../src/providers/way.js";
+import { code, GENERATED, table } from "./table.js";
+
+/** Operations that reach an upstream, and the dialect in which callers ask for them. */
+const ASKED: readonly (readonly [Operation, DialectId])[] = [
+  ["chat", "openai-chat"],
+  ["messages", "anthropic-messages"],
+  ["responses", "openai-responses"],
+  ["completions", "openai-completions"],
+  ["count_tokens", "anthropic-messages"],
+  ["input_tokens", "openai-responses"],
+  ["embeddings", "openai-embeddings"],
+];
+const COUNTED: ReadonlySet<Operation> = new Set<Operation>(["count_tokens", "input_tokens"]);
+
+const AUTH: Readonly<Record<ProviderRow["auth"], string>> = {
+  bearer: "Bearer",
+  "x-api-key": "x-api-key",
+  "api-key": "api-key",
+  "x-goog-api-key": "x-goog-api-key",
+  credentials: "credentials",
+  none: "none",
+};
+const SEVERAL_PARTS: Readonly<Partial<Record<ProviderRow["family"], string>>> = {
+  bedrock: "SigV4 or Bearer",
+  vertex: "OAuth token",
+  "azure-openai": "api-key or Entra ID token",
+};
+
+function served(row: ProviderRow, operation: Operation, dialect: DialectId): string {
+  const way = wayTo(row, operation, dialect);
+  if (way !== null) return way.bridge.kind === "passthrough" ? "native" : `translated (${way.served.dialect})`;
+  return COUNTED.has(operation) ? "estimate" : "none";
+}
+
+function addressOf(row: ProviderRow): string {
+  if (row.family === "simulator") return "built in";
+  const url = row.baseUrl ?? row.regionUrl?.("{region}") ?? null;
+  return url === null ? "as configured" : code(url);
+}
+
+function authOf(row: ProviderRow): string {
+  const ways = new Set([SEVERAL_PARTS[row.family] ?? AUTH[row.auth]]);
+  for (const entry of Object.values(row.serves).flat()) if (entry.auth !== undefined) ways.add(AUTH[entry.auth]);
+  const text = [...ways].join(", ");
+  return row.keyOptional === true && row.auth !== "credentials" && row.auth !== "none" ? `${text} or none` : text;
+}
+
+/** Every wire of the row, the operations' own first. */
+function wiresOf(row: ProviderRow): string {
+  const wires = new Set<WireId>(Object.values(row.serves).flatMap((list) => list.map(({ dialect }) => dialect)));
+  return [...wires].map(code).join(", ");
+}
+
+function environmentOf(row: ProviderRow): string {
+  if (row.environment === null) return "–";
+  return `${code(row.environment.key)}, ${code(row.environment.baseUrl)}`;
+}
+
+export function providersPage(): string {
+  const operations = ASKED.map(([operation]) => operation);
+  const matrix = CATALOG.map((row) => [code(row.id), ...ASKED.map(([name, dialect]) => served(row, name, dialect))]);
+  const facts = CATALOG.map((row) => [
+    code(row.id),
+    code(row.family),
+    addressOf(row),
+    authOf(row),
+    wiresOf(row),
+    environmentOf(row),
+  ]);
+  return `# Providers
+
+${GENERATED}
+
+## What each serves
+
+**native**: in the caller's own dialect; the bytes pass. **translated**: by way of what the request means, on the wire in
+brackets; [docs/dialects.md](dialects.md) says what each translation can lose. **estimate**: counted by the gateway
+itself and flagged as such. **none**: a request for it is refused with \`unsupported_operation\`.
+
+${table(["provider", ...operations], matrix)}
+
+## Where each is and how it is let in
+
+\`api_base\` of a provider key replaces the address, in any of its usual spellings. The variables make a provider reachable
+in the embedded default, when the gateway is started without resources.
+
+${table(["provider", "family", "address", "secret", "wires", "environment"], facts)}
+
+- \`azure-openai\` has two forms: \`/openai/v1\`, and, with an \`api_version\` that is a date,
+  \`/openai/deployments/{model}/…\` with responses beside them. The model's name is the deployment's.
+- \`bedrock\` reaches every model by Converse; \`bedrock-anthropic\` reaches Claude by InvokeModel, in its own words. Both
+  frame their streams otherwise; callers get server-sent events.
+- \`vertex\` and \`vertex-anthropic\` need a project and a region; \`global\`, \`us\` and \`eu\` have hosts of their own.
+- A provider that is not in the catalog is reached with the \`adapter\` of its family and an \`api_base\`.
+- Errors of \`bedrock-anthropic\` and \`vertex-anthropic\` are the clouds' own; they are put into the envelope of the
+  messages dialect, status and message kept.
+
+Credentials of several parts and changes to requests and answers: [docs/resources.md](resources.md).
+`;
+}
