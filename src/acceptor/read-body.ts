@@ -1,7 +1,9 @@
-/** Reads a request body within a limit. Its memory grows with what has come, never with what was announced. */
+/** Reads a request body within a limit. Its memory grows with what has come: eight times as much at the most. */
 import type { HttpResponse } from "uWebSockets.js";
 
 const FIRST_BYTES = 65_536;
+/** How many times what has come an announced length is believed. */
+const TRUST = 8;
 
 export interface BodyLimits {
   /** Bytes; a longer body is refused, however it is framed. */
@@ -40,12 +42,20 @@ export function readBody(response: HttpResponse, limits: BodyLimits, done: (body
   });
 }
 
-/** The same buffer if it is large enough, else one of twice its size (or of the announced length). */
+/**
+ * The same buffer if it is large enough, else a larger one: of the announced length once an eighth of that has
+ * come (every buffer that is outgrown is garbage for the collector), before that of twice the size.
+ */
 function withRoom(buffer: Buffer | null, used: number, needed: number, limits: BodyLimits): Buffer {
   if (buffer !== null && buffer.length >= needed) return buffer;
+  if (limits.announced >= needed && limits.announced <= needed * TRUST) return grown(buffer, used, limits.announced);
   const ceiling = limits.announced >= needed ? Math.min(limits.announced, limits.maxBytes) : limits.maxBytes;
   const size = Math.min(Math.max(needed, (buffer?.length ?? 0) * 2, FIRST_BYTES), Math.max(ceiling, needed));
-  const grown = Buffer.allocUnsafeSlow(size);
-  buffer?.copy(grown, 0, 0, used);
-  return grown;
+  return grown(buffer, used, size);
+}
+
+function grown(buffer: Buffer | null, used: number, size: number): Buffer {
+  const larger = Buffer.allocUnsafeSlow(size);
+  buffer?.copy(larger, 0, 0, used);
+  return larger;
 }

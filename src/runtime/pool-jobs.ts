@@ -1,9 +1,10 @@
 /** What pool threads run. Only they load this file, so the tokenizer's megabytes are in no other thread. */
 import { setPriority } from "node:os";
+import { move, transferableSymbol, valueSymbol } from "piscina";
 import type { DialectId, Operation } from "../dialects/dialect.js";
 import { type Translation, type TranslationJob, translateRequest } from "../dialects/hub.js";
 import { dialectOf } from "../dialects/registry.js";
-import type { Failure } from "../errors.js";
+import { type Failure, isFailure } from "../errors.js";
 import { countSliced } from "./token-count.js";
 
 /** An attempt whose upstream did not say what it used. */
@@ -76,6 +77,12 @@ export async function estimate(job: EstimateJob): Promise<Estimate> {
   return { inputTokens, outputTokens: Math.round(sampled * scale) };
 }
 
+/** The translated body is moved to the acceptor, not copied: it is as large as what came. */
 export function translate(job: TranslationJob): Translation | Failure {
-  return translateRequest(job);
+  const result = translateRequest(job);
+  if (isFailure(result)) return result;
+  const body = new Uint8Array(result.body);
+  const moved = { [transferableSymbol]: body.buffer, [valueSymbol]: { ...result, body } };
+  // The pool unwraps it on the other side.
+  return move(moved as never) as never;
 }

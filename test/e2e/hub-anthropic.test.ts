@@ -70,14 +70,16 @@ describe("messages", () => {
 
   test("images, documents and the results of tools arrive in their places", async () => {
     const image = { type: "base64", media_type: "image/png", data: "iVBORw0KGgo=" } as const;
+    const pdf = { type: "base64", media_type: "application/pdf", data: "JVBERi0=" } as const;
     await client.messages.create({
       ...HELLO,
-      tools: [{ name: "weather", input_schema: CITY }],
+      tools: [{ name: "weather", input_schema: { ...CITY, required: ["city"] } }],
       messages: [
         {
           role: "user",
           content: [
             { type: "image", source: image },
+            { type: "document", source: pdf, title: "a.pdf" },
             { type: "text", text: "Look." },
           ],
         },
@@ -96,6 +98,7 @@ describe("messages", () => {
         role: "user",
         content: [
           { type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=" } },
+          { type: "file", file: { filename: "a.pdf", file_data: "data:application/pdf;base64,JVBERi0=" } },
           { type: "text", text: "Look." },
         ],
       },

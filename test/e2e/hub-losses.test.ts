@@ -65,9 +65,8 @@ describe("strict", () => {
     test("refuses what would lose something, and lists it", async () => {
       const answer = await ask({ ...LOSSY, ...more }, headers);
       expect(answer.status).toBe(400);
-      const { error } = answer.json() as { error: { code: string; message: string } };
-      expect(error.code).toBe("unsupported_operation");
-      for (const name of NAMES) expect(error.message).toContain(name);
+      expect(answer.json()).toMatchObject({ error: { code: "unsupported_operation" } });
+      for (const name of NAMES) expect(answer.text).toContain(name);
       expect(upstream.requests()).toHaveLength(0);
     });
 

@@ -1,7 +1,7 @@
 /** Tables of generated pages. */
 
 /** What stands at the top of every generated page. */
-export const GENERATED = "Generated from the code by `npm run docs`; a test holds the two equal.";
+export const GENERATED = "Generated from the code by `test/generated/write.ts`; a test holds the two equal.";
 
 /** A Markdown table; cells as they are. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -112,7 +112,9 @@ function encodeFormat(
   const { schema, description } = format;
   if (state.exact) return { ...NO_FORMAT, outputFormat: { type: "json_schema", schema } };
   if (isNative(traits, generation)) {
-    return { ...NO_FORMAT, outputFormat: { type: "json_schema", schema: adaptSchema(schema, state.losses) } };
+    // The wire has no place for the description but the schema's own.
+    const described = description === null || schema.description !== undefined ? schema : { ...schema, description };
+    return { ...NO_FORMAT, outputFormat: { type: "json_schema", schema: adaptSchema(described, state.losses) } };
   }
   if (schema.type !== undefined && schema.type !== "object") {
     // A tool's input is an object; any other form can only be asked for in words.

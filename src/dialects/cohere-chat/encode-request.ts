@@ -99,7 +99,12 @@ function encodeFormat({ format }: SemanticRequest, beside: boolean, body: JsonOb
   if (format === null) return;
   if (beside) losses.add("response_format");
   else if (format.kind === "json") body.response_format = { type: "json_object" };
-  else body.response_format = { type: "json_object", json_schema: format.schema };
+  else {
+    const { schema, description } = format;
+    // The wire has no place for the description but the schema's own.
+    const described = description === null || schema.description !== undefined ? schema : { ...schema, description };
+    body.response_format = { type: "json_object", json_schema: described };
+  }
 }
 
 /** The sampler's fields, held inside this wire's ranges. */

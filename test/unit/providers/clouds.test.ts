@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of variables in headers is a subject here.
 import { describe, expect, it } from "vitest";
 import type { ProviderKeyResource } from "../../../src/config/resources.js";
 import { NO_REQUEST_OVERRIDES } from "../../../src/config/resources.js";
@@ -262,7 +263,6 @@ describe("changes by the key", () => {
   });
 
   it("fill in what headers ask of the request", () => {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of the variables is the subject here.
     const defaultHeaders = { "x-request": "r-${request.id}", "x-model": "${request.model}" };
     const found = target(providerKey("openai", { defaultHeaders, apiKey: "sk-${request.id}" }));
     const variables = {
