@@ -155,23 +155,38 @@ class WholeFilter implements AnswerFilter {
 class StreamFilter implements AnswerFilter {
   readonly contentType = SSE;
   readonly #rewriter: AnswerRewriter;
-  #rest: Buffer = Buffer.alloc(0);
+  #pieces: Buffer[] = [];
+  #bytes = 0;
 
   constructor(rewriter: AnswerRewriter) {
     this.#rewriter = rewriter;
   }
 
   push(chunk: Buffer): Buffer | null {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    if (bytes.length > MAX_HELD_BYTES) throw new DecodeError("An event of the stream is too long.");
+    this.#pieces.push(chunk);
+    this.#bytes += chunk.length;
+    if (this.#bytes > MAX_HELD_BYTES) throw new DecodeError("An event of the stream is too long.");
+    // Only a line's end can end an event: joining the pieces at every chunk would be quadratic.
+    if (!chunk.includes(0x0a) && !chunk.includes(0x0d)) return null;
+    const bytes = this.#taken();
     const end = this.#rewriter.eventsEnd(bytes);
-    this.#rest = end === 0 ? bytes : Buffer.from(bytes.subarray(end));
+    if (end < bytes.length) {
+      this.#pieces = [bytes.subarray(end)];
+      this.#bytes = bytes.length - end;
+    }
     const text = end === 0 ? "" : this.#rewriter.events(bytes.subarray(0, end));
     return text === "" ? null : Buffer.from(text);
   }
 
   end(): Buffer | null {
-    const text = this.#rewriter.events(this.#rest) + this.#rewriter.close();
+    const text = this.#rewriter.events(this.#taken()) + this.#rewriter.close();
     return text === "" ? null : Buffer.from(text);
+  }
+
+  #taken(): Buffer {
+    const bytes = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
+    this.#pieces = [];
+    this.#bytes = 0;
+    return bytes;
   }
 }

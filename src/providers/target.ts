@@ -90,7 +90,10 @@ export class Target {
   path(model: string, stream: boolean): string {
     const path = stream ? this.#streamPath : this.#path;
     // A function, because in a replacement text `$&` would mean something.
-    return path.includes("{model}") ? path.replace("{model}", () => escapedModel(model)) : path;
+    if (!path.includes("{model}")) return path;
+    // Some vendors list their models as "models/NAME", which is how their paths go on anyway.
+    const name = path.includes("/models/{model}") && model.startsWith("models/") ? model.slice(7) : model;
+    return path.replace("{model}", () => escapedModel(name));
   }
 
   /** Flat list of names and values: the secret, `accept-encoding`, and the defaults of row and key. */

@@ -1,10 +1,12 @@
 /** The clouds' own wires, credentials and framings through the built gateway, with the vendors' clients in front. */
+import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
 import Anthropic from "@anthropic-ai/sdk";
+import { SignatureV4 } from "@smithy/signature-v4";
 import OpenAI from "openai";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { eventFrame, exceptionFrame } from "../unit/providers/framing/frames.js";
 import { BEARER, call, eventOf } from "./calls.js";
-import { type CloudUpstream, json, startCloudUpstream } from "./cloud-upstream.js";
+import { type CloudRequest, type CloudUpstream, json, startCloudUpstream } from "./cloud-upstream.js";
 import { KEY, type RunningGateway, sha256, startGateway } from "./gateway.js";
 
 const SECRETS = { aws: "aws-very-secret-key", entra: "entra-very-secret" };
@@ -77,6 +79,52 @@ function chunk(event: unknown): Buffer {
   return eventFrame("chunk", { bytes: Buffer.from(JSON.stringify(event)).toString("base64") });
 }
 
+class Sha256 {
+  readonly #hash: Hash | Hmac;
+
+  constructor(secret?: string | Uint8Array) {
+    this.#hash = secret === undefined ? createHash("sha256") : createHmac("sha256", secret);
+  }
+
+  update(data: Uint8Array): void {
+    this.#hash.update(data);
+  }
+
+  async digest(): Promise<Uint8Array> {
+    return this.#hash.digest();
+  }
+}
+
+/** What the general-purpose signer says of a request that arrived: the vendor would compute the same. */
+async function signatureOf(request: CloudRequest | undefined): Promise<string | undefined> {
+  if (request === undefined) return undefined;
+  const { host = "", "content-type": type = "", "x-amz-date": date } = request.headers;
+  const [hostname = "", port] = host.split(":");
+  const signer = new SignatureV4({
+    service: "bedrock",
+    region: "us-west-2",
+    credentials: { accessKeyId: "AKIDEXAMPLE", secretAccessKey: SECRETS.aws },
+    sha256: Sha256 as never,
+    applyChecksum: false,
+  });
+  const at = String(date).replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, "$1-$2-$3T$4:$5:$6Z");
+  const headers = { host, "content-type": type };
+  const signed = await signer.sign(
+    {
+      method: "POST",
+      protocol: "http:",
+      hostname,
+      port: Number(port),
+      path: request.url,
+      query: {},
+      headers,
+      body: request.text,
+    },
+    { signingDate: new Date(at) },
+  );
+  return signed.headers.authorization;
+}
+
 describe("Claude by InvokeModel", () => {
   const model = "bedrock-anthropic/us.anthropic.claude-sonnet-4-5-v1:0";
 
@@ -100,6 +148,7 @@ describe("Claude by InvokeModel", () => {
     expect(request?.headers.authorization).toMatch(
       /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\/\d+\/us-west-2\/bedrock\//,
     );
+    expect(request?.headers.authorization).toBe(await signatureOf(request));
     expect(request?.headers).not.toHaveProperty("anthropic-version");
     expect(request?.headers).not.toHaveProperty("anthropic-beta");
   });

@@ -10,7 +10,6 @@ let gateway: RunningGateway;
 const REQUEST = {
   param_renames: { max_tokens: "max_new_tokens" },
   param_constraints: { temperature_min: 0.1, temperature_max: 0.9 },
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of the variables is the subject here.
   default_headers: { "x-request": "$${request.id}", "x-caller": "$${api_key.name}/$${request.model}" },
   default_body_fields: { user: "nobody", "options.depth": 3 },
   forward_client_headers: ["X-Trace-*"],
@@ -174,7 +173,6 @@ test("a key that cannot work is refused at load, with all its reasons", async ()
       { name: "b", provider: "vertex", api_key: { access_token: "t", region: "us-east5" } },
       { name: "c", provider: "openai", api_key: { access_token: "t" } },
       { name: "d", provider: "bedrock", region: "us-east-1", response: { reasoning_field: "x" } },
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of the variables is the subject here.
       { name: "e", provider: "openai", api_key: "k", request: { default_headers: { "x-a": "$${request.nonsense}" } } },
     ],
   });

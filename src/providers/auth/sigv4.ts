@@ -86,7 +86,7 @@ function hostOf(url: string): string {
 }
 
 /** RFC 3986 unreserved characters stay, everything else is escaped. */
-function escape(text: string): string {
+function percentEncoded(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
@@ -96,7 +96,7 @@ function canonicalPath(path: string): string {
   for (const segment of path.split("/")) {
     if (segment === "" || segment === ".") continue;
     if (segment === "..") segments.pop();
-    else segments.push(escape(segment));
+    else segments.push(percentEncoded(segment));
   }
   const tail = segments.length > 0 && path.endsWith("/") ? "/" : "";
   return `/${segments.join("/")}${tail}`;
@@ -109,7 +109,7 @@ function canonicalQuery(query: string): string {
     const equals = pair.indexOf("=");
     const name = equals < 0 ? pair : pair.slice(0, equals);
     const value = equals < 0 ? "" : pair.slice(equals + 1);
-    return [escape(decodeURIComponent(name)), escape(decodeURIComponent(value))] as const;
+    return [percentEncoded(decodeURIComponent(name)), percentEncoded(decodeURIComponent(value))] as const;
   });
   escaped.sort(([a, x], [b, y]) => order(a, b) || order(x, y));
   return escaped.map(([name, value]) => `${name}=${value}`).join("&");

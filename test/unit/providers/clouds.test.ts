@@ -4,6 +4,9 @@ import type { ProviderKeyResource } from "../../../src/config/resources.js";
 import { NO_REQUEST_OVERRIDES } from "../../../src/config/resources.js";
 import type { DialectId, Operation } from "../../../src/dialects/dialect.js";
 import { isFailure } from "../../../src/errors.js";
+import { rowOfKey } from "../../../src/providers/catalog.js";
+import type { ProviderRow } from "../../../src/providers/provider.js";
+import { sharedCredentials } from "../../../src/providers/shared-credentials.js";
 import { providerKeyProblem, type Target, targetFor } from "../../../src/providers/target.js";
 import { providerKey } from "./keys.js";
 
@@ -139,6 +142,7 @@ describe("addresses in the clouds", () => {
       const key = providerKey("gemini", { apiBase });
       const root = "https://generativelanguage.googleapis.com/v1beta";
       expect(url(key, "g", "messages")).toBe(`${root}/models/g:generateContent`);
+      expect(url(key, "models/g", "messages")).toBe(`${root}/models/g:generateContent`);
       expect(url(key, "g", "messages", true)).toBe(`${root}/models/g:streamGenerateContent?alt=sse`);
       expect(target(key, "messages").headers.slice(0, 2)).toEqual(["x-goog-api-key", key.apiKey]);
       expect(url(key, "g", "chat")).toBe(`${root}/openai/chat/completions`);
@@ -312,6 +316,16 @@ describe("credentials of a target", () => {
       expect(found.headers.slice(0, 2)).toEqual([name, value]);
       expect(found.authenticated({ path: "/", headers: found.headers, body })).toBe(found.headers);
     }
+  });
+
+  it("outlive the key object: a reload fetches no token anew", () => {
+    const credential = { tenant_id: "t", client_id: "c", client_secret: "s" };
+    const shared = (secret: string) => {
+      const key = cloudKey("azure-openai", { credential: { ...credential, client_secret: secret } });
+      return sharedCredentials(rowOfKey(key) as ProviderRow, "azure-openai", key);
+    };
+    expect(shared("one")).toBe(shared("one"));
+    expect(shared("one")).not.toBe(shared("two"));
   });
 
   it("reject, and do not throw, when there are none", async () => {
