@@ -10,6 +10,7 @@ import { AuthError } from "../providers/auth/auth.js";
 import { DecodingHandler, decoderFor } from "../providers/decoding.js";
 import type { Target } from "../providers/target.js";
 import type { UpstreamCall, UpstreamFailureKind, UpstreamHandler } from "../providers/upstream.js";
+import { releasePlace } from "../quota/lease.js";
 import { type AnswerHead, readAnswerHead } from "./answer-head.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Delivery } from "./ledger.js";
@@ -197,6 +198,8 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   cancel(): void {
     if (this.concluded !== null) return;
     this.#stop();
+    const { lease } = this.exchange;
+    if (lease !== null) releasePlace(this.node.quota, lease);
     this.conclude({ status: 499, error: "client_closed_request", complete: false, delivery: NOTHING_LEFT });
   }
 

@@ -23,6 +23,8 @@ export interface Lease {
   readonly reserved: readonly number[];
   /** Of each layer's block: when it has changed, the block belongs to somebody else. */
   readonly generations: readonly number[];
+  /** Does it still count as a request in flight? */
+  inFlight: boolean;
 }
 
 /**
@@ -51,9 +53,32 @@ export function admitRequest(
     for (let index = 0; index < layers.length; index += 1) {
       consume(table, layers[index] as LimitLayer, reserved[index] as number, nowMs);
     }
-    return { layers, admittedAt: nowMs, reserved, generations };
+    return { layers, admittedAt: nowMs, reserved, generations, inFlight: true };
   } finally {
     table.unlock();
+  }
+}
+
+/**
+ * The client has gone: its place under the concurrency limits is free at once, though its tokens are still being
+ * counted.
+ */
+export function releasePlace(table: QuotaTable, lease: Lease): void {
+  table.lock();
+  try {
+    leavePlace(table, lease);
+  } finally {
+    table.unlock();
+  }
+}
+
+function leavePlace(table: QuotaTable, lease: Lease): void {
+  if (!lease.inFlight) return;
+  lease.inFlight = false;
+  for (let index = 0; index < lease.layers.length; index += 1) {
+    const { block, limit } = lease.layers[index] as LimitLayer;
+    if (limit.concurrency === undefined || table.generation(block) !== lease.generations[index]) continue;
+    table.changeInFlight(block, -1);
   }
 }
 
@@ -64,10 +89,10 @@ export function admitRequest(
 export function settleLease(table: QuotaTable, lease: Lease, tokensUsed: number): void {
   table.lock();
   try {
+    leavePlace(table, lease);
     for (let index = 0; index < lease.layers.length; index += 1) {
       const layer = lease.layers[index] as LimitLayer;
       if (table.generation(layer.block) !== lease.generations[index]) continue;
-      if (layer.limit.concurrency !== undefined) table.changeInFlight(layer.block, -1);
       const correction = tokensUsed - (lease.reserved[index] as number);
       if (correction === 0) continue;
       forEachLimit(layer, "tokens", (dimension, windowMs) => {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { RateLimit } from "../../../src/config/resources.js";
 import { isFailure } from "../../../src/errors.js";
-import { admitRequest, type LimitLayer, settleLease } from "../../../src/quota/lease.js";
+import { admitRequest, type LimitLayer, releasePlace, settleLease } from "../../../src/quota/lease.js";
 import { allocateQuotaMemory, QuotaTable } from "../../../src/quota/table.js";
 
 const MINUTE = 60_000;
@@ -87,5 +87,23 @@ describe("a lease", () => {
     settleLease(table, old, 0);
     expect([table.inFlight(0), table.used(0, 4, NOON / MINUTE)]).toEqual([1, 60]);
     expect(admits(table, next, NOON)).toBe(false);
+  });
+});
+
+describe("a place under a concurrency limit", () => {
+  it("is free as soon as the client has gone, once, while its tokens are still counted", () => {
+    const { table, layer } = setUp({ concurrency: 2, tpm: 100 });
+    const first = admitRequest(table, [layer], 40, () => NOON);
+    const second = admitRequest(table, [layer], 40, () => NOON);
+    if (isFailure(first) || isFailure(second)) throw new Error("both should have been admitted");
+    expect(table.inFlight(layer.block)).toBe(2);
+    releasePlace(table, first);
+    releasePlace(table, first);
+    expect(table.inFlight(layer.block)).toBe(1);
+    expect(admits(table, layer, NOON, 1)).toBe(true);
+    settleLease(table, first, 5);
+    expect(table.inFlight(layer.block)).toBe(2);
+    settleLease(table, second, 5);
+    expect(table.inFlight(layer.block)).toBe(1);
   });
 });

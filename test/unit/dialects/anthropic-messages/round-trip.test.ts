@@ -7,7 +7,8 @@ import { decode, encode, traits } from "./support.js";
 // ---- property: what goes in comes out ------------------------------------------------------------
 
 const words = fc.string({ minLength: 1, maxLength: 12 });
-const json: fc.Arbitrary<JsonValue> = fc.jsonValue({ maxDepth: 2 }) as fc.Arbitrary<JsonValue>;
+// As JSON says it: a value such as -0 does not survive being written down.
+const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as JsonValue);
 const schema = fc.dictionary(
   fc.string({ maxLength: 5 }).filter((name) => name !== "__proto__"),
   json,

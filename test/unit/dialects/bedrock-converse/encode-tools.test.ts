@@ -23,7 +23,7 @@ describe("tools", () => {
 
   it("are chosen by auto, any and name", () => {
     const choice = (toolChoice: never): unknown =>
-      (encode({ tools, toolChoice }).body.toolConfig as never).toolChoice;
+      (encode({ tools, toolChoice }).body.toolConfig as { toolChoice?: unknown }).toolChoice;
     expect(choice({ kind: "auto" } as never)).toEqual({ auto: {} });
     expect(choice({ kind: "any" } as never)).toEqual({ any: {} });
     expect(choice({ kind: "tool", name: "clock" } as never)).toEqual({ tool: { name: "clock" } });
