@@ -1,11 +1,11 @@
 /** `weir serve`: loads the files, starts the gateway, and lives by its signals. */
-import { parseArgs } from "node:util";
 import { loadConfig, renderError, type ResourcesContext } from "../config/load.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { embeddedDefault } from "../providers/embedded-default.js";
 import { type Addresses, Gateway } from "../runtime/gateway.js";
 import { loadResourceFile } from "../runtime/resource-file.js";
+import { readFileOptions } from "./file-options.js";
 
 export interface ServeContext extends ResourcesContext {
   /** Writes text as it is, line end included. */
@@ -18,7 +18,7 @@ const USAGE = "usage: weir serve [--config FILE] [--resources FILE] [--ignore-un
 
 /** Exit codes: 0 after a drain, 1 for bad files or a taken address, 2 for a bad command line. */
 export async function serve(argv: readonly string[], context: ServeContext): Promise<number> {
-  const options = readOptions(argv, context.environment);
+  const options = readFileOptions(argv, context.environment);
   if (options === null) {
     context.stderr(USAGE);
     return 2;
@@ -44,32 +44,6 @@ export async function serve(argv: readonly string[], context: ServeContext): Pro
   if (fallback !== null) introduce(config.value, addresses, fallback, context);
   await untilTold(gateway, context);
   return 0;
-}
-
-interface Options {
-  readonly config: string | null;
-  readonly resources: string | null;
-  readonly ignoreUnsupported: boolean;
-}
-
-function readOptions(argv: readonly string[], environment: ResourcesContext["environment"]): Options | null {
-  try {
-    const { values } = parseArgs({
-      args: [...argv],
-      options: {
-        config: { type: "string" },
-        resources: { type: "string" },
-        "ignore-unsupported": { type: "boolean", default: false },
-      },
-    });
-    return {
-      config: values.config ?? (environment.WEIR_CONFIG || null),
-      resources: values.resources ?? (environment.WEIR_RESOURCES || null),
-      ignoreUnsupported: values["ignore-unsupported"],
-    };
-  } catch {
-    return null;
-  }
 }
 
 function announce(config: WeirConfig, addresses: Addresses, context: ServeContext): void {

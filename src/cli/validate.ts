@@ -1,9 +1,9 @@
 /** `weir validate`: checks the two files and says everything that is wrong with them. */
-import { parseArgs } from "node:util";
 import { loadConfig, type ResourcesContext, renderError } from "../config/load.js";
 import type { ConfigError } from "../config/result.js";
 import { tlsProblem } from "../runtime/tls-files.js";
 import { loadResourceFile } from "../runtime/resource-file.js";
+import { readFileOptions } from "./file-options.js";
 
 export interface ValidateContext extends Omit<ResourcesContext, "ignoreUnsupported"> {
   /** Writes text as it is, line end included. */
@@ -13,18 +13,12 @@ export interface ValidateContext extends Omit<ResourcesContext, "ignoreUnsupport
 
 const USAGE = "usage: weir validate [--config FILE] [--resources FILE] [--ignore-unsupported]\n";
 
-interface Options {
-  readonly config: string | null;
-  readonly resources: string | null;
-  readonly ignoreUnsupported: boolean;
-}
-
 /**
  * Checks weir.yaml together with the environment, and the resource file where one is named. Errors go to
  * stderr, one a line, as `file:path: message`. Answers the exit code: 0 = all is well, 1 = it is not.
  */
 export async function validate(argv: readonly string[], context: ValidateContext): Promise<number> {
-  const options = readOptions(argv, context.environment);
+  const options = readFileOptions(argv, context.environment);
   if (options === null) {
     context.stderr(USAGE);
     return 1;
@@ -53,24 +47,4 @@ export async function validate(argv: readonly string[], context: ValidateContext
   if (errors.length > 0) return 1;
   context.stdout(`OK: ${summary.join("; ")}\n`);
   return 0;
-}
-
-function readOptions(argv: readonly string[], environment: ValidateContext["environment"]): Options | null {
-  try {
-    const { values } = parseArgs({
-      args: [...argv],
-      options: {
-        config: { type: "string" },
-        resources: { type: "string" },
-        "ignore-unsupported": { type: "boolean", default: false },
-      },
-    });
-    return {
-      config: values.config ?? (environment.WEIR_CONFIG || null),
-      resources: values.resources ?? (environment.WEIR_RESOURCES || null),
-      ignoreUnsupported: values["ignore-unsupported"],
-    };
-  } catch {
-    return null;
-  }
 }
