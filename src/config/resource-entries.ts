@@ -9,6 +9,7 @@ import type {
   RequestOverrides,
   ResponseOverrides,
 } from "./resources.js";
+import { DEFAULT_COOLDOWN } from "./traffic.js";
 import type { ApiKeyEntry, CollectionName, ModelEntry, ProviderKeyEntry } from "./schema.js";
 import type { Path } from "./result.js";
 
@@ -133,6 +134,7 @@ function toResponseOverrides(response: ProviderKeyEntry["response"]): ResponseOv
 
 export function toModel(entry: ModelEntry): ModelResource {
   return {
+    kind: "direct",
     name: entry.display_name ?? entry.name ?? "",
     provider: entry.provider,
     modelName: entry.model_name,
@@ -140,8 +142,14 @@ export function toModel(entry: ModelEntry): ModelResource {
     rateLimit: toRateLimit(entry.rate_limit),
     timeoutMs: entry.timeout ?? null,
     streamTimeoutMs: entry.stream_timeout ?? null,
+    retries: null,
     strict: entry.strict,
     allowedCidrs: entry.allowed_cidrs,
+    cooldown: DEFAULT_COOLDOWN,
+    backgroundCheck: null,
+    cost: null,
+    embedding: null,
+    autoPromptCaching: null,
   };
 }
 

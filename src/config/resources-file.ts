@@ -14,6 +14,7 @@ import type { ApiKeyResource, ModelResource, ProviderKeyResource, Resources } fr
 import { type ConfigError, type Path, type Result, renderPath } from "./result.js";
 import { COLLECTIONS, type CollectionName, checkAgainst } from "./schema.js";
 import { stripUnsupported, UNSUPPORTED_COLLECTIONS } from "./unsupported.js";
+import { NO_TRAFFIC } from "./traffic.js";
 import { parseYaml, type YamlFile } from "./yaml.js";
 
 /** One entry on its way; `raw` has its variables replaced. */
@@ -75,6 +76,7 @@ class FileReading {
       providerKeys: valuesOf<ProviderKeyResource>(providerKeys),
       models: this.#named(valuesOf<ModelResource>(models), modelEntries, keyEntries),
       apiKeys: valuesOf<ApiKeyResource>(apiKeys),
+      traffic: NO_TRAFFIC,
     };
     return { ok: true, value, ignored: this.#ignored };
   }
@@ -203,6 +205,7 @@ class FileReading {
     const find = finder(keys);
     const used = entries.filter((entry) => !entry.skipped);
     return models.map((model, position) => {
+      if (model.kind !== "direct") return model;
       const byId = used[position]?.raw.provider_key === undefined;
       return { ...model, providerKey: find(model.providerKey, byId)?.name ?? model.providerKey };
     });

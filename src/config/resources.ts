@@ -2,6 +2,7 @@
  * The resources as the hot path reads them: checked, defaults filled in, secrets resolved. Plain data, so
  * that it crosses threads as it is; `Snapshot` indexes it.
  */
+import type { BackgroundCheck, Cooldown, Ensemble, ModelCost, Routing, SemanticRouting, Traffic } from "./traffic.js";
 
 /** Limits in force for one key or model; undefined = none. Windows are aligned to the wall clock. */
 export interface RateLimit {
@@ -73,13 +74,10 @@ export const NO_REQUEST_OVERRIDES: RequestOverrides = Object.freeze({
   forwardClientHeaders: [],
 });
 
-export interface ModelResource {
+/** What every kind of model has. */
+interface ModelSettings {
   /** May hold one `*`. */
   readonly name: string;
-  readonly provider: string;
-  /** The upstream's name; may hold one `*`, filled with what the `*` of `name` captured. */
-  readonly modelName: string;
-  readonly providerKey: string;
   readonly rateLimit: RateLimit | null;
   /** Refuse requests of which a translation would lose a part. */
   readonly strict: boolean;
@@ -87,8 +85,47 @@ export interface ModelResource {
   readonly timeoutMs: number | null;
   /** Longest silence between stream events in ms; null = upstream default, 0 = none. */
   readonly streamTimeoutMs: number | null;
+  /** Tries on the same target beyond the first; null = the group's, else the default. */
+  readonly retries: number | null;
   readonly allowedCidrs: readonly string[];
 }
+
+/** A model that one provider serves. */
+export interface DirectModel extends ModelSettings {
+  readonly kind: "direct";
+  readonly provider: string;
+  /** The upstream's name; may hold one `*`, filled with what the `*` of `name` captured. */
+  readonly modelName: string;
+  readonly providerKey: string;
+  readonly cooldown: Cooldown;
+  /** null = none. */
+  readonly backgroundCheck: BackgroundCheck | null;
+  readonly cost: ModelCost | null;
+  /** What the model's vectors are like; null = not said. */
+  readonly embedding: { readonly dimensions: number | null; readonly normalize: boolean } | null;
+  /** Marks the reusable beginning of prompts for the provider's own cache; null = as the caller says. */
+  readonly autoPromptCaching: { readonly ttl: "5m" | "1h" } | null;
+}
+
+/** A name behind which several direct models stand. */
+export interface RoutingModel extends ModelSettings {
+  readonly kind: "routing";
+  readonly routing: Routing;
+}
+
+/** Several models answer, one of them writes the answer. */
+export interface EnsembleModel extends ModelSettings {
+  readonly kind: "ensemble";
+  readonly ensemble: Ensemble;
+}
+
+/** The request's meaning decides which model answers. */
+export interface SemanticModel extends ModelSettings {
+  readonly kind: "semantic";
+  readonly semantic: SemanticRouting;
+}
+
+export type ModelResource = DirectModel | RoutingModel | EnsembleModel | SemanticModel;
 
 export interface ApiKeyResource {
   readonly name: string;
@@ -118,4 +155,6 @@ export interface Resources {
   readonly providerKeys: readonly ProviderKeyResource[];
   readonly models: readonly ModelResource[];
   readonly apiKeys: readonly ApiKeyResource[];
+  /** Policies, budgets, caches and guardrails. */
+  readonly traffic: Traffic;
 }

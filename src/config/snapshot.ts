@@ -1,7 +1,8 @@
 /** The resources as one frozen, indexed object: what the hot path reads. A reload makes a new one. */
 import { type AddressSet, parseCidrs } from "./cidr.js";
 import { capture, fill, type Pattern, PatternIndex, parsePattern } from "./pattern.js";
-import type { ApiKeyResource, ModelResource, ProviderKeyResource, Resources } from "./resources.js";
+import type { ApiKeyResource, DirectModel, ModelResource, ProviderKeyResource, Resources } from "./resources.js";
+import type { Traffic } from "./traffic.js";
 
 /** A caller's key with its questions answered from memory. */
 export interface CallerKey {
@@ -13,12 +14,21 @@ export interface CallerKey {
   expired(nowMs: number): boolean;
 }
 
-/** A name that a caller used, resolved to what answers it. */
-export interface ResolvedModel {
-  readonly entry: ModelResource;
+/** A name resolved to the one provider that serves it. */
+export interface ResolvedDirect {
+  readonly entry: DirectModel;
   readonly providerKey: ProviderKeyResource;
   /** What to call the model towards its provider. */
   readonly upstreamModel: string;
+}
+
+/** A name that a caller used, resolved to what answers it. */
+export interface ResolvedModel {
+  /** The name itself; where the entry is a pattern, what the caller made of it. */
+  readonly name: string;
+  readonly entry: ModelResource;
+  /** null: several models stand behind the name. */
+  readonly direct: ResolvedDirect | null;
   /** Callers' addresses that may use it; null = all. */
   readonly allowedAddresses: AddressSet | null;
 }
@@ -98,6 +108,7 @@ export class Snapshot {
   readonly revision: string;
   readonly source: string;
   readonly counts: SnapshotCounts;
+  readonly traffic: Traffic;
   readonly #keys: ReadonlyMap<string, SnapshotKey>;
   readonly #models: readonly ModelResource[];
   readonly #providerKeys: ReadonlyMap<string, ProviderKeyResource>;
@@ -112,10 +123,11 @@ export class Snapshot {
   constructor(resources: Resources) {
     this.revision = resources.revision;
     this.source = resources.source;
+    this.traffic = resources.traffic;
     this.#models = frozen(resources.models);
     this.#providerKeys = new Map(frozen(resources.providerKeys).map((key) => [key.name, key]));
     for (const model of this.#models) {
-      if (!this.#providerKeys.has(model.providerKey)) throw new Error("a model refers to an unknown provider key");
+      if (model.kind === "direct" && !this.#providerKeys.has(model.providerKey)) throw new Error("a model refers to an unknown provider key");
     }
     this.#index = new PatternIndex(this.#models.map((model) => [model.name, model] as const));
     this.#keys = indexKeys(frozen(resources.apiKeys));
@@ -154,14 +166,16 @@ export class Snapshot {
 
   #resolve(name: string): ResolvedModel | null {
     const match = this.#index.find(name);
-    const providerKey = match === undefined ? undefined : this.#providerKeys.get(match.value.providerKey);
-    if (match === undefined || providerKey === undefined) return null;
-    return Object.freeze({
-      entry: match.value,
-      providerKey,
-      upstreamModel: fill(match.value.modelName, match.captured),
-      allowedAddresses: this.#addressesOf(match.value),
-    });
+    if (match === undefined) return null;
+    const entry = match.value;
+    const direct = entry.kind === "direct" ? this.#direct(entry, match.captured) : null;
+    return Object.freeze({ name, entry, direct, allowedAddresses: this.#addressesOf(entry) });
+  }
+
+  #direct(entry: DirectModel, captured: string): ResolvedDirect {
+    const providerKey = this.#providerKeys.get(entry.providerKey);
+    if (providerKey === undefined) throw new Error("a model refers to an unknown provider key");
+    return Object.freeze({ entry, providerKey, upstreamModel: fill(entry.modelName, captured) });
   }
 
   #addressesOf(model: ModelResource): AddressSet | null {

@@ -13,7 +13,7 @@ export function answerHeaders(attempt: Attempt): string[] {
   headers.push("content-type", contentType(attempt));
   headers.push(names.requestId, exchange.id);
   headers.push(names.servedBy, headerValue(target.provider));
-  headers.push(names.upstreamModel, headerValue(exchange.model?.upstreamModel ?? ""));
+  headers.push(names.upstreamModel, headerValue(attempt.candidate.model.upstreamModel));
   headers.push(names.cache, exchange.cache);
   headers.push(names.attempts, String(exchange.attempts));
   const losses = attempt.translation?.losses ?? [];

@@ -10,6 +10,7 @@ import { AuthError } from "../providers/auth/auth.js";
 import { DecodingHandler, decoderFor } from "../providers/decoding.js";
 import type { Target } from "../providers/target.js";
 import type { UpstreamCall, UpstreamFailureKind, UpstreamHandler } from "../providers/upstream.js";
+import type { Candidate } from "../routing/candidate.js";
 import { releasePlace } from "../quota/lease.js";
 import { type AnswerHead, readAnswerHead } from "./answer-head.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
@@ -53,6 +54,7 @@ const NO_SAMPLE = new AnswerSample();
 export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   readonly exchange: Exchange;
   readonly node: Node;
+  readonly candidate: Candidate;
   readonly target: Target;
   readonly translation: Translation | null;
   readonly tally = new UsageTally();
@@ -72,11 +74,12 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   readonly #deadline: number;
 
   /** `translation`: null when caller and target speak the same dialect. */
-  constructor(exchange: Exchange, node: Node, target: Target, translation: Translation | null) {
+  constructor(exchange: Exchange, node: Node, candidate: Candidate, translation: Translation | null) {
     this.translation = translation;
     this.exchange = exchange;
     this.node = node;
-    this.target = target;
+    this.candidate = candidate;
+    this.target = candidate.target;
     exchange.attempts += 1;
     this.number = exchange.attempts;
     this.startedAt = performance.now();
@@ -87,7 +90,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   /** Sends the request. */
   start(body: Buffer, headers: readonly string[]): void {
     this.exchange.work = this;
-    const path = this.target.path(this.exchange.model?.upstreamModel ?? "", this.exchange.view?.stream === true);
+    const path = this.target.path(this.candidate.model.upstreamModel, this.exchange.view?.stream === true);
     const complete = this.target.authenticated({ path, headers, body });
     if (!(complete instanceof Promise)) this.#send(path, complete, body);
     else {

@@ -1,6 +1,7 @@
 /** Stage 5: the request goes to its target; the answer comes back through an attempt's relay. */
 import { carriesForeignProof } from "../dialects/codecs.js";
-import { renderModelEntry, renderModelList } from "../dialects/model-list.js";
+import type { ModelResource } from "../config/resources.js";
+import { type ListedModel, renderModelEntry, renderModelList } from "../dialects/model-list.js";
 import { failure, isFailure } from "../errors.js";
 import type { Target } from "../providers/target.js";
 import { Attempt } from "./attempt.js";
@@ -27,15 +28,16 @@ export const dispatch: Stage = {
   ],
   run(exchange: Exchange, node: Node): StageOutcome {
     if (exchange.route.operation === "models") return answerModels(exchange, node);
-    const { view, model, target } = exchange;
-    if (target === null && countsHere(exchange.route.operation)) return countHere(exchange, node);
-    if (view === null || model === null || target === null) return failure("internal_error");
-    if (mustTranslate(exchange, target)) return dispatchTranslated(exchange, node, target);
+    const { view, candidate } = exchange;
+    if (candidate === null && countsHere(exchange.route.operation)) return countHere(exchange, node);
+    if (view === null || candidate === null) return failure("internal_error");
+    const { target, model } = candidate;
+    if (mustTranslate(exchange, target)) return dispatchTranslated(exchange, node, candidate);
     const spliced = exchange.route.dialect.spliceRequest(exchange.body, view, model.upstreamModel);
     const forwarded = target.forwarded(exchange.headers.passed, exchange.headers.others);
     const body = target.bodyFor(spliced, forwarded);
     if (isFailure(body)) return body;
-    new Attempt(exchange, node, target, null).start(body, headersFor(exchange, target, forwarded));
+    new Attempt(exchange, node, candidate, null).start(body, headersFor(exchange, candidate, forwarded));
     return "under-way";
   },
 };
@@ -46,13 +48,18 @@ function mustTranslate(exchange: Exchange, target: Target): boolean {
   return !countsHere(exchange.route.operation) && carriesForeignProof(exchange.route.dialect.id, exchange.body);
 }
 
+/** A name with several models behind it is owned by no provider. */
+function listed(model: ModelResource): ListedModel {
+  return { name: model.name, provider: model.kind === "direct" ? model.provider : model.kind };
+}
+
 /** What this key may use; answered from the snapshot, no upstream is asked. */
 function answerModels(exchange: Exchange, node: Node): StageOutcome {
   const { route, snapshot, key, pathParameter, headers } = exchange;
   if (key === null) return failure("internal_error");
   const shape = { dialect: route.dialect.id, passedHeaders: headers.passed, loadedAt: node.loadedAt };
   let body: string;
-  if (pathParameter === "") body = renderModelList(snapshot.modelsFor(key), shape);
+  if (pathParameter === "") body = renderModelList(snapshot.modelsFor(key).map(listed), shape);
   else {
     const model = snapshot.findModel(pathParameter);
     if (model === undefined) {
@@ -61,7 +68,7 @@ function answerModels(exchange: Exchange, node: Node): StageOutcome {
     if (!key.allows(pathParameter)) {
       return failure("permission_denied", `This API key may not use the model "${pathParameter}".`, "model");
     }
-    body = renderModelEntry({ name: pathParameter, provider: model.entry.provider }, shape);
+    body = renderModelEntry({ ...listed(model.entry), name: pathParameter }, shape);
   }
   exchange.status = 200;
   exchange.responseBytes = Buffer.byteLength(body);

@@ -3,7 +3,7 @@ import type { ApiKeyResource } from "../config/resources.js";
 import type { CallerKey, ResolvedModel, Snapshot } from "../config/snapshot.js";
 import type { Dialect, Operation, RequestView } from "../dialects/dialect.js";
 import type { Failure } from "../errors.js";
-import type { Target } from "../providers/target.js";
+import type { Candidate } from "../routing/candidate.js";
 import type { Lease } from "../quota/lease.js";
 import type { UsageEvent } from "../usage/event.js";
 import type { Sink } from "./sink.js";
@@ -72,7 +72,8 @@ export class Exchange {
   key: CallerKey | null = null;
   view: RequestView | null = null;
   model: ResolvedModel | null = null;
-  target: Target | null = null;
+  /** Where the request goes; null where the gateway answers itself. */
+  candidate: Candidate | null = null;
   lease: Lease | null = null;
   cache: "hit" | "miss" | "bypass" = "bypass";
   attempts = 0;

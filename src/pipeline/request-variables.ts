@@ -1,16 +1,17 @@
 /** The headers of a request to a target, with what an exchange knows filled in where they ask for it. */
-import type { Target } from "../providers/target.js";
+import type { Candidate } from "../routing/candidate.js";
 import type { Exchange } from "./exchange.js";
 
 /** `forwarded`: the caller's headers that go on, flat. */
-export function headersFor(exchange: Exchange, target: Target, forwarded: readonly string[]): readonly string[] {
+export function headersFor(exchange: Exchange, candidate: Candidate, forwarded: readonly string[]): readonly string[] {
+  const { target } = candidate;
   if (!target.templated) return target.headersWith(forwarded);
   const key = exchange.keyResource;
   return target.headersWith(forwarded, {
     "request.id": exchange.id,
     "request.model": exchange.view?.model ?? "",
     "request.operation": exchange.route.operation,
-    "upstream.model": exchange.model?.upstreamModel ?? "",
+    "upstream.model": candidate.model.upstreamModel,
     "api_key.name": key?.name ?? "",
     "api_key.team_id": key?.teamId ?? "",
     "api_key.user_id": key?.userId ?? "",

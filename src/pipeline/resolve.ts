@@ -1,5 +1,7 @@
 /** Stage 2: which model is meant, may this key use it, and who serves the operation in the caller's dialect? */
 import { type Failure, failure, isFailure } from "../errors.js";
+import type { ResolvedModel } from "../config/snapshot.js";
+import type { Candidate } from "../routing/candidate.js";
 import { targetFor } from "../providers/target.js";
 import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
@@ -43,11 +45,16 @@ function findModel(exchange: Exchange, name: string): Failure | null {
   return null;
 }
 
+function candidateOf({ name, direct }: ResolvedModel, { route }: Exchange): Candidate | null {
+  const target = direct === null ? null : targetFor(direct, route.operation, route.dialect.id);
+  return direct === null || target === null ? null : { name, model: direct, target };
+}
+
 function findTarget(exchange: Exchange): StageOutcome {
   const { route, model } = exchange;
   if (model === null) return failure("internal_error");
-  exchange.target = targetFor(model, route.operation, route.dialect.id);
-  if (exchange.target !== null || countsHere(route.operation)) return "next";
+  exchange.candidate = candidateOf(model, exchange);
+  if (exchange.candidate !== null || countsHere(route.operation)) return "next";
   const message = `The model "${exchange.view?.model}" does not serve "${route.operation}" in the ${route.dialect.id} dialect.`;
   return failure("unsupported_operation", message, "model");
 }

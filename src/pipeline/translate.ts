@@ -3,7 +3,7 @@ import type { TargetTraits } from "../dialects/codec.js";
 import { type Translation, type TranslationJob, translateRequest } from "../dialects/hub.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { traitsOf } from "../providers/traits.js";
-import type { Target } from "../providers/target.js";
+import type { Candidate } from "../routing/candidate.js";
 import { Attempt } from "./attempt.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -12,19 +12,19 @@ import type { StageOutcome } from "./pipeline.js";
 import { headersFor } from "./request-variables.js";
 
 /** Translates here if the body is small, else on a pool thread, so that other requests do not wait for it. */
-export function dispatchTranslated(exchange: Exchange, node: Node, target: Target): StageOutcome {
-  const job = translationJob(exchange, target);
+export function dispatchTranslated(exchange: Exchange, node: Node, candidate: Candidate): StageOutcome {
+  const job = translationJob(exchange, candidate);
   if (exchange.body.length <= node.config.pool.inline_bytes) {
     const translation = translateRequest(job);
-    return isFailure(translation) ? translation : launch(exchange, node, target, translation);
+    return isFailure(translation) ? translation : launch(exchange, node, candidate, translation);
   }
   return waitFor(exchange, node, node.translator.translate(job), (translation) =>
-    isFailure(translation) ? translation : launch(exchange, node, target, translation),
+    isFailure(translation) ? translation : launch(exchange, node, candidate, translation),
   );
 }
 
-function translationJob(exchange: Exchange, target: Target): TranslationJob {
-  const traits: TargetTraits = traitsOf(target, exchange.model?.upstreamModel ?? "");
+function translationJob(exchange: Exchange, { target, model }: Candidate): TranslationJob {
+  const traits: TargetTraits = traitsOf(target, model.upstreamModel);
   return {
     client: exchange.route.dialect.id,
     wire: target.dialect,
@@ -34,16 +34,17 @@ function translationJob(exchange: Exchange, target: Target): TranslationJob {
   };
 }
 
-function launch(exchange: Exchange, node: Node, target: Target, translation: Translation): StageOutcome {
+function launch(exchange: Exchange, node: Node, candidate: Candidate, translation: Translation): StageOutcome {
   if (translation.losses.length > 0) {
     if (isStrict(exchange)) return strictRefusal(translation.losses);
     node.counters.losses.add(translation.losses.length);
   }
+  const { target } = candidate;
   const forwarded = target.forwarded(translation.headers, exchange.headers.others);
   const body = target.bodyFor(asBuffer(translation.body), forwarded);
   if (isFailure(body)) return body;
-  const attempt = new Attempt(exchange, node, target, translation);
-  attempt.start(body, headersFor(exchange, target, forwarded));
+  const attempt = new Attempt(exchange, node, candidate, translation);
+  attempt.start(body, headersFor(exchange, candidate, forwarded));
   return "under-way";
 }
 

@@ -97,7 +97,7 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     model_entry: exchange.model?.entry.name ?? "",
     provider: target.provider,
     provider_key: target.providerKey,
-    upstream_model: exchange.model?.upstreamModel ?? "",
+    upstream_model: attempt.candidate.model.upstreamModel,
     response_model: tally.responseModel,
     response_id: tally.responseId,
     streamed: exchange.view?.stream === true,

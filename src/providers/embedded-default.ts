@@ -2,11 +2,12 @@
 import { createHash, randomBytes } from "node:crypto";
 import {
   type ApiKeyResource,
-  type ModelResource,
+  type DirectModel,
   NO_REQUEST_OVERRIDES,
   type ProviderKeyResource,
   type Resources,
 } from "../config/resources.js";
+import { DEFAULT_COOLDOWN, NO_TRAFFIC } from "../config/traffic.js";
 import { CATALOG } from "./catalog.js";
 import type { ProviderRow } from "./provider.js";
 
@@ -28,7 +29,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function embeddedDefault(env: Environment, callerKey: { readonly plain?: string } = {}): EmbeddedDefault {
   const plainKey = callerKey.plain || env.WEIR_KEY || `sk-weir-${randomBase62(32)}`;
   const providerKeys: ProviderKeyResource[] = [];
-  const models: ModelResource[] = [];
+  const models: DirectModel[] = [];
   const providers: string[] = [];
   for (const row of CATALOG) {
     const key = row.family === "simulator" ? providerKey(row, "", null) : keyFromEnvironment(row, env);
@@ -38,7 +39,7 @@ export function embeddedDefault(env: Environment, callerKey: { readonly plain?: 
     for (const name of row.modelPatterns) models.push(model(row, name, name));
     models.push(model(row, `${row.id}/*`, "*"));
   }
-  const content = { providerKeys, models, apiKeys: [defaultApiKey(plainKey)] };
+  const content = { providerKeys, models, apiKeys: [defaultApiKey(plainKey)], traffic: NO_TRAFFIC };
   const revision = createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 12);
   return { resources: { revision, source: "embedded default", ...content }, plainKey, providers };
 }
@@ -69,8 +70,9 @@ function providerKey(row: ProviderRow, apiKey: string, apiBase: string | null): 
   };
 }
 
-function model(row: ProviderRow, name: string, modelName: string): ModelResource {
+function model(row: ProviderRow, name: string, modelName: string): DirectModel {
   return {
+    kind: "direct",
     name,
     provider: row.id,
     modelName,
@@ -78,8 +80,14 @@ function model(row: ProviderRow, name: string, modelName: string): ModelResource
     rateLimit: null,
     timeoutMs: null,
     streamTimeoutMs: null,
+    retries: null,
     strict: false,
     allowedCidrs: [],
+    cooldown: DEFAULT_COOLDOWN,
+    backgroundCheck: null,
+    cost: null,
+    embedding: null,
+    autoPromptCaching: null,
   };
 }
 

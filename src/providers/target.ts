@@ -1,5 +1,5 @@
 /** Where one attempt goes: address, path, headers and body of an upstream's request, ready to be sent. */
-import type { ModelResource, ProviderKeyResource } from "../config/resources.js";
+import type { DirectModel, ProviderKeyResource } from "../config/resources.js";
 import { type EditPlan, editBody } from "../dialects/body-edits.js";
 import type { Bridge } from "../dialects/bridge.js";
 import type { DialectId, Operation, WireId } from "../dialects/dialect.js";
@@ -20,7 +20,7 @@ import { wayTo } from "./way.js";
 /** The part of a resolved model that a target is made from. */
 export interface TargetModel {
   readonly providerKey: ProviderKeyResource;
-  readonly entry: Pick<ModelResource, "provider">;
+  readonly entry: Pick<DirectModel, "provider">;
 }
 
 interface TargetParts {
