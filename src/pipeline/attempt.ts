@@ -10,14 +10,16 @@ import { AuthError } from "../providers/auth/auth.js";
 import { DecodingHandler, decoderFor } from "../providers/decoding.js";
 import type { Target } from "../providers/target.js";
 import type { UpstreamCall, UpstreamFailureKind, UpstreamHandler } from "../providers/upstream.js";
+import type { UsageEvent } from "../usage/event.js";
 import type { Candidate } from "../routing/candidate.js";
-import { releasePlace } from "../quota/lease.js";
+import { type Lease, releasePlace, settleLease } from "../quota/lease.js";
 import { type AnswerHead, readAnswerHead } from "./answer-head.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Delivery } from "./ledger.js";
 import type { Node } from "./node.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
+import { MISHAP_CODES, type Mishap } from "./succession.js";
 import { relayFor } from "./relays.js";
 import { AnswerSample } from "./answer-sample.js";
 import { missingUsage, usageLineOf } from "./usage-of.js";
@@ -66,11 +68,14 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   answerBytes = 0;
   estimated = false;
   concluded: Conclusion | null = null;
+  /** What this attempt holds of the limits of its own target; null = nothing. */
+  lease: Lease | null = null;
   #call: UpstreamCall | null = null;
   #decoding: DecodingHandler | null = null;
   #filter: AnswerFilter | null = null;
   #relay: Relay | null = null;
   #upstreamDone = false;
+  #credentialsMissing = false;
   readonly #deadline: number;
 
   /** `translation`: null when caller and target speak the same dialect. */
@@ -83,8 +88,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     exchange.attempts += 1;
     this.number = exchange.attempts;
     this.startedAt = performance.now();
-    const limit = exchange.model?.entry.timeoutMs ?? node.config.timeouts.request_ms;
-    this.#deadline = limit > 0 ? exchange.startedAt + limit : Number.POSITIVE_INFINITY;
+    this.#deadline = Math.min(exchange.deadline, this.#ownDeadline());
   }
 
   /** Sends the request. */
@@ -104,7 +108,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   #send(path: string, headers: readonly string[], body: Buffer): void {
     if (this.concluded !== null) return;
     const { timeouts } = this.node.config;
-    const silence = this.exchange.model?.entry.streamTimeoutMs ?? timeouts.stream_idle_ms;
+    const silence = this.streamTimeoutMs ?? timeouts.stream_idle_ms;
     this.#call = this.node.sender.send(
       this.target,
       {
@@ -112,7 +116,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
         path,
         headers,
         body,
-        firstByteMs: timeouts.first_byte_ms,
+        firstByteMs: this.#firstByteMs(silence),
         idleMs: silence,
       },
       this,
@@ -129,12 +133,14 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
       provider_key: this.target.providerKey,
       reason,
     });
+    this.#credentialsMissing = true;
     this.giveUp(failure("transport_error", "The gateway has no credentials for the upstream at the moment."));
   }
 
   onHead(status: number, rawHeaders: readonly Buffer[]): void {
     const head = this.#readHead(status, rawHeaders);
     this.head = head;
+    if (status >= 300 && this.#superseded({ kind: "status", status })) return;
     if (status >= 300 && status < 400) {
       this.giveUp(failure("transport_error", "The upstream answered with a redirect."));
       return;
@@ -235,6 +241,11 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
 
   /** Called by the ledger once the usage line is on file. */
   deliver(): void {
+    if (this.lease !== null) settleLease(this.node.quota, this.lease, tokensOf(this.exchange.usage));
+    if (this.concluded?.delivery === this.exchange.succession && this.exchange.succession !== null) {
+      this.exchange.succession.deliver();
+      return;
+    }
     try {
       this.concluded?.delivery.deliver();
     } catch (error) {
@@ -292,15 +303,67 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     else this.#relay.fail(problem);
   }
 
-  /** Nothing of the answer has left yet: an error answer takes its place. */
+  /** Nothing of the answer has left yet: another attempt or an error answer takes its place. */
   refuseInstead(problem: Failure): void {
+    if (this.supersededBy(problem)) return;
     const delivery: Delivery = { deliver: () => refuse(this.exchange, this.node, problem) };
     this.conclude({ status: ERRORS[problem.code].status, error: problem.code, complete: false, delivery });
+  }
+
+  /** True: another attempt follows instead of this problem's answer. */
+  supersededBy(problem: Failure): boolean {
+    return this.exchange.succession !== null && this.#superseded(this.#mishapOf(problem));
+  }
+
+  /** The stream's first event is an error, and nothing has left: true when another attempt follows. */
+  supersededInBand(): boolean {
+    return this.#superseded({ kind: "in_band", status: this.head?.status ?? 0 });
+  }
+
+  /** May another attempt take the place of this one? Then this one ends with nothing but its usage line. */
+  #superseded(mishap: Mishap): boolean {
+    const { succession, sink } = this.exchange;
+    if (succession === null || sink.started || sink.closed || !succession.takesOver(this, mishap)) return false;
+    const code = MISHAP_CODES[mishap.kind];
+    const status = mishap.status >= 300 || code === "upstream_error" ? mishap.status : ERRORS[code].status;
+    this.conclude({ status, error: code, complete: false, delivery: succession });
+    return true;
+  }
+
+  #mishapOf({ code }: Failure): Mishap {
+    const status = this.head?.status ?? 0;
+    if (this.#credentialsMissing) return { kind: "credentials", status };
+    if (code === "timeout") return { kind: "timeout", status };
+    return { kind: code === "upstream_decode_error" ? "broken" : "transport", status };
+  }
+
+  /** Longest silence between two events of the answer, milliseconds; null = not said for this model. */
+  get streamTimeoutMs(): number | null {
+    return this.candidate.model.entry.streamTimeoutMs ?? this.exchange.model?.entry.streamTimeoutMs ?? null;
+  }
+
+  /** A stream whose silence is bounded is bounded before its first event too. */
+  #firstByteMs(silence: number): number {
+    const { first_byte_ms } = this.node.config.timeouts;
+    if (this.streamTimeoutMs === null || silence === 0 || this.exchange.view?.stream !== true) return first_byte_ms;
+    return first_byte_ms === 0 ? silence : Math.min(first_byte_ms, silence);
+  }
+
+  /** The target's own time, where it stands behind another name; the name's own is the exchange's deadline. */
+  #ownDeadline(): number {
+    const { entry } = this.candidate.model;
+    const limit = entry === this.exchange.model?.entry ? 0 : (entry.timeoutMs ?? 0);
+    return limit > 0 ? this.startedAt + limit : Number.POSITIVE_INFINITY;
   }
 
   #post(): void {
     this.node.ledger.post(usageLineOf(this), this);
   }
+}
+
+/** A failed attempt gives its tokens back. */
+function tokensOf(usage: UsageEvent | null): number {
+  return usage === null ? 0 : usage.input_tokens + usage.output_tokens;
 }
 
 function failureOf(kind: UpstreamFailureKind, detail: string): Failure {

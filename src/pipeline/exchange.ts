@@ -6,6 +6,7 @@ import type { Failure } from "../errors.js";
 import type { Candidate } from "../routing/candidate.js";
 import type { Lease } from "../quota/lease.js";
 import type { UsageEvent } from "../usage/event.js";
+import type { Succession } from "./succession.js";
 import type { Sink } from "./sink.js";
 
 /** A row of the route table: what a method and a path mean. */
@@ -75,6 +76,10 @@ export class Exchange {
   /** Where the request goes; null where the gateway answers itself. */
   candidate: Candidate | null = null;
   lease: Lease | null = null;
+  /** What takes over where an attempt fails before its answer begins; null = nothing does. */
+  succession: Succession | null = null;
+  /** When the whole request must be over, on the monotonic clock; attempts never add up past it. */
+  deadline = Number.POSITIVE_INFINITY;
   cache: "hit" | "miss" | "bypass" = "bypass";
   attempts = 0;
   status = 0;
@@ -86,6 +91,8 @@ export class Exchange {
   /** The client left before the answer's end. */
   clientGone = false;
   settled = false;
+  /** Tokens of all attempts so far. */
+  tokensUsed = 0;
   /** The last attempt's usage event. */
   usage: UsageEvent | null = null;
   /** What is under way for this exchange; set by the stage that starts something. */

@@ -5,6 +5,7 @@ import type { Candidate } from "../routing/candidate.js";
 import { targetFor } from "../providers/target.js";
 import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
+import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 
 /** Half of a surrogate pair: JSON can spell it, but no header, path or UTF-8 body can carry it. */
@@ -14,7 +15,7 @@ export const resolve: Stage = {
   name: "resolve",
   needs: "body",
   failures: ["invalid_request_error", "model_not_found", "permission_denied", "ip_restricted", "unsupported_operation"],
-  run(exchange: Exchange): StageOutcome {
+  run(exchange: Exchange, node: Node): StageOutcome {
     const { route } = exchange;
     // Listing models concerns no single model; the list itself is cut to what the key may use.
     if (route.operation === "models") return "next";
@@ -28,7 +29,7 @@ export const resolve: Stage = {
       return failure("invalid_request_error", "The model's name is not Unicode text.", "model");
     }
     exchange.view = view;
-    return findModel(exchange, view.model) ?? findTarget(exchange);
+    return findModel(exchange, view.model) ?? setDeadline(exchange, node) ?? findTarget(exchange);
   },
 };
 
@@ -42,6 +43,12 @@ function findModel(exchange: Exchange, name: string): Failure | null {
     return failure("ip_restricted");
   }
   exchange.model = model;
+  return null;
+}
+
+function setDeadline(exchange: Exchange, { config }: Node): null {
+  const limit = exchange.model?.entry.timeoutMs ?? config.timeouts.request_ms;
+  if (limit > 0) exchange.deadline = exchange.startedAt + limit;
   return null;
 }
 

@@ -17,18 +17,13 @@ export const settle: Stage = {
     exchange.work = null;
     node.exchanges.delete(exchange);
     node.onSettled(exchange);
-    if (exchange.lease !== null) settleLease(node.quota, exchange.lease, tokensUsed(exchange));
+    if (exchange.lease !== null) settleLease(node.quota, exchange.lease, exchange.tokensUsed);
     const duration = performance.now() - exchange.startedAt;
     observe(exchange, node, duration);
     if (node.accessLog !== null) log(exchange, node, duration);
     return "answered";
   },
 };
-
-/** A failed attempt gives its tokens back; its request still counts. */
-function tokensUsed(exchange: Exchange): number {
-  return exchange.usage === null ? 0 : exchange.usage.input_tokens + exchange.usage.output_tokens;
-}
 
 function observe(exchange: Exchange, node: Node, durationMs: number): void {
   const { usage } = exchange;

@@ -83,7 +83,14 @@ export class StreamRelay implements Relay, Delivery {
       return;
     }
     const silence = timeouts.keep_alive_comment_ms;
-    if (silence > 0 && now - this.#lastWriteAt >= silence && !this.#tap.oversize) this.#write(KEEP_ALIVE);
+    if (silence > 0 && now - this.#lastWriteAt >= silence && this.#mayComment()) this.#write(KEEP_ALIVE);
+  }
+
+  /** Not inside an event, and not where the answer's head must wait for the first event so that a slow one fails over. */
+  #mayComment(): boolean {
+    if (this.#tap.oversize) return false;
+    const { exchange, streamTimeoutMs } = this.#attempt;
+    return exchange.sink.started || exchange.succession === null || streamTimeoutMs === null;
   }
 
   sample(): AnswerSample {
@@ -111,6 +118,7 @@ export class StreamRelay implements Relay, Delivery {
     let out = this.#pending.length > 0 ? this.#push() : null;
     if (this.#ended) out = joined(out, this.#rest());
     if (this.#tap.terminal) out = joined(out, this.#tap.owedLineFeed());
+    if (this.#tap.failed && this.#attempt.supersededInBand()) return;
     if (this.#tap.failed) this.#conclude(out, "upstream_error", false);
     else if (this.#tap.terminal) this.#conclude(out, "", true);
     else if (this.#ended) this.#concludeBroken(out, failure("transport_error", "The upstream ended the stream early."));
@@ -163,6 +171,7 @@ export class StreamRelay implements Relay, Delivery {
       this.#attempt.refuseInstead(problem);
       return;
     }
+    if (this.#attempt.supersededBy(problem)) return;
     const event = exchange.route.dialect.renderStreamError(problem, exchange.id);
     this.#last = joined(rest, Buffer.from(this.#tap.oversize ? BLANK_LINE + event : event));
     this.#attempt.conclude({ status: this.#head.status, error: problem.code, complete: false, delivery: this });

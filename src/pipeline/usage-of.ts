@@ -1,20 +1,22 @@
 /** From an attempt to its usage event: what the upstream said, and estimates where it said nothing. */
+import type { Operation } from "../dialects/dialect.js";
 import { timeText } from "../observability/logger.js";
 import { newEventId, usageLine } from "../usage/meter.js";
 import { USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
 import { guessPromptTokens } from "../quota/window.js";
 import type { AnswerSample } from "./answer-sample.js";
 import type { Attempt } from "./attempt.js";
+import { countsHere } from "./count-here.js";
+import { lossesOf } from "./translated-answer.js";
 
 const MAX_USER_AGENT = 256;
 /** A delta event carries a token or two in some hundred bytes of JSON. */
 const STREAM_BYTES_PER_TOKEN = 100;
 const WHOLE_BYTES_PER_TOKEN = 4;
-const NO_LOSSES: readonly string[] = [];
 
 /** Operations that use tokens, and whether their answers do. Counting tokens uses none. */
-function tokenUse(operation: string): { input: boolean; output: boolean } {
-  if (operation === "count_tokens" || operation === "input_tokens") return { input: false, output: false };
+function tokenUse(operation: Operation): { input: boolean; output: boolean } {
+  if (countsHere(operation)) return { input: false, output: false };
   return { input: true, output: operation !== "embeddings" };
 }
 
@@ -70,6 +72,7 @@ async function withinTime<T>(job: Promise<T>, ms: number): Promise<T | null> {
 export function usageLineOf(attempt: Attempt): string {
   const event = usageEventOf(attempt);
   attempt.exchange.usage = event;
+  attempt.exchange.tokensUsed += event.input_tokens + event.output_tokens;
   return usageLine(event);
 }
 
@@ -119,7 +122,7 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     client_address: exchange.clientAddress,
     user_agent: exchange.headers.userAgent.slice(0, MAX_USER_AGENT),
     cache: exchange.cache,
-    losses: attempt.translation?.losses ?? NO_LOSSES,
+    losses: lossesOf(attempt),
   };
 }
 
