@@ -1,16 +1,12 @@
 /** Stage 5: the request goes to its target; the answer comes back through an attempt's relay. */
-import { carriesForeignProof } from "../dialects/codecs.js";
 import type { ModelResource } from "../config/resources.js";
 import { type ListedModel, renderModelEntry, renderModelList } from "../dialects/model-list.js";
-import { failure, isFailure } from "../errors.js";
-import type { Target } from "../providers/target.js";
-import { Attempt } from "./attempt.js";
+import { failure } from "../errors.js";
 import { countHere, countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
-import { headersFor } from "./request-variables.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
-import { dispatchTranslated } from "./translate.js";
+import { launch } from "./launch.js";
 
 export const dispatch: Stage = {
   name: "dispatch",
@@ -28,25 +24,12 @@ export const dispatch: Stage = {
   ],
   run(exchange: Exchange, node: Node): StageOutcome {
     if (exchange.route.operation === "models") return answerModels(exchange, node);
-    const { view, candidate } = exchange;
+    const { candidate } = exchange;
     if (candidate === null && countsHere(exchange.route.operation)) return countHere(exchange, node);
-    if (view === null || candidate === null) return failure("internal_error");
-    const { target, model } = candidate;
-    if (mustTranslate(exchange, target)) return dispatchTranslated(exchange, node, candidate);
-    const spliced = exchange.route.dialect.spliceRequest(exchange.body, view, model.upstreamModel);
-    const forwarded = target.forwarded(exchange.headers.passed, exchange.headers.others);
-    const body = target.bodyFor(spliced, forwarded);
-    if (isFailure(body)) return body;
-    new Attempt(exchange, node, candidate, null).start(body, headersFor(exchange, candidate, forwarded));
-    return "under-way";
+    if (candidate === null) return failure("internal_error");
+    return launch(exchange, node, candidate);
   },
 };
-
-/** Off the diagonal always; on it only where the body holds what the target would refuse. */
-function mustTranslate(exchange: Exchange, target: Target): boolean {
-  if (target.bridge.kind === "hub") return true;
-  return !countsHere(exchange.route.operation) && carriesForeignProof(exchange.route.dialect.id, exchange.body);
-}
 
 /** A name with several models behind it is owned by no provider. */
 function listed(model: ModelResource): ListedModel {

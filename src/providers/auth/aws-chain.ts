@@ -5,7 +5,9 @@
  */
 import { type AuthContext, AuthError } from "./auth.js";
 import { containerKeys, instanceKeys } from "./aws-endpoints.js";
-import { type Profile, readProfiles } from "./aws-profile.js";
+import { type Profile, readSharedFiles, type SharedFiles } from "./aws-profile.js";
+import { processKeys } from "./aws-process.js";
+import { meansLogin, ssoKeys } from "./aws-sso.js";
 import { assumeRole, assumeWithWebIdentity, type Role } from "./aws-sts.js";
 import type { AwsKeys } from "./sigv4.js";
 import type { Grant } from "./token-cache.js";
@@ -64,12 +66,12 @@ async function webIdentityKeys(
   const { AWS_WEB_IDENTITY_TOKEN_FILE: file = "", AWS_ROLE_ARN: arn = "" } = context.environment;
   if (file === "" || arn === "") return null;
   const sessionName = context.environment.AWS_ROLE_SESSION_NAME ?? "";
-  return assumeWithWebIdentity(context, { arn, sessionName, externalId: "", region }, file, signal);
+  return assumeWithWebIdentity(context, { arn, sessionName, externalId: "", duration: "", region }, file, signal);
 }
 
 interface ProfileState {
   readonly context: AuthContext;
-  readonly profiles: ReadonlyMap<string, Profile>;
+  readonly files: SharedFiles;
   readonly region: string;
   readonly signal: AbortSignal;
 }
@@ -80,19 +82,21 @@ async function profileKeys(
   signal: AbortSignal,
 ): Promise<Grant<AwsKeys> | null> {
   const named = profile ?? context.environment.AWS_PROFILE ?? "";
-  const profiles = await readProfiles(context);
+  const files = await readSharedFiles(context);
   const name = named === "" ? "default" : named;
-  if (named !== "" && !profiles.has(name)) {
+  if (named !== "" && !files.profiles.has(name)) {
     throw new AuthError("configuration", "the AWS profile that was asked for is not in the shared files");
   }
-  return keysOfProfile({ context, profiles, region, signal }, name, MAX_PROFILE_STEPS);
+  return keysOfProfile({ context, files, region, signal }, name, MAX_PROFILE_STEPS);
 }
 
 /** `steps`: how many more profiles may be sources of one another. null: the profile holds no credentials. */
 async function keysOfProfile(state: ProfileState, name: string, steps: number): Promise<Grant<AwsKeys> | null> {
-  const profile = state.profiles.get(name);
+  const profile = state.files.profiles.get(name);
   if (profile === undefined) return null;
-  if (steps === 0) throw new AuthError("configuration", "the AWS profiles name each other as their source");
+  if (steps === 0) {
+    throw new AuthError("configuration", `more than ${MAX_PROFILE_STEPS} AWS profiles name each other as their source`);
+  }
   const arn = profile.get("role_arn") ?? "";
   if (arn !== "") {
     const role = { ...roleOf(profile, arn), region: profile.get("region") ?? state.region };
@@ -104,10 +108,15 @@ async function keysOfProfile(state: ProfileState, name: string, steps: number): 
     const token = { accessKeyId: id, secretAccessKey: secret, sessionToken: profile.get("aws_session_token") ?? "" };
     return { token, expiresAt: state.context.now() + FILE_LIFE_MS };
   }
-  for (const field of ["credential_process", "sso_session", "sso_start_url", "login_session"]) {
-    if (profile.has(field)) throw new AuthError("configuration", `AWS profiles with ${field} are not supported`);
-  }
+  const command = profile.get("credential_process");
+  if (command !== undefined) return processKeys(state.context, command, state.signal);
+  if (meansLogin(profile)) return ssoKeys(state.context, state.files, profile, state.signal);
+  refuse(profile, "login_session");
   return null;
+}
+
+function refuse(profile: Profile, field: string): void {
+  if (profile.has(field)) throw new AuthError("configuration", `AWS profiles with ${field} are not supported`);
 }
 
 function roleOf(profile: Profile, arn: string): Omit<Role, "region"> {
@@ -115,6 +124,7 @@ function roleOf(profile: Profile, arn: string): Omit<Role, "region"> {
     arn,
     sessionName: profile.get("role_session_name") ?? "",
     externalId: profile.get("external_id") ?? "",
+    duration: profile.get("duration_seconds") ?? "",
   };
 }
 
@@ -125,6 +135,8 @@ async function keysOfRole(
   at: { readonly name: string; readonly steps: number },
 ): Promise<Grant<AwsKeys>> {
   const { context, signal } = state;
+  // Nobody is there who could be asked for the code.
+  refuse(profile, "mfa_serial");
   const file = profile.get("web_identity_token_file");
   if (file !== undefined) return assumeWithWebIdentity(context, role, file, signal);
   const source = profile.get("source_profile");
@@ -132,7 +144,11 @@ async function keysOfRole(
   let base: Grant<AwsKeys> | null = null;
   // A profile that is its own source means the keys that stand beside the role.
   if (source === at.name) {
-    base = await keysOfProfile({ ...state, profiles: new Map([[source, own]]) }, source, at.steps - 1);
+    base = await keysOfProfile(
+      { ...state, files: { ...state.files, profiles: new Map([[source, own]]) } },
+      source,
+      at.steps - 1,
+    );
   } else if (source !== undefined) {
     base = await keysOfProfile(state, source, at.steps - 1);
   } else {

@@ -1,5 +1,6 @@
 /** Keys that the place where the gateway runs hands out: to a container (ECS, EKS Pod Identity), to an instance (EC2). */
 import { type AuthContext, AuthError, readCredentialFile } from "./auth.js";
+import { grantOf } from "./aws-keys.js";
 import { callEndpoint, callForJson } from "./endpoint.js";
 import type { AwsKeys } from "./sigv4.js";
 import type { Grant } from "./token-cache.js";
@@ -70,11 +71,6 @@ export async function instanceKeys(context: AuthContext, signal: AbortSignal): P
 
 /** The keys in the answer of either endpoint. */
 function keysIn(answer: Record<string, unknown>, name: string): Grant<AwsKeys> {
-  const { AccessKeyId, SecretAccessKey, Token, Expiration } = answer;
-  const expiresAt = typeof Expiration === "string" ? Date.parse(Expiration) : Number.POSITIVE_INFINITY;
-  if (typeof AccessKeyId !== "string" || typeof SecretAccessKey !== "string" || Number.isNaN(expiresAt)) {
-    throw new AuthError("refused", `${name} answered without credentials`);
-  }
-  const sessionToken = typeof Token === "string" ? Token : "";
-  return { token: { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken }, expiresAt };
+  const { AccessKeyId: id, SecretAccessKey: secret, Token: session, Expiration: expiration } = answer;
+  return grantOf({ id, secret, session, expiration }, name);
 }

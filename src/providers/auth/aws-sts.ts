@@ -1,5 +1,6 @@
 /** Temporary keys from AWS STS. Its answers are XML with four values that matter. */
-import { type AuthContext, AuthError, readCredentialFile } from "./auth.js";
+import { type AuthContext, readCredentialFile } from "./auth.js";
+import { grantOf } from "./aws-keys.js";
 import { callEndpoint } from "./endpoint.js";
 import { type AwsKeys, Signer } from "./sigv4.js";
 import type { Grant } from "./token-cache.js";
@@ -11,6 +12,8 @@ export interface Role {
   readonly sessionName: string;
   /** "" = none. */
   readonly externalId: string;
+  /** Seconds that the keys shall live, as text; "" = what the role says. */
+  readonly duration: string;
   readonly region: string;
 }
 
@@ -28,6 +31,7 @@ function roleForm(action: string, role: Role): URLSearchParams {
   const form = new URLSearchParams({ Action: action, Version: VERSION, RoleArn: role.arn });
   form.set("RoleSessionName", role.sessionName || SESSION_NAME);
   if (role.externalId !== "") form.set("ExternalId", role.externalId);
+  if (role.duration !== "") form.set("DurationSeconds", role.duration);
   return form;
 }
 
@@ -66,14 +70,6 @@ export async function assumeRole(
 
 function grantIn(xml: string): Grant<AwsKeys> {
   const read = (name: string): string => new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1]?.trim() ?? "";
-  const token: AwsKeys = {
-    accessKeyId: read("AccessKeyId"),
-    secretAccessKey: read("SecretAccessKey"),
-    sessionToken: read("SessionToken"),
-  };
-  const expiresAt = Date.parse(read("Expiration"));
-  if (token.accessKeyId === "" || token.secretAccessKey === "" || Number.isNaN(expiresAt)) {
-    throw new AuthError("refused", "STS answered without credentials");
-  }
-  return { token, expiresAt };
+  const [id, secret, session] = [read("AccessKeyId"), read("SecretAccessKey"), read("SessionToken")];
+  return grantOf({ id, secret, session, expiration: read("Expiration") }, "STS");
 }

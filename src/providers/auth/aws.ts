@@ -60,6 +60,6 @@ function keysFrom(
   signal: AbortSignal,
 ): Promise<Grant<AwsKeys>> {
   if (source.kind === "chain") return chainKeys(context, { region, profile: source.profile }, signal);
-  const role = { arn: source.roleArn, sessionName: source.sessionName, externalId: "", region };
+  const role = { arn: source.roleArn, sessionName: source.sessionName, externalId: "", duration: "", region };
   return assumeWithWebIdentity(context, role, source.tokenFile, signal);
 }

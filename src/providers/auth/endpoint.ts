@@ -8,6 +8,8 @@ export interface EndpointCall {
   readonly method: "GET" | "POST" | "PUT";
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** What to do about an answer of this status, for the error message. */
+  readonly advice?: Readonly<Record<number, string>>;
   readonly signal: AbortSignal;
 }
 
@@ -23,7 +25,11 @@ export async function callEndpoint(context: AuthContext, call: EndpointCall): Pr
   const said = code === "" ? "" : ` (${code})`;
   // A 5xx may pass; the rest will be the same the next time.
   const kind = response.status >= 500 || response.status === 429 ? "unreachable" : "refused";
-  throw new AuthError(kind, `${call.name} answered ${response.status}${said}`);
+  const advice = call.advice?.[response.status];
+  throw new AuthError(
+    kind,
+    `${call.name} answered ${response.status}${said}${advice === undefined ? "" : `; ${advice}`}`,
+  );
 }
 
 /** The object in a 2xx answer. Throws AuthError when it is none. */

@@ -1,40 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { AwsCredentials, type AwsSource } from "../../../../src/providers/auth/aws.js";
+import { AwsCredentials } from "../../../../src/providers/auth/aws.js";
 import { parseIni } from "../../../../src/providers/auth/ini.js";
-import { type FakeEndpoint, failureOf, fakeEndpoint, REQUEST, type TestWorld, world } from "./endpoint-fake.js";
+import { CHAIN, headers, signedWith, sts, stsAnswer } from "./aws-fake.js";
+import { failureOf, fakeEndpoint, REQUEST, type TestWorld, world } from "./endpoint-fake.js";
 
-const CHAIN: AwsSource = { kind: "chain", profile: null };
 /** Nobody answers here: a test that gets this far has missed its source. */
 const NO_INSTANCE = { AWS_EC2_METADATA_DISABLED: "true" };
-
-/** The headers of a request, as an object. */
-async function headers(credentials: AwsCredentials): Promise<Record<string, string>> {
-  const flat = await credentials.headers(REQUEST);
-  const object: Record<string, string> = {};
-  for (let at = 0; at < flat.length; at += 2) object[flat[at] as string] = flat[at + 1] as string;
-  return object;
-}
-
-/** Access key id that signed, and the session token beside it. */
-async function signedWith({ context }: TestWorld, source: AwsSource = CHAIN): Promise<readonly [string, string]> {
-  const signed = await headers(new AwsCredentials(source, "us-east-1", context));
-  const id = /Credential=([^/]*)\//.exec(signed.authorization ?? "")?.[1] ?? "";
-  return [id, signed["x-amz-security-token"] ?? ""];
-}
-
-function stsAnswer(action: string, id: string): string {
-  return `<${action}Response><${action}Result><Credentials>
-    <AccessKeyId>${id}</AccessKeyId><SecretAccessKey>sts-secret</SecretAccessKey>
-    <SessionToken>sts-session</SessionToken><Expiration>2025-01-02T04:04:05Z</Expiration>
-  </Credentials></${action}Result></${action}Response>`;
-}
-
-function sts(): Promise<FakeEndpoint> {
-  return fakeEndpoint(({ body }) => {
-    const action = new URLSearchParams(body).get("Action") ?? "";
-    return [200, stsAnswer(action, `ASIA-${action}`)];
-  });
-}
 
 describe("the AWS chain", () => {
   it("signs at once with static keys", () => {
@@ -79,10 +50,12 @@ describe("the AWS chain", () => {
     const files = {
       "/h/.aws/credentials":
         "[default]\naws_access_key_id = D\naws_secret_access_key = s\n[blue]\naws_access_key_id=B\naws_secret_access_key=s\naws_session_token=bt",
-      "/h/.aws/config": "[profile green]\naws_access_key_id=G\naws_secret_access_key=s",
+      "/h/.aws/config":
+        '[profile green]\naws_access_key_id=G\naws_secret_access_key=s\n[profile "dark green"]\naws_access_key_id=DG\naws_secret_access_key=s',
     };
     expect(await signedWith(world({}, files))).toEqual(["D", ""]);
     expect(await signedWith(world({ AWS_PROFILE: "blue" }, files))).toEqual(["B", "bt"]);
+    expect(await signedWith(world({ AWS_PROFILE: "dark green" }, files))).toEqual(["DG", ""]);
     const environment = { AWS_ACCESS_KEY_ID: "ENV", AWS_SECRET_ACCESS_KEY: "s" };
     expect(await signedWith(world(environment, files), { kind: "chain", profile: "green" })).toEqual(["G", ""]);
     const failure = await failureOf(signedWith(world({ AWS_PROFILE: "grey" }, files)));
@@ -123,6 +96,51 @@ source_profile = loop`;
     expect(endpoint.seen[1]?.headers.authorization).toContain("Credential=OWN/");
     expect(await signedWith(as("web"))).toEqual(["ASIA-AssumeRoleWithWebIdentity", "sts-session"]);
     expect(await failureOf(signedWith(as("loop")))).toMatchObject({ kind: "configuration" });
+  });
+
+  it("takes the source of a role's credentials from a longer way, up to its bound", async () => {
+    const endpoint = await sts();
+    const steps = Array.from(
+      { length: 5 },
+      (_, step) => `[profile p${step}]\nrole_arn = r${step}\nsource_profile = p${step + 1}`,
+    );
+    const base = (name: string): string => `[${name}]\naws_access_key_id=BASE\naws_secret_access_key=s`;
+    const as = (AWS_PROFILE: string): TestWorld =>
+      world(
+        { AWS_PROFILE, AWS_ENDPOINT_URL_STS: endpoint.url },
+        { "/h/.aws/config": steps.join("\n"), "/h/.aws/credentials": base("p5") },
+      );
+    expect(await signedWith(as("p1"))).toEqual(["ASIA-AssumeRole", "sts-session"]);
+    expect(endpoint.seen.map(({ body }) => new URLSearchParams(body).get("RoleArn"))).toEqual(["r4", "r3", "r2", "r1"]);
+    expect(await failureOf(signedWith(as("p0")))).toMatchObject({ kind: "configuration" });
+    expect(endpoint.seen).toHaveLength(4);
+  });
+
+  it("takes a role's credentials from where its credential_source says", async () => {
+    const keys = { AccessKeyId: "CON", SecretAccessKey: "s", Token: "ct", Expiration: "2025-01-02T09:00:00Z" };
+    const [endpoint, container] = await Promise.all([sts(), fakeEndpoint(() => [200, keys])]);
+    const environment = {
+      AWS_ENDPOINT_URL_STS: endpoint.url,
+      AWS_ACCESS_KEY_ID: "ENV",
+      AWS_SECRET_ACCESS_KEY: "s",
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: container.url,
+    };
+    const from = (more: string): Promise<readonly [string, string]> => {
+      const config = `[profile sourced]\nrole_arn = r\n${more}`;
+      return signedWith(world(environment, { "/h/.aws/config": config }), { kind: "chain", profile: "sourced" });
+    };
+    expect(await from("credential_source = Environment")).toEqual(["ASIA-AssumeRole", "sts-session"]);
+    expect(await from("credential_source = EcsContainer")).toEqual(["ASIA-AssumeRole", "sts-session"]);
+    expect(endpoint.seen.map((seen) => /Credential=(\w+)\//.exec(seen.headers.authorization ?? "")?.[1])).toEqual([
+      "ENV",
+      "CON",
+    ]);
+    for (const more of ["credential_source = Elsewhere", "", "source_profile = nobody"]) {
+      expect(await failureOf(from(more))).toMatchObject({ kind: "configuration" });
+    }
+    const failure = await failureOf(from("credential_source = Environment\nmfa_serial = arn:mfa"));
+    expect(failure.message).toContain("mfa_serial");
+    expect(endpoint.seen).toHaveLength(2);
   });
 
   it("asks the container's endpoint, with its token", async () => {
