@@ -65,6 +65,10 @@ export class Exchange {
   readonly startedAt: number;
   readonly startedAtWall: number;
 
+  /** Made by the gateway for itself: part of a caller's request, or of none. */
+  inner = false;
+  /** The request that an inner one is part of. */
+  parent: Exchange | null = null;
   /** Where it stands among the exchanges under way. */
   place = -1;
   body: Buffer = EMPTY_BODY;

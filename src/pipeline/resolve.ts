@@ -33,6 +33,20 @@ export const resolve: Stage = {
   },
 };
 
+/** The same for a call that the gateway makes for itself: the caller's key is not asked whether it may use the model. */
+export function resolveMember(exchange: Exchange, node: Node, name: string): Failure | null {
+  const { route, body } = exchange;
+  const view = route.dialect.readRequest(body, route.operation, name);
+  if (isFailure(view)) return view;
+  exchange.view = view;
+  const model = exchange.snapshot.findModel(name);
+  if (model === undefined) return failure("model_not_found", `The model "${name}" does not exist.`, "model");
+  exchange.model = model;
+  setDeadline(exchange, node);
+  const outcome = findTarget(exchange);
+  return isFailure(outcome) ? outcome : null;
+}
+
 function findModel(exchange: Exchange, name: string): Failure | null {
   const model = exchange.snapshot.findModel(name);
   if (model === undefined) return failure("model_not_found", `The model "${name}" does not exist.`, "model");

@@ -15,12 +15,15 @@ export const settle: Stage = {
     if (exchange.settled) return "answered";
     exchange.settled = true;
     exchange.work = null;
-    node.exchanges.delete(exchange);
-    node.onSettled(exchange);
+    if (!exchange.inner) {
+      node.exchanges.delete(exchange);
+      node.onSettled(exchange);
+    }
     if (exchange.lease !== null) settleLease(node.quota, exchange.lease, exchange.tokensUsed);
     const duration = performance.now() - exchange.startedAt;
     observe(exchange, node, duration);
-    if (node.accessLog !== null) log(exchange, node, duration);
+    // One line for one request of a caller's.
+    if (node.accessLog !== null && !exchange.inner) log(exchange, node, duration);
     return "answered";
   },
 };

@@ -1,0 +1,126 @@
+/**
+ * A call that the gateway makes for itself while it serves a request, or to see whether a model is well: to a panel
+ * member, to an embedding model. It takes the same way to its target as a caller's request, under the target's own
+ * limits, and leaves a usage event; only the caller's key is not asked again.
+ */
+import type { Snapshot } from "../config/snapshot.js";
+import { type Failure, failure, isFailure } from "../errors.js";
+import type { UsageEvent } from "../usage/event.js";
+import { CollectingSink } from "./collecting-sink.js";
+import { dispatch } from "./dispatch.js";
+import { Exchange, type RequestHeaders, type Route, type WorkUnderWay } from "./exchange.js";
+import type { Node } from "./node.js";
+import { resolveMember } from "./resolve.js";
+import { settle } from "./settle.js";
+
+export interface SubCallRequest {
+  /** Operation and dialect of `body` and of the answer. */
+  readonly route: Route;
+  /** Name of a model that one provider serves. */
+  readonly model: string;
+  readonly body: Buffer;
+  /** On the monotonic clock; never later than the request's own. */
+  readonly deadline: number;
+}
+
+export interface SubCallAnswer {
+  readonly status: number;
+  /** In the dialect of the route, errors too. */
+  readonly body: Buffer;
+  /** Code of the error table, or "upstream_error"; "" = success. */
+  readonly error: string;
+  /** Of the last attempt; null when no upstream was asked. */
+  readonly usage: UsageEvent | null;
+}
+
+/** Whom a call is made for: a caller's request, or nobody (a check of a model's health). */
+export type Principal = Exchange | { readonly id: string; readonly snapshot: Snapshot };
+
+const NO_HEADERS: RequestHeaders = Object.freeze({
+  presentedKeys: [],
+  userAgent: "",
+  forwardedFor: "",
+  model: "",
+  contentEncoding: "",
+  strict: false,
+  contentLength: -1,
+  passed: [],
+  others: [],
+  problem: null,
+});
+
+export class SubCall implements WorkUnderWay {
+  readonly answer: Promise<SubCallAnswer>;
+  readonly #exchange: Exchange;
+  readonly #node: Node;
+
+  constructor(principal: Principal, node: Node, request: SubCallRequest) {
+    this.#node = node;
+    let done: (answer: SubCallAnswer) => void = () => {};
+    this.answer = new Promise((resolve) => {
+      done = resolve;
+    });
+    const sink = new CollectingSink(node.config.limits.body_bytes, (status, body) =>
+      done({ status, body, error: this.#exchange.error, usage: this.#exchange.usage }),
+    );
+    this.#exchange = exchangeFor(principal, request, sink);
+    this.#begin(request);
+  }
+
+  /** Nobody needs the answer any more; it becomes an error. */
+  cancel(): void {
+    const exchange = this.#exchange;
+    if (exchange.settled) return;
+    exchange.clientGone = true;
+    exchange.sink.abort();
+    exchange.work?.cancel();
+  }
+
+  tick(now: number): void {
+    this.#exchange.work?.tick(now);
+  }
+
+  #begin({ model, deadline }: SubCallRequest): void {
+    const exchange = this.#exchange;
+    const problem = resolveMember(exchange, this.#node, model);
+    exchange.deadline = Math.min(exchange.deadline, deadline);
+    const outcome = problem ?? this.#dispatch();
+    if (outcome === "under-way") return;
+    if (isFailure(outcome)) this.#refuse(outcome);
+    settle.run(exchange, this.#node);
+  }
+
+  #dispatch() {
+    try {
+      return dispatch.run(this.#exchange, this.#node);
+    } catch (error) {
+      this.#node.reportFault(error);
+      return failure("internal_error");
+    }
+  }
+
+  #refuse(problem: Failure): void {
+    const exchange = this.#exchange;
+    exchange.error = problem.code;
+    exchange.sink.answer(0, [], exchange.route.dialect.renderError(problem, exchange.id));
+  }
+}
+
+function exchangeFor(principal: Principal, request: SubCallRequest, sink: CollectingSink): Exchange {
+  const parent = principal instanceof Exchange ? principal : null;
+  const line = { method: "post", path: request.route.path, pathParameter: "" };
+  const exchange = new Exchange(request.route, line, parent?.headers ?? NO_HEADERS, {
+    id: principal.id,
+    clientAddress: parent?.clientAddress ?? "",
+    sink,
+    snapshot: principal.snapshot,
+    now: performance.now(),
+    nowWall: Date.now(),
+  });
+  exchange.inner = true;
+  exchange.parent = parent;
+  exchange.key = parent?.key ?? null;
+  exchange.body = request.body;
+  if (parent !== null) exchange.deadline = parent.deadline;
+  return exchange;
+}
