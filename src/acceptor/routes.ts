@@ -24,6 +24,7 @@ export const ROUTES: readonly Route[] = [
   row("POST", "/openai/v1/completions", "completions", "openai-completions"),
   row("POST", "/v1/embeddings", "embeddings", "openai-embeddings"),
   row("POST", "/openai/v1/embeddings", "embeddings", "openai-embeddings"),
+  row("POST", "/tokenize", "tokenize", "tokenize"),
   row("GET", "/v1/models", "models", "openai-chat"),
   row("GET", "/v1/models/{rest}", "models", "openai-chat"),
   row("GET", "/openai/v1/models", "models", "openai-chat"),

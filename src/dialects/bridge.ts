@@ -23,15 +23,24 @@ const CONVERSATION: Row = {
   "cohere-chat": "hub",
 };
 
+/** Every wire whose providers may have a counter of tokens. */
+const COUNTED: Row = {
+  "openai-responses": "hub",
+  "anthropic-messages": "hub",
+  gemini: "hub",
+  "bedrock-converse": "hub",
+};
+
 /** operation → client dialect → target wire; what is not written is "none". */
 export const BRIDGES: Readonly<Record<Operation, Readonly<Partial<Record<DialectId, Row>>>>> = {
   chat: { "openai-chat": { ...CONVERSATION, "openai-chat": "passthrough" } },
   messages: { "anthropic-messages": { ...CONVERSATION, "anthropic-messages": "passthrough" } },
-  count_tokens: { "anthropic-messages": { "anthropic-messages": "passthrough" } },
+  count_tokens: { "anthropic-messages": { ...COUNTED, "anthropic-messages": "passthrough" } },
   responses: { "openai-responses": { ...CONVERSATION, "openai-responses": "passthrough" } },
-  input_tokens: { "openai-responses": { "openai-responses": "passthrough" } },
+  input_tokens: { "openai-responses": { ...COUNTED, "openai-responses": "passthrough" } },
   completions: { "openai-completions": { ...CONVERSATION, "openai-completions": "passthrough" } },
   embeddings: { "openai-embeddings": { "openai-embeddings": "passthrough" } },
+  tokenize: { tokenize: { tokenize: "passthrough" } },
   models: {},
 };
 

@@ -12,6 +12,7 @@ export const DIALECTS = [
   "openai-completions",
   "openai-embeddings",
   "anthropic-messages",
+  "tokenize",
 ] as const;
 export type DialectId = (typeof DIALECTS)[number];
 
@@ -29,6 +30,7 @@ export const OPERATIONS = [
   "input_tokens",
   "completions",
   "embeddings",
+  "tokenize",
   "models",
 ] as const;
 export type Operation = (typeof OPERATIONS)[number];

@@ -5,6 +5,7 @@ import { openAiChat } from "./openai-chat/dialect.js";
 import { openAiCompletions } from "./openai-completions/dialect.js";
 import { openAiEmbeddings } from "./openai-embeddings/dialect.js";
 import { openAiResponses } from "./openai-responses/dialect.js";
+import { tokenize } from "./tokenize/dialect.js";
 
 const REGISTRY: Readonly<Record<DialectId, Dialect>> = Object.freeze({
   "openai-chat": openAiChat,
@@ -12,6 +13,7 @@ const REGISTRY: Readonly<Record<DialectId, Dialect>> = Object.freeze({
   "openai-completions": openAiCompletions,
   "openai-embeddings": openAiEmbeddings,
   "anthropic-messages": anthropicMessages,
+  tokenize,
 });
 
 /** The dialect of an id. */

@@ -23,6 +23,8 @@ export interface Estimator {
     answerBytesTotal: number;
     streamed: boolean;
   }): Promise<{ inputTokens: number; outputTokens: number }>;
+  /** The tokens of a text: the answer to a tokenize request, as JSON. */
+  tokenize(request: Uint8Array): Promise<Uint8Array>;
 }
 
 /** Translates large requests away from the hot path; rejects when its queue is full. */

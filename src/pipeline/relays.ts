@@ -2,13 +2,15 @@
 import { StreamTap } from "../dialects/stream-tap.js";
 import { type AnswerHead, isEventStream } from "./answer-head.js";
 import type { Attempt, Relay } from "./attempt.js";
+import { CountRelay } from "./count-relay.js";
 import { StreamRelay } from "./stream-relay.js";
 import { TranslatingRelay } from "./translating-relay.js";
 import { TranslatingTap } from "./translating-tap.js";
 import { WholeRelay } from "./whole-relay.js";
 
 export function relayFor(attempt: Attempt, head: AnswerHead): Relay {
-  const { translation } = attempt;
+  const { translation, target } = attempt;
+  if (target.counter !== null) return new CountRelay(attempt, head, target.counter);
   const streamed = head.status < 300 && isEventStream(head.contentType);
   if (translation === null) return streamed ? passingStream(attempt, head) : new WholeRelay(attempt, head);
   if (streamed && attempt.exchange.view?.stream === true) {

@@ -12,14 +12,14 @@ import type { StageOutcome } from "./pipeline.js";
 import { headersFor } from "./request-variables.js";
 
 /** Translates here if the body is small, else on a pool thread, so that other requests do not wait for it. */
-export function dispatchTranslated(exchange: Exchange, node: Node, candidate: Candidate): StageOutcome {
+export function launchTranslated(exchange: Exchange, node: Node, candidate: Candidate): StageOutcome {
   const job = translationJob(exchange, candidate);
   if (exchange.body.length <= node.config.pool.inline_bytes) {
     const translation = translateRequest(job);
-    return isFailure(translation) ? translation : launch(exchange, node, candidate, translation);
+    return isFailure(translation) ? translation : start(exchange, node, candidate, translation);
   }
   return waitFor(exchange, node, node.translator.translate(job), (translation) =>
-    isFailure(translation) ? translation : launch(exchange, node, candidate, translation),
+    isFailure(translation) ? translation : start(exchange, node, candidate, translation),
   );
 }
 
@@ -34,14 +34,14 @@ function translationJob(exchange: Exchange, { target, model }: Candidate): Trans
   };
 }
 
-function launch(exchange: Exchange, node: Node, candidate: Candidate, translation: Translation): StageOutcome {
+function start(exchange: Exchange, node: Node, candidate: Candidate, translation: Translation): StageOutcome {
   if (translation.losses.length > 0) {
     if (isStrict(exchange)) return strictRefusal(translation.losses);
     node.counters.losses.add(translation.losses.length);
   }
   const { target } = candidate;
   const forwarded = target.forwarded(translation.headers, exchange.headers.others);
-  const body = target.bodyFor(asBuffer(translation.body), forwarded);
+  const body = target.bodyFor(asBuffer(translation.body), forwarded, candidate.model.upstreamModel);
   if (isFailure(body)) return body;
   const attempt = new Attempt(exchange, node, candidate, translation);
   attempt.start(body, headersFor(exchange, candidate, forwarded));

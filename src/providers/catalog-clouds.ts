@@ -3,6 +3,7 @@
  * and with bodies of their own. Sources: the clouds' API references, and how the vendors' own SDKs call them.
  */
 import type { Operation } from "../dialects/dialect.js";
+import { CONVERSE_COUNTER, INVOKE_COUNTER, MESSAGES_COUNTER, VERTEX_COUNTER } from "./catalog-counters.js";
 import { type BodyShape, type ProviderRow, type ServedOperation, wire } from "./provider.js";
 
 const NOT_IN_ENVIRONMENT = { environment: null, modelPatterns: [], defaultHeaders: {} } as const;
@@ -33,6 +34,9 @@ export const BEDROCK: ProviderRow = Object.freeze({
         streamPath: "/model/{model}/converse-stream",
       }),
     ],
+    count_tokens: [
+      wire("bedrock-converse", "/model/{model}/count-tokens", { from: "host", counter: CONVERSE_COUNTER }),
+    ],
   },
 });
 
@@ -53,6 +57,14 @@ export const BEDROCK_ANTHROPIC: ProviderRow = Object.freeze({
         streamPath: "/model/{model}/invoke-with-response-stream",
         shape: INVOKE_SHAPE,
         errors: "bedrock-converse",
+      }),
+    ],
+    count_tokens: [
+      wire("anthropic-messages", "/model/{model}/count-tokens", {
+        from: "host",
+        shape: INVOKE_SHAPE,
+        errors: "bedrock-converse",
+        counter: INVOKE_COUNTER,
       }),
     ],
   },
@@ -89,6 +101,9 @@ export const VERTEX: ProviderRow = Object.freeze({
         streamPath: `${PUBLISHERS}/google/models/{model}:streamGenerateContent?alt=sse`,
       }),
     ],
+    count_tokens: [
+      wire("gemini", `${PUBLISHERS}/google/models/{model}:countTokens`, { from: "host", counter: VERTEX_COUNTER }),
+    ],
   },
 });
 
@@ -117,6 +132,7 @@ export const VERTEX_ANTHROPIC: ProviderRow = Object.freeze({
         from: "host",
         shape: { ...RAW_PREDICT_SHAPE, remove: [] },
         errors: "gemini",
+        counter: MESSAGES_COUNTER,
       }),
     ],
   },

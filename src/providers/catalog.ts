@@ -11,6 +11,7 @@ import {
   VERTEX,
   VERTEX_ANTHROPIC,
 } from "./catalog-clouds.js";
+import { GENERATE_CONTENT_COUNTER, MESSAGES_COUNTER, RESPONSES_COUNTER } from "./catalog-counters.js";
 import { type ProviderRow, type ServedOperation, wire } from "./provider.js";
 
 type Served = ProviderRow["serves"];
@@ -19,7 +20,7 @@ const OPENAI_WIRES: Readonly<Partial<Record<Operation, ServedOperation>>> = {
   chat: wire("openai-chat", "/chat/completions"),
   completions: wire("openai-completions", "/completions"),
   responses: wire("openai-responses", "/responses"),
-  input_tokens: wire("openai-responses", "/responses/input_tokens"),
+  input_tokens: wire("openai-responses", "/responses/input_tokens", { counter: RESPONSES_COUNTER }),
   embeddings: wire("openai-embeddings", "/embeddings"),
 };
 
@@ -82,7 +83,9 @@ const ANTHROPIC: ProviderRow = Object.freeze({
   modelPatterns: ["claude-*"],
   serves: {
     messages: [wire("anthropic-messages", "/v1/messages", { from: "host" })],
-    count_tokens: [wire("anthropic-messages", "/v1/messages/count_tokens", { from: "host" })],
+    count_tokens: [
+      wire("anthropic-messages", "/v1/messages/count_tokens", { from: "host", counter: MESSAGES_COUNTER }),
+    ],
     // The vendor's OpenAI-compatible endpoint reads the secret as OpenAI's clients send it.
     chat: [wire("openai-chat", "/v1/chat/completions", { from: "host", auth: "bearer" })],
   },
@@ -101,6 +104,7 @@ const SIMULATOR: ProviderRow = Object.freeze({
     ...compatible("simulator", null, ALL_OPENAI).serves,
     messages: [wire("anthropic-messages", "/messages")],
     count_tokens: [wire("anthropic-messages", "/messages/count_tokens")],
+    tokenize: [wire("tokenize", "/tokenize")],
   },
   defaultHeaders: {},
 });
@@ -149,6 +153,13 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
           auth: "x-goog-api-key",
         }),
         wire("openai-chat", "/chat/completions"),
+      ],
+      count_tokens: [
+        wire("gemini", "/v1beta/models/{model}:countTokens", {
+          from: "host",
+          auth: "x-goog-api-key",
+          counter: GENERATE_CONTENT_COUNTER,
+        }),
       ],
     },
   }),
@@ -208,7 +219,10 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
   compatible("nvidia-nim", "https://integrate.api.nvidia.com/v1", MODEL_OPERATIONS, {
     environment: environment("NVIDIA"),
   }),
-  selfHosted("vllm", null, [...MODEL_OPERATIONS, "responses"], MESSAGES_BESIDE),
+  selfHosted("vllm", null, [...MODEL_OPERATIONS, "responses"], {
+    ...MESSAGES_BESIDE,
+    tokenize: [wire("tokenize", "/tokenize", { from: "host" })],
+  }),
   selfHosted("ollama", "http://127.0.0.1:11434/v1", [...MODEL_OPERATIONS, "responses"], MESSAGES_BESIDE),
   selfHosted("lmstudio", "http://127.0.0.1:1234/v1", [...MODEL_OPERATIONS, "responses"], MESSAGES_BESIDE),
   selfHosted("tgi", null, ["chat", "completions"]),

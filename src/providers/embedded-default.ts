@@ -67,6 +67,7 @@ function providerKey(row: ProviderRow, apiKey: string, apiBase: string | null): 
     defaultHeaders: {},
     request: NO_REQUEST_OVERRIDES,
     response: null,
+    telemetryTags: {},
   };
 }
 

@@ -1,6 +1,7 @@
 /** What a provider row says: who answers, where, how it is authenticated and what it serves in which dialect. */
 import type { Operation, WireId } from "../dialects/dialect.js";
 import type { JsonValue } from "../dialects/semantic.js";
+import type { Counter } from "./counter.js";
 
 /** Wire families that the adapter of a provider key may name. */
 export const ADAPTERS = ["openai", "anthropic", "azure-openai", "gemini", "bedrock", "vertex", "cohere"] as const;
@@ -33,6 +34,8 @@ export interface ServedOperation {
   /** Where this operation wants the secret in another way than the rest of the row. */
   readonly auth?: AuthScheme;
   readonly shape?: BodyShape;
+  /** How the provider's counter of tokens is asked by callers of another dialect, or by all where it has an envelope. */
+  readonly counter?: Counter;
   /** The wire whose error answers come back, where that is not the dialect's own. */
   readonly errors?: WireId;
 }

@@ -3,7 +3,7 @@ import type { DirectModel, ProviderKeyResource } from "../config/resources.js";
 import { type EditPlan, editBody } from "../dialects/body-edits.js";
 import type { Bridge } from "../dialects/bridge.js";
 import type { DialectId, Operation, WireId } from "../dialects/dialect.js";
-import type { Failure } from "../errors.js";
+import { type Failure, isFailure } from "../errors.js";
 import { type Address, NEEDS_REGION, readAddress } from "./address.js";
 import { type AnswerFilter, type AnswerRules, answerFilter, type FilteredHead } from "./answer-filter.js";
 import type { Credentials } from "./auth/auth.js";
@@ -11,6 +11,7 @@ import { FixedHeaders } from "./auth/bearer.js";
 import { validateCredential } from "./auth/credentials.js";
 import { bodyPlan } from "./body-plan.js";
 import { rowOfKey } from "./catalog.js";
+import { type Counter, counterRequest } from "./counter.js";
 import type { RequestVariables } from "./header-template.js";
 import type { AuthScheme, ProviderRow, ServedOperation } from "./provider.js";
 import { authFamilyOf, givenCredential, placeOf, sharedCredentials } from "./shared-credentials.js";
@@ -55,6 +56,8 @@ export class Target {
   /** Answered inside the gateway; there is no address to call. */
   readonly simulated: boolean;
   readonly tls: ProviderKeyResource["tls"];
+  /** Answers with a count in a form of its own, and how; null = answers in its dialect. */
+  readonly counter: Counter | null;
   readonly #path: string;
   readonly #streamPath: string;
   readonly #headers: TargetHeaders;
@@ -76,6 +79,8 @@ export class Target {
     this.likeness = row.madeFrom ?? row.id;
     this.providerKey = key.name;
     this.tls = key.tls;
+    const { counter = null } = served;
+    this.counter = parts.bridge.kind === "hub" || counter?.envelope !== undefined ? counter : null;
     const auth = served.auth ?? row.auth;
     const credentials = credentialsOf(row, key, auth);
     const fixed = credentials instanceof FixedHeaders ? credentials.headers() : [];
@@ -92,7 +97,8 @@ export class Target {
     // A function, because in a replacement text `$&` would mean something.
     if (!path.includes("{model}")) return path;
     // Some vendors list their models as "models/NAME", which is how their paths go on anyway.
-    const name = path.includes("/models/{model}") && model.startsWith("models/") ? model.slice(7) : model;
+    const listed = path.includes("/models/{model}") && model.startsWith("models/") ? model.slice(7) : model;
+    const name = this.counter?.notInName === undefined ? listed : listed.replace(this.counter.notInName, "");
     return path.replace("{model}", () => escapedModel(name));
   }
 
@@ -126,11 +132,13 @@ export class Target {
 
   /**
    * The body as this upstream and its key want it, made by changes to its bytes; `body` itself where nothing is to
-   * be changed. A Failure names the member that cannot be changed because it stands there twice.
+   * be changed. A Failure names the member that cannot be changed because it stands there twice. `model`: the
+   * upstream's name of it, for counters that want it in the body.
    */
-  bodyFor(body: Buffer, forwarded: readonly string[]): Buffer | Failure {
-    if (this.#plan === null) return body;
-    return editBody(body, this.#plan, withoutNames(forwarded, this.#keptFromBody));
+  bodyFor(body: Buffer, forwarded: readonly string[], model: string): Buffer | Failure {
+    const plan = this.#plan;
+    const edited = plan === null ? body : editBody(body, plan, withoutNames(forwarded, this.#keptFromBody));
+    return this.counter === null || isFailure(edited) ? edited : counterRequest(this.counter, edited, model);
   }
 
   /**

@@ -6,6 +6,9 @@ import type { ProviderRow, ServedOperation } from "./provider.js";
 /** Operations that are one conversation in different words: any of them can stand for any other. */
 const CONVERSATIONS: readonly Operation[] = ["chat", "messages", "responses"];
 
+/** Operations that count a conversation's tokens: likewise. */
+const COUNTS: readonly Operation[] = ["count_tokens", "input_tokens"];
+
 /** Off the diagonal the wire that says most comes first; a vendor's own wire says more than its compatible one. */
 const PREFERENCE: readonly WireId[] = [
   "gemini",
@@ -26,7 +29,8 @@ export function wayTo(row: ProviderRow, operation: Operation, dialect: DialectId
   const own = row.serves[operation]?.find((candidate) => candidate.dialect === dialect);
   const straight = bridgeFor(operation, dialect, dialect);
   if (own !== undefined && straight !== null) return { served: own, bridge: straight };
-  const others = CONVERSATIONS.flatMap((conversation) => row.serves[conversation] ?? []);
+  const alike = COUNTS.includes(operation) ? COUNTS : CONVERSATIONS;
+  const others = alike.flatMap((other) => row.serves[other] ?? []);
   for (const wire of PREFERENCE) {
     const served = others.find((candidate) => candidate.dialect === wire);
     const bridge = bridgeFor(operation, dialect, wire);

@@ -63,6 +63,12 @@ export class ComputePool {
     return this.#run("estimate", { ...job, request, answer }, [request, answer]);
   }
 
+  /** Finds the tokens of a text; the answer as JSON. Rejects as `#run` does. */
+  tokenize(body: Uint8Array): Promise<Uint8Array> {
+    const request = ownCopy(body);
+    return this.#run("tokenize", { request }, [request]);
+  }
+
   /** Translates a request into its target's wire. Rejects as `#run` does. */
   translate(job: TranslationJob): Promise<Translation | Failure> {
     const body = ownCopy(job.body);

@@ -2,10 +2,12 @@
 import { setPriority } from "node:os";
 import { move, transferableSymbol, valueSymbol } from "piscina";
 import type { DialectId, Operation } from "../dialects/dialect.js";
+import { asObject, parseJson } from "../dialects/json-values.js";
 import { type Translation, type TranslationJob, translateRequest } from "../dialects/hub.js";
 import { dialectOf } from "../dialects/registry.js";
+import { renderTokens } from "../dialects/tokenize/answer.js";
 import { type Failure, isFailure } from "../errors.js";
-import { countSliced } from "./token-count.js";
+import { countedSlices, countSliced } from "./token-count.js";
 
 /** An attempt whose upstream did not say what it used. */
 export interface EstimateJob {
@@ -25,9 +27,15 @@ export interface Estimate {
   readonly outputTokens: number;
 }
 
+/** A request for the tokens of a text. */
+export interface TokenizeJob {
+  readonly request: Uint8Array;
+}
+
 /** The jobs by name. */
 export interface PoolJobs {
   estimate(job: EstimateJob): Promise<Estimate>;
+  tokenize(job: TokenizeJob): Promise<Uint8Array>;
   translate(job: TranslationJob): Translation | Failure;
 }
 
@@ -63,6 +71,7 @@ const WITHOUT_OUTPUT: ReadonlySet<Operation> = new Set<Operation>([
   "embeddings",
   "count_tokens",
   "input_tokens",
+  "tokenize",
   "models",
 ]);
 
@@ -75,6 +84,27 @@ export async function estimate(job: EstimateJob): Promise<Estimate> {
   const sampled = tokensOf(dialect.answerText(bufferOf(job.answer), job.streamed), count);
   const scale = Math.max(1, job.answerBytesTotal / job.answer.length);
   return { inputTokens, outputTokens: Math.round(sampled * scale) };
+}
+
+/**
+ * The tokenize dialect's answer, as JSON, in the gateway's own vocabulary. It is written here because it may be
+ * long: up to a token for every character. Of a text that is not counted to its end there is only the count.
+ */
+export async function tokenize(job: TokenizeJob): Promise<Uint8Array> {
+  const { encode, decode } = await import("gpt-tokenizer/encoding/o200k_base");
+  const request = bufferOf(job.request);
+  const found: number[] = [];
+  const encodeSlice = (slice: string): number => {
+    const tokens = encode(slice, AS_TEXT);
+    for (const token of tokens) found.push(token);
+    return tokens.length;
+  };
+  const text = dialectOf("tokenize").requestText(request, "tokenize");
+  const { tokens: count, whole } = countedSlices(text, encodeSlice, performance.now.bind(performance));
+  const spelled = whole && asObject(parseJson(request))?.return_token_strs === true;
+  const strings = spelled ? found.map((token) => decode([token])) : null;
+  const answer = new TextEncoder().encode(renderTokens({ count, tokens: whole ? found : null, strings }));
+  return move(answer) as never;
 }
 
 /** The translated body is moved to the acceptor, not copied: it is as large as what came. */

@@ -48,7 +48,16 @@ function isLowSurrogate(text: string, index: number): boolean {
  * the rest is taken to be like the part that was counted. `now` is in milliseconds.
  */
 export function countSliced(text: string, count: (slice: string) => number, now: () => number): number {
-  if (text.length === 0) return 0;
+  return countedSlices(text, count, now).tokens;
+}
+
+/** The same; `whole`: the text was counted to its end. */
+export function countedSlices(
+  text: string,
+  count: (slice: string) => number,
+  now: () => number,
+): { readonly tokens: number; readonly whole: boolean } {
+  if (text.length === 0) return { tokens: 0, whole: true };
   const limit = Math.min(text.length, MAX_TEXT);
   const deadline = now() + BUDGET_MS;
   let tokens = 0;
@@ -59,5 +68,6 @@ export function countSliced(text: string, count: (slice: string) => number, now:
     position = end;
     if (now() > deadline) break;
   }
-  return position >= text.length ? tokens : Math.round((tokens / position) * text.length);
+  if (position >= text.length) return { tokens, whole: true };
+  return { tokens: Math.round((tokens / position) * text.length), whole: false };
 }

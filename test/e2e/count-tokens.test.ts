@@ -7,7 +7,11 @@ let gateway: RunningGateway;
 
 beforeAll(async () => {
   upstream = await startFakeUpstream();
-  gateway = await startGateway({ resources: oneProvider(upstream.url) });
+  const resources = oneProvider(upstream.url) as Record<"models" | "provider_keys", unknown[]>;
+  const { url } = upstream;
+  resources.provider_keys.push({ display_name: "groq", provider: "groq", api_base: `${url}/v1`, api_key: "sk-groq" });
+  resources.models.push({ display_name: "llama-*", provider: "groq", model_name: "llama-*", provider_key: "groq" });
+  gateway = await startGateway({ resources });
 });
 afterAll(async () => {
   await gateway.dispose();
@@ -38,7 +42,7 @@ describe("counting tokens", () => {
   it("counts here for a provider that has none, and says that it is an estimate", async () => {
     const before = upstream.requests().length;
     const answer = await count("/v1/messages/count_tokens", {
-      model: "gpt-4o",
+      model: "llama-x",
       messages: [{ role: "user", content: prompt }],
     });
     expect(answer.status).toBe(200);
@@ -53,7 +57,7 @@ describe("counting tokens", () => {
   it("does so for the Responses shape too, and grows with the prompt", async () => {
     const sizes: number[] = [];
     for (const times of [1, 10]) {
-      const answer = await count("/v1/responses/input_tokens", { model: "claude-x", input: prompt.repeat(times) });
+      const answer = await count("/v1/responses/input_tokens", { model: "llama-x", input: prompt.repeat(times) });
       const body = (await answer.json()) as { object: string; input_tokens: number };
       expect(body.object).toBe("response.input_tokens");
       sizes.push(body.input_tokens);

@@ -22,6 +22,7 @@ const BODIES: Readonly<Partial<Record<Operation, Readonly<Record<string, unknown
   input_tokens: { model: "gpt-x", input: "Hello" },
   completions: { model: "gpt-x", prompt: "Hello" },
   embeddings: { model: "text-embedding-x", input: "Hello" },
+  tokenize: { model: "served-x", prompt: "Hello" },
 };
 const STREAMED: ReadonlySet<Operation> = new Set(["chat", "messages", "responses", "completions"]);
 /** A key of its own for each operation, which may do everything else. */
@@ -54,7 +55,10 @@ let upstream: FakeUpstream;
 let gateway: RunningGateway;
 
 function resources(): Record<string, unknown> {
-  const all = oneProvider(upstream.url) as { api_keys: unknown[] } & Record<string, unknown>;
+  const all = oneProvider(upstream.url) as Record<"api_keys" | "models" | "provider_keys", unknown[]>;
+  // The one kind of server that tokenizes.
+  all.provider_keys.push({ display_name: "own", provider: "vllm", api_base: `${upstream.url}/v1` });
+  all.models.push({ display_name: "served-*", provider: "vllm", model_name: "served-*", provider_key: "own" });
   const operations = [...new Set(ROUTES.map((route) => route.operation))];
   for (const operation of operations) {
     const allowed_routes = operations.filter((other) => other !== operation);
@@ -138,6 +142,7 @@ test("the table holds every endpoint that there must be", () => {
       "POST /v1/responses/input_tokens",
       "POST /v1/completions",
       "POST /v1/embeddings",
+      "POST /tokenize",
       "GET /v1/models",
       "GET /openai/v1/models",
       "GET /anthropic/v1/models",
@@ -221,7 +226,7 @@ describe.each(ASKING)("$name", (row) => {
 
   test("writes its usage event, when it works and when the upstream refuses", async () => {
     const answer = await send(row);
-    const counted = row.operation === "count_tokens" || row.operation === "input_tokens";
+    const counted = ["count_tokens", "input_tokens", "tokenize"].includes(row.operation);
     const dealt = lastRequest(upstream);
     const id = String(answer.headers["x-weir-request-id"]);
     const common = { operation: row.operation, api_key: "tester", attempt: 1, streamed: row.stream };

@@ -13,9 +13,10 @@ const ASKED: readonly (readonly [Operation, DialectId])[] = [
   ["completions", "openai-completions"],
   ["count_tokens", "anthropic-messages"],
   ["input_tokens", "openai-responses"],
+  ["tokenize", "tokenize"],
   ["embeddings", "openai-embeddings"],
 ];
-const COUNTED: ReadonlySet<Operation> = new Set<Operation>(["count_tokens", "input_tokens"]);
+const COUNTED: ReadonlySet<Operation> = new Set<Operation>(["count_tokens", "input_tokens", "tokenize"]);
 
 const AUTH: Readonly<Record<ProviderRow["auth"], string>> = {
   bearer: "Bearer",
@@ -61,6 +62,26 @@ function environmentOf(row: ProviderRow): string {
   return `${code(row.environment.key)}, ${code(row.environment.baseUrl)}`;
 }
 
+const COUNTING = `## Counting tokens
+
+\`count_tokens\` (messages callers), \`input_tokens\` (responses callers) and \`tokenize\` work for every model and use no tokens.
+
+- **Whose count it is.** Where the table says native or translated, the provider's own counter is asked, under every
+  control and with a usage event; a translated way sends it the request that the model would get. Elsewhere, and where
+  the provider turns out not to count for the model, the gateway counts with a vocabulary of its own and says so with the
+  header \`x-weir-estimated: true\`.
+- **What "turns out" means.** On a way whose request had to be made for the counter: 403, 404, 405, 501, and 400 where it
+  says that the model cannot be counted for or that the prompt is too long for the counter. The event then has that
+  \`upstream_status\` beside the \`status\` 200. Every other error reaches the caller, in the envelope of its dialect; so
+  does every error of a native counter that answers in the caller's own words.
+- \`bedrock\` and \`bedrock-anthropic\` count for models, not for inference profiles across regions: the prefix (\`us.\`,
+  \`eu.\`, \`global.\`, …) is left out of the counter's path. Profiles named by an ARN get an estimate.
+- \`POST /tokenize\` takes \`prompt\` (a text) or \`messages\` and answers \`count\`, \`max_model_len\`, \`tokens\` and, with
+  \`return_token_strs\`, \`token_strs\`. In an estimate the tokens are those of the gateway's vocabulary: no special tokens are
+  added whatever \`add_special_tokens\` says, messages are read without the model's chat template, \`max_model_len\` is null,
+  and of a text of more than 1,048,576 characters, or one that takes too long, \`tokens\` is null and \`count\` is extrapolated.
+`;
+
 export function providersPage(): string {
   const operations = ASKED.map(([operation]) => operation);
   const matrix = CATALOG.map((row) => [code(row.id), ...ASKED.map(([name, dialect]) => served(row, name, dialect))]);
@@ -84,6 +105,7 @@ itself and flagged as such. **none**: a request for it is refused with \`unsuppo
 
 ${table(["provider", ...operations], matrix)}
 
+${COUNTING}
 ## Where each is and how it is let in
 
 \`api_base\` of a provider key replaces the address, in any of its usual spellings. The variables make a provider reachable

@@ -33,9 +33,10 @@ describe("the registry and the bridges", () => {
       "input_tokens openai-responses openai-responses",
       "completions openai-completions openai-completions",
       "embeddings openai-embeddings openai-embeddings",
+      "tokenize tokenize tokenize",
     ]);
-    // Six wires carry a conversation; three client dialects are among them, completions is not.
-    expect(translated).toHaveLength(5 + 5 + 5 + 6);
+    // Six wires carry a conversation; three client dialects are among them, completions is not. Four count one.
+    expect(translated).toHaveLength(5 + 5 + 5 + 6 + 3 + 3);
     expect(translated).toContain("messages anthropic-messages gemini");
     expect(translated).toContain("completions openai-completions openai-chat");
   });

@@ -46,7 +46,7 @@ function url(key: ProviderKeyResource, model: string, operation: Operation = "ch
 }
 
 function bodyOf(found: Target, body: unknown, forwarded: readonly string[] = []): unknown {
-  const bytes = found.bodyFor(Buffer.from(JSON.stringify(body)), forwarded);
+  const bytes = found.bodyFor(Buffer.from(JSON.stringify(body)), forwarded, "m");
   if (isFailure(bytes)) throw new Error(bytes.message);
   return JSON.parse(bytes.toString("utf8"));
 }
@@ -227,7 +227,7 @@ describe("bodies in the clouds", () => {
 
   it("keep their bytes where neither wire nor key asks for a change", () => {
     const body = Buffer.from('{ "model" : "x" }');
-    expect(target(bedrock()).bodyFor(body, [])).toBe(body);
+    expect(target(bedrock()).bodyFor(body, [], "m")).toBe(body);
   });
 });
 
@@ -249,7 +249,7 @@ describe("changes by the key", () => {
 
   it("refuse a body that has the member twice", () => {
     const request = { ...NO_REQUEST_OVERRIDES, bodyRemove: ["x"] };
-    const found = target(providerKey("openai", { request })).bodyFor(Buffer.from('{"x":1,"x":2}'), []);
+    const found = target(providerKey("openai", { request })).bodyFor(Buffer.from('{"x":1,"x":2}'), [], "m");
     expect(found).toMatchObject({ code: "invalid_request_error", param: "x" });
   });
 

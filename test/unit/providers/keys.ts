@@ -18,6 +18,7 @@ export function providerKey(provider: string, differs: Partial<ProviderKeyResour
     defaultHeaders: {},
     request: NO_REQUEST_OVERRIDES,
     response: null,
+    telemetryTags: {},
     ...differs,
   };
 }

@@ -11,6 +11,7 @@ const DIALECT_OF: Readonly<Record<string, DialectId>> = {
   input_tokens: "openai-responses",
   completions: "openai-completions",
   embeddings: "openai-embeddings",
+  tokenize: "tokenize",
 };
 
 // biome-ignore lint/suspicious/noExplicitAny: answers are read field by field, as a client would.
@@ -255,6 +256,14 @@ describe("counting", () => {
       object: "response.input_tokens",
       input_tokens: ask("responses", input).usage.inputTokens,
     });
+  });
+
+  it("names tokens, the same for the same text", () => {
+    const told = whole(ask("tokenize", { prompt: "same same", return_token_strs: true }));
+    expect(told).toMatchObject({ count: 3, token_strs: ["same", " sam", "e"] });
+    expect(told.tokens).toHaveLength(3);
+    expect(whole(ask("tokenize", { prompt: "same" })).tokens).toEqual([told.tokens[0]]);
+    expect(whole(ask("tokenize", { messages: USER })).token_strs).toBeNull();
   });
 });
 

@@ -1,3 +1,4 @@
+import { decode } from "gpt-tokenizer/encoding/o200k_base";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ComputePool, type ComputePoolOptions, type EstimateJob } from "../../../src/runtime/compute-pool.js";
 
@@ -88,6 +89,26 @@ describe("ComputePool", { timeout: 30_000 }, () => {
     const { inputTokens, outputTokens } = await pool().estimate(job("", "", embeddings));
     expect(inputTokens).toBeGreaterThan(0);
     expect(outputTokens).toBe(0);
+  });
+
+  test("finds tokens that spell the text again, control tokens included", async () => {
+    const prompt = `The quick brown fox\n\n\u{1f600} ${"你好".repeat(400)} <|endoftext|> ${"a".repeat(1000)}`;
+    const ask = async (more: object) => {
+      const answer = await pool().tokenize(bytes(JSON.stringify({ model: "m", prompt, ...more })));
+      return JSON.parse(Buffer.from(answer).toString("utf8"));
+    };
+    const found = await ask({});
+    expect(found).toMatchObject({ count: found.tokens.length, max_model_len: null, token_strs: null });
+    expect(decode(found.tokens)).toBe(prompt);
+    const spelled = await ask({ prompt: "The quick brown fox", return_token_strs: true });
+    expect(spelled).toMatchObject({ count: 4, token_strs: ["The", " quick", " brown", " fox"] });
+  });
+
+  test("counts a text that is too long, and gives no tokens of it", async () => {
+    const request = bytes(JSON.stringify({ model: "m", prompt: "word ".repeat(250_000), return_token_strs: true }));
+    const answer = JSON.parse(Buffer.from(await pool().tokenize(request)).toString("utf8"));
+    expect(answer).toEqual({ count: expect.any(Number), max_model_len: null, tokens: null, token_strs: null });
+    expect(Math.abs(answer.count - 250_000)).toBeLessThan(1000);
   });
 
   test("is not hung by a megabyte of anything", async () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { countSliced, sliceEnd } from "../../../src/runtime/token-count.js";
+import { countedSlices, countSliced, sliceEnd } from "../../../src/runtime/token-count.js";
 
 function slices(text: string): string[] {
   const found: string[] = [];
@@ -46,4 +46,11 @@ test("what is beyond a megabyte, or the time, counts in proportion", () => {
   };
   expect(countSliced("ab ".repeat(300_000), slow, () => clock)).toBeCloseTo(450_000, -1);
   expect(calls).toBe(2);
+});
+
+test("a count says whether it reached the text's end", () => {
+  const perCharacter = (slice: string) => slice.length;
+  expect(countedSlices("ab ".repeat(1000), perCharacter, () => 0)).toEqual({ tokens: 3000, whole: true });
+  expect(countedSlices("", perCharacter, () => 0)).toEqual({ tokens: 0, whole: true });
+  expect(countedSlices("ab ".repeat(1_000_000), perCharacter, () => 0)).toEqual({ tokens: 3_000_000, whole: false });
 });
