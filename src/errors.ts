@@ -58,6 +58,19 @@ export interface Failure {
   readonly retryAfterSeconds: number;
   /** The rate-limit policy that refused, where one did. */
   readonly policy: { readonly id: string; readonly name: string } | null;
+  /** The budget that refused, where one did. */
+  readonly budget: BudgetState | null;
+  /** What kind of limit refused ("key", "model", "policy", "budget"); "" = none. For metrics, not shown. */
+  readonly refusedBy: string;
+}
+
+/** What a caller is told of a budget that has no room. */
+export interface BudgetState {
+  readonly scope: string;
+  readonly limit_usd: number;
+  readonly spent_usd: number;
+  /** RFC 3339; null = never. */
+  readonly resets_at: string | null;
 }
 
 /** Builds a failure; every failure has the same shape, whatever it carries. */
@@ -68,6 +81,8 @@ export function failure(code: ErrorCode, message?: string, param?: string | null
     param: param ?? null,
     retryAfterSeconds: retryAfterSeconds ?? 0,
     policy: null,
+    budget: null,
+    refusedBy: "",
   };
 }
 

@@ -4,6 +4,7 @@ import { usage } from "./cli/usage.js";
 import { validate } from "./cli/validate.js";
 import { loadConfig } from "./config/load.js";
 import { OPERATIONS } from "./dialects/dialect.js";
+import { patternProblem } from "./guardrails/pattern.js";
 import { PROVIDER_IDS } from "./providers/catalog.js";
 import { ADAPTERS } from "./providers/provider.js";
 
@@ -20,6 +21,7 @@ const context = {
   providers: new Set<string>(PROVIDER_IDS),
   adapters: new Set<string>(ADAPTERS),
   operations: new Set<string>(OPERATIONS),
+  patternProblem,
   environment: process.env,
   stdout: (text: string) => void process.stdout.write(text),
   stderr: (text: string) => void process.stderr.write(text),

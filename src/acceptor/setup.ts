@@ -10,8 +10,10 @@ import { Ledger } from "../pipeline/ledger.js";
 import { type Estimator, headerNames, type Node, type Translator } from "../pipeline/node.js";
 import { Sender } from "../providers/send.js";
 import type { BlockMap } from "../quota/blocks.js";
-import type { LimitLayer } from "../quota/lease.js";
+import { Limits } from "../quota/limits.js";
 import type { QuotaTable } from "../quota/table.js";
+import { type Router, routesByHeaders } from "../routing/router.js";
+import type { SlotMap } from "../routing/slots.js";
 import type { JournalWriter } from "../usage/journal.js";
 import type { NodeLoad } from "./load.js";
 
@@ -21,6 +23,8 @@ export interface AcceptorParts {
   readonly blocks: BlockMap;
   readonly quota: QuotaTable;
   readonly load: NodeLoad;
+  /** Knows the slots of these resources. */
+  readonly router: Router;
   readonly journal: JournalWriter;
   readonly estimator: Estimator;
   readonly translator: Translator;
@@ -31,14 +35,19 @@ export interface AcceptorParts {
 }
 
 export function buildNode(parts: AcceptorParts): Node {
-  const { config, metrics, load } = parts;
+  const { config, metrics, load, quota } = parts;
+  const overflows = metrics.cell("weir_limit_overflows_total");
+  metrics.onCollect(() => {
+    overflows.value = quota.overflows;
+  });
   const { connect_ms } = config.timeouts;
   return {
     config,
     name: config.node_name,
     headerNames: headerNames(config.identity.header_prefix),
     sender: new Sender({ connectMs: connect_ms, connectionsPerOrigin: config.limits.upstream_connections }),
-    quota: parts.quota,
+    quota,
+    router: parts.router,
     estimator: parts.estimator,
     translator: parts.translator,
     ledger: new Ledger(parts.journal),
@@ -57,7 +66,8 @@ export function buildNode(parts: AcceptorParts): Node {
     onSettled: (exchange) => load.leave(exchange),
     snapshot: new Snapshot(parts.resources),
     loadedAt: Date.now(),
-    limits: limitLayers(parts.resources, parts.blocks),
+    limits: new Limits(parts.resources, parts.blocks),
+    budgets: null,
   };
 }
 
@@ -80,16 +90,19 @@ function rememberedAttempts(metrics: Metrics): (provider: string, outcome: strin
 }
 
 /** Swaps the configuration that new exchanges begin with; those under way keep theirs. */
-export function swapResources(node: Node, resources: Resources, blocks: BlockMap): void {
+export function swapResources(node: Node, resources: Resources, blocks: BlockMap, slots: SlotMap): void {
   const snapshot = new Snapshot(resources);
-  node.limits = limitLayers(resources, blocks);
+  node.limits = new Limits(resources, blocks);
+  node.router.adopt(slots);
   node.snapshot = snapshot;
   node.collectsHeaders = collectsHeaders(resources);
   node.loadedAt = Date.now();
 }
 
 function collectsHeaders(resources: Resources): boolean {
-  return resources.providerKeys.some((key) => key.request.forwardClientHeaders.length > 0);
+  return (
+    routesByHeaders(resources) || resources.providerKeys.some((key) => key.request.forwardClientHeaders.length > 0)
+  );
 }
 
 const LEVELS_WITHOUT_WARNINGS: ReadonlySet<string> = new Set(["error", "fatal", "silent"]);
@@ -97,15 +110,4 @@ const LEVELS_WITHOUT_WARNINGS: ReadonlySet<string> = new Set(["error", "fatal", 
 function warner({ config, log }: AcceptorParts): Node["warn"] {
   if (LEVELS_WITHOUT_WARNINGS.has(config.log.level)) return () => {};
   return (msg, fields) => log.write(JSON.stringify({ time: timeText(Date.now()), level: "warn", msg, ...fields }));
-}
-
-function limitLayers(resources: Resources, blocks: BlockMap): Map<string, LimitLayer> {
-  const layers = new Map<string, LimitLayer>();
-  const add = (name: string, label: string, limit: LimitLayer["limit"] | null) => {
-    const block = blocks[name];
-    if (limit !== null && block !== undefined) layers.set(name, { label, block, limit });
-  };
-  for (const key of resources.apiKeys) add(`api_key:${key.name}`, "API key", key.rateLimit);
-  for (const model of resources.models) add(`model:${model.name}`, "model", model.rateLimit);
-  return layers;
 }

@@ -17,6 +17,8 @@ export interface Finding {
   readonly minimum?: unknown;
   readonly maximum?: unknown;
   readonly values?: readonly unknown[] | undefined;
+  /** Of a union that one field decides: the values of that field. */
+  readonly options?: readonly unknown[] | undefined;
   readonly keys?: readonly string[] | undefined;
   readonly errors?: readonly (readonly Finding[])[] | undefined;
   readonly issues?: readonly Finding[] | undefined;
@@ -46,6 +48,8 @@ export function describe(finding: Finding): string {
       return `must be one of ${(finding.values ?? []).join(", ")}`;
     case "unrecognized_keys":
       return "unknown field";
+    case "invalid_union":
+      return finding.options === undefined ? "is not valid" : `must be one of ${finding.options.join(", ")}`;
     default:
       return "is not valid";
   }
@@ -64,7 +68,7 @@ export function flatten(findings: readonly Finding[], prefix: Path = []): Issue[
     const path = [...prefix, ...((finding.path ?? []) as Path)];
     if (finding.code === "unrecognized_keys") {
       for (const key of finding.keys ?? []) issues.push({ path: [...path, key], message: "unknown field" });
-    } else if (finding.code === "invalid_union") {
+    } else if (finding.code === "invalid_union" && (finding.errors ?? []).length > 0) {
       issues.push(...flatten(meantBranch(finding.errors ?? []), path));
     } else if (finding.code === "invalid_key") {
       issues.push({ path, message: finding.issues?.[0]?.message ?? "is not a valid name" });

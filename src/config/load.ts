@@ -2,14 +2,14 @@
 import { applyEnvironment, type Environment, type Tree } from "./environment.js";
 import { fieldsOf } from "./fields.js";
 import type { Resources } from "./resources.js";
-import type { ResourcesContext } from "./resource-entries.js";
+import type { ResourcesContext } from "./entry.js";
 import { parseResources } from "./resources-file.js";
 import { type ConfigError, type Path, type Result, renderPath } from "./result.js";
 import { checkAgainst, outline, type WeirConfig, weirConfigSchema } from "./schema.js";
 import { parseYaml, readText, type YamlFile } from "./yaml.js";
 
 export { RESERVED } from "./environment.js";
-export type { ResourcesContext } from "./resource-entries.js";
+export type { ResourcesContext } from "./entry.js";
 export { parseResources } from "./resources-file.js";
 export { type ConfigError, type Result, renderError } from "./result.js";
 

@@ -1,30 +1,51 @@
 /** resources.yaml → `Resources`: every entry checked, every reference resolved, all errors at once. */
 import { createHash } from "node:crypto";
-import { interpolate } from "./interpolate.js";
+import { checkApiKey, checkProviderKey, toApiKey, toProviderKey } from "./account-entries.js";
 import {
+  below,
   type Complain,
-  type ConvertedEntry,
-  checkEntry,
+  Directory,
+  type Entry,
+  isMapping,
+  type Raw,
   type ResourcesContext,
-  toApiKey,
-  toModel,
-  toProviderKey,
-} from "./resource-entries.js";
-import type { ApiKeyResource, ModelResource, ProviderKeyResource, Resources } from "./resources.js";
+  referenceIn,
+  type Surroundings,
+} from "./entry.js";
+import { checkGuardrail, toGuardrail } from "./guardrail-entries.js";
+import { interpolate } from "./interpolate.js";
+import { checkModel, toModel } from "./model-entries.js";
+import type { ApiKeyResource, Resources } from "./resources.js";
 import { type ConfigError, type Path, type Result, renderPath } from "./result.js";
-import { COLLECTIONS, type CollectionName, checkAgainst } from "./schema.js";
+import { COLLECTIONS, type CollectionName, checkAgainst, type EntryOf } from "./schema.js";
+import type { Budget } from "./traffic.js";
+import {
+  checkAttachment,
+  checkBudget,
+  checkCachePolicy,
+  checkRateLimitPolicy,
+  toAttachment,
+  toBudget,
+  toCachePolicy,
+  toInlineBudget,
+  toRateLimitPolicy,
+} from "./traffic-entries.js";
 import { stripUnsupported, UNSUPPORTED_COLLECTIONS } from "./unsupported.js";
-import { NO_TRAFFIC } from "./traffic.js";
 import { parseYaml, type YamlFile } from "./yaml.js";
 
-/** One entry on its way; `raw` has its variables replaced. */
-export interface Entry {
-  readonly index: number;
-  readonly raw: Readonly<Record<string, unknown>>;
-  readonly name: string | null;
-  /** Left out because of what is not supported yet. */
-  skipped: boolean;
-}
+type Check = (raw: Raw, surroundings: Surroundings, complain: Complain) => void;
+
+/** What holds between the fields of an entry, and between entries; asked even when the schema has complaints. */
+const CHECKS: Readonly<Record<CollectionName, Check>> = {
+  provider_keys: checkProviderKey,
+  models: checkModel,
+  api_keys: checkApiKey,
+  rate_limit_policies: checkRateLimitPolicy,
+  budgets: checkBudget,
+  cache_policies: checkCachePolicy,
+  guardrails: checkGuardrail,
+  guardrail_attachments: checkAttachment,
+};
 
 const FORMAT_VERSION = "1";
 const UNSUPPORTED = "not yet supported";
@@ -40,6 +61,8 @@ export function parseResources(text: string, context: ResourcesContext, source =
   if (!yaml.ok) return yaml;
   return new FileReading(yaml.value, context, source).read(revisionOf(text));
 }
+
+type Entries = Readonly<Record<CollectionName, Entry[]>>;
 
 class FileReading {
   readonly #yaml: YamlFile;
@@ -61,24 +84,43 @@ class FileReading {
       return { ok: false, errors: this.#errors };
     }
     this.#checkRoot(root);
-    const keyEntries = this.#entries(root, "provider_keys");
-    const modelEntries = this.#entries(root, "models");
-    const callerEntries = this.#entries(root, "api_keys");
-    this.#link(modelEntries, keyEntries);
-    const providerKeys = this.#convert("provider_keys", keyEntries, toProviderKey);
-    const models = this.#convert("models", modelEntries, toModel);
-    const apiKeys = this.#convert("api_keys", callerEntries, toApiKey);
-    this.#checkHashes(callerEntries, apiKeys);
-    if (this.#errors.length > 0) return { ok: false, errors: this.#errors };
-    const value: Resources = {
+    const names = Object.keys(COLLECTIONS) as CollectionName[];
+    const entries = Object.fromEntries(names.map((name) => [name, this.#entries(root, name)])) as Entries;
+    const directory = new Directory(entries);
+    this.#shareFate(entries.guardrail_attachments, directory);
+    const value = this.#resources(entries, { context: this.#context, directory }, revision);
+    return this.#errors.length > 0 ? { ok: false, errors: this.#errors } : { ok: true, value, ignored: this.#ignored };
+  }
+
+  #resources(entries: Entries, surroundings: Surroundings, revision: string): Resources {
+    const all = <N extends CollectionName, T>(
+      name: N,
+      convert: (entry: EntryOf<N>, surroundings: Surroundings) => T | null,
+    ): T[] => valuesOf(this.#convert(name, entries[name], { surroundings, convert }));
+    const inline: Budget[] = [];
+    const apiKeys = this.#convert("api_keys", entries.api_keys, {
+      surroundings,
+      convert: (entry) => {
+        const apiKey = toApiKey(entry, surroundings);
+        if (entry.budget !== undefined) inline.push(toInlineBudget(apiKey.name, entry.budget));
+        return apiKey;
+      },
+    });
+    this.#checkHashes(entries.api_keys, apiKeys);
+    return {
       revision,
       source: this.#source,
-      providerKeys: valuesOf<ProviderKeyResource>(providerKeys),
-      models: this.#named(valuesOf<ModelResource>(models), modelEntries, keyEntries),
-      apiKeys: valuesOf<ApiKeyResource>(apiKeys),
-      traffic: NO_TRAFFIC,
+      providerKeys: all("provider_keys", toProviderKey),
+      models: all("models", toModel),
+      apiKeys: valuesOf(apiKeys),
+      traffic: {
+        policies: all("rate_limit_policies", toRateLimitPolicy),
+        budgets: [...all("budgets", toBudget), ...inline],
+        cachePolicies: all("cache_policies", toCachePolicy),
+        guardrails: all("guardrails", toGuardrail),
+        attachments: all("guardrail_attachments", toAttachment),
+      },
     };
-    return { ok: true, value, ignored: this.#ignored };
   }
 
   readonly #complain: Complain = (path, message) => {
@@ -148,44 +190,36 @@ class FileReading {
     else this.#complain(path, `is the same as that of ${path[0]}[${first}]`);
   }
 
-  /** Checks each entry on its own and converts those that are right; null for those that are not. */
+  /** Checks each entry and converts those that are right; null for those that are not. */
   #convert<N extends CollectionName, T>(
     collection: N,
     entries: readonly Entry[],
-    convert: (entry: ConvertedEntry<N>, context: ResourcesContext) => T,
+    {
+      surroundings,
+      convert,
+    }: { surroundings: Surroundings; convert: (entry: EntryOf<N>, surroundings: Surroundings) => T | null },
   ): (T | null)[] {
     return entries.map((entry) => {
       if (entry.skipped) return null;
-      const path: Path = [collection, entry.index];
+      const complain = below(this.#complain, collection, entry.index);
       const before = this.#errors.length;
       const checked = checkAgainst(COLLECTIONS[collection], entry.raw);
-      for (const issue of checked.ok ? [] : checked.issues) this.#complain([...path, ...issue.path], issue.message);
-      checkEntry(collection, entry.raw, this.#context, (inner, message) =>
-        this.#complain([...path, ...inner], message),
-      );
+      for (const issue of checked.ok ? [] : checked.issues) complain(issue.path, issue.message);
+      CHECKS[collection](entry.raw, surroundings, complain);
       if (!checked.ok || this.#errors.length > before) return null;
-      return convert(checked.value as ConvertedEntry<N>, this.#context);
+      return convert(checked.value as EntryOf<N>, surroundings);
     });
   }
 
-  /** Every model's provider key exists and belongs to the model's provider. */
-  #link(models: readonly Entry[], providerKeys: readonly Entry[]): void {
-    const find = finder(providerKeys);
-    for (const model of models) {
-      if (model.skipped) continue;
-      const field = model.raw.provider_key === undefined ? "provider_key_id" : "provider_key";
-      const reference = model.raw[field];
-      if (typeof reference !== "string" || reference === "") continue;
-      const path: Path = ["models", model.index, field];
-      const providerKey = find(reference, field === "provider_key_id");
-      if (providerKey === undefined) {
-        this.#complain(path, "there is no provider key of this name");
-      } else if (providerKey.skipped) {
-        // The same fate as its key; without that permission the key itself is already an error.
-        model.skipped = true;
-        if (this.#context.ignoreUnsupported === true) this.#unsupported(path);
-      } else if (isOtherProvider(model, providerKey)) {
-        this.#complain(path, "belongs to another provider than the model's");
+  /** What hangs on a guardrail that is left out is left out with it; without that leave, the guardrail is an error. */
+  #shareFate(attachments: readonly Entry[], directory: Directory): void {
+    for (const attachment of attachments) {
+      const reference = referenceIn(attachment.raw, "guardrail");
+      if (attachment.skipped || reference === null) continue;
+      if (directory.find("guardrails", reference.value, reference.byId)?.skipped !== true) continue;
+      attachment.skipped = true;
+      if (this.#context.ignoreUnsupported === true) {
+        this.#unsupported(["guardrail_attachments", attachment.index, reference.field]);
       }
     }
   }
@@ -199,44 +233,10 @@ class FileReading {
       this.#refuseTwin(["api_keys", entry.index, field], seen, apiKey.keyHash, entry.index);
     }
   }
-
-  /** Models refer to their provider key by name from here on, however the file did. */
-  #named(models: readonly ModelResource[], entries: readonly Entry[], keys: readonly Entry[]): ModelResource[] {
-    const find = finder(keys);
-    const used = entries.filter((entry) => !entry.skipped);
-    return models.map((model, position) => {
-      if (model.kind !== "direct") return model;
-      const byId = used[position]?.raw.provider_key === undefined;
-      return { ...model, providerKey: find(model.providerKey, byId)?.name ?? model.providerKey };
-    });
-  }
-}
-
-/** Looks entries up by name, or first by id and then by name. */
-function finder(entries: readonly Entry[]): (reference: string, byId: boolean) => Entry | undefined {
-  const names = new Map<string, Entry>();
-  const ids = new Map<string, Entry>();
-  for (const entry of entries) {
-    // Twins are reported elsewhere; the first of them is the one that is meant.
-    if (entry.name !== null && !names.has(entry.name)) names.set(entry.name, entry);
-    const id = entry.raw.id;
-    if (typeof id === "string" && !ids.has(id)) ids.set(id, entry);
-  }
-  return (reference, byId) => (byId ? ids.get(reference) : undefined) ?? names.get(reference);
-}
-
-function isOtherProvider(model: Entry, providerKey: Entry): boolean {
-  const ours = model.raw.provider;
-  const theirs = providerKey.raw.provider;
-  return typeof ours === "string" && typeof theirs === "string" && ours !== theirs;
 }
 
 function valuesOf<T>(values: readonly (T | null)[]): T[] {
   return values.filter((value): value is T => value !== null);
-}
-
-function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function nameOf(entry: Readonly<Record<string, unknown>>): string | null {

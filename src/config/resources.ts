@@ -10,7 +10,9 @@ export interface RateLimit {
   readonly rpm?: number | undefined;
   readonly rph?: number | undefined;
   readonly rpd?: number | undefined;
+  readonly tps?: number | undefined;
   readonly tpm?: number | undefined;
+  readonly tph?: number | undefined;
   readonly tpd?: number | undefined;
   readonly concurrency?: number | undefined;
 }
@@ -61,6 +63,8 @@ export interface ProviderKeyResource {
   readonly request: RequestOverrides;
   /** null = answers are taken as they come. */
   readonly response: ResponseOverrides | null;
+  /** Labels for the usage events of attempts with this key. */
+  readonly telemetryTags: Readonly<Record<string, string>>;
 }
 
 /** Requests go as they are. */
@@ -75,7 +79,7 @@ export const NO_REQUEST_OVERRIDES: RequestOverrides = Object.freeze({
 });
 
 /** What every kind of model has. */
-interface ModelSettings {
+export interface ModelSettings {
   /** May hold one `*`. */
   readonly name: string;
   readonly rateLimit: RateLimit | null;

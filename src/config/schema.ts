@@ -1,39 +1,18 @@
 /**
- * The shape of the two files, and nothing else: weir.yaml (the process) and resources.yaml (what it
- * serves). The only zod schemas of the house; the types are inferred from them, and
- * docs/configuration.md and docs/resources.md are held equal to them by a test.
+ * The shape of weir.yaml (the process) and of resources.yaml (what it serves; its collections are in the
+ * schema-*.ts files beside this one), and nothing else. The only zod schemas of the house; the types are
+ * inferred from them, and docs/configuration.md and docs/resources.md are held equal to them by a test.
  */
 import { availableParallelism, hostname } from "node:os";
 import { z } from "zod";
-import { cidrProblem } from "./cidr.js";
 import { describe, type Finding, flatten, type Issue } from "./issues.js";
+import { apiKeySchema, providerKeySchema } from "./schema-accounts.js";
+import { guardrailSchema } from "./schema-guardrails.js";
+import { modelSchema } from "./schema-models.js";
+import { cidrs, count, GIB, hash, MIB, text, whole } from "./schema-parts.js";
+import { attachmentSchema, budgetSchema, cachePolicySchema, rateLimitPolicySchema } from "./schema-traffic.js";
 
 const DAY_MS = 86_400_000;
-const MIB = 1024 * 1024;
-const GIB = 1024 * MIB;
-
-function whole(minimum: number, maximum: number) {
-  return z.int().min(minimum).max(maximum);
-}
-
-function count(minimum: number, maximum: number, value: number) {
-  return whole(minimum, maximum).default(value);
-}
-
-function text(maximum: number) {
-  return z.string().min(1).max(maximum);
-}
-
-const hash = z
-  .string()
-  .regex(/^[0-9a-fA-F]{64}$/, "must be a SHA-256 hash: 64 hex digits")
-  .toLowerCase();
-
-const cidrs = z.array(
-  z
-    .string()
-    .refine((entry) => cidrProblem(entry) === null, { error: (issue) => cidrProblem(String(issue.input)) ?? "" }),
-);
 
 // ---- weir.yaml -------------------------------------------------------------------------------------
 
@@ -141,6 +120,8 @@ const weirFields = z.strictObject({
       inline_bytes: count(0, GIB, 65_536),
     })
     .prefault({}),
+  cache: z.strictObject({ memory_bytes: count(MIB, 64 * GIB, 64 * MIB) }).prefault({}),
+  pricing: z.strictObject({ file: text(4096).nullable().default(null) }).prefault({}),
   log: z.strictObject({ level: z.enum(LOG_LEVELS).default("info"), access: z.boolean().default(true) }).prefault({}),
 });
 
@@ -163,172 +144,21 @@ export type WeirConfig = z.infer<typeof weirConfigSchema>;
 
 // ---- resources.yaml --------------------------------------------------------------------------------
 
-const resourceName = text(256);
-
-function starred(maximum: number) {
-  return text(maximum).refine((value) => value.indexOf("*") === value.lastIndexOf("*"), "may hold one * at most");
-}
-
-const milliseconds = whole(0, 2_147_483_647).optional();
-
-const rateLimit = z.strictObject({
-  rps: whole(1, Number.MAX_SAFE_INTEGER).optional(),
-  rpm: whole(1, Number.MAX_SAFE_INTEGER).optional(),
-  rph: whole(1, Number.MAX_SAFE_INTEGER).optional(),
-  rpd: whole(1, Number.MAX_SAFE_INTEGER).optional(),
-  tpm: whole(1, Number.MAX_SAFE_INTEGER).optional(),
-  tpd: whole(1, Number.MAX_SAFE_INTEGER).optional(),
-  concurrency: whole(1, Number.MAX_SAFE_INTEGER).optional(),
-});
-
-// These frame the message or belong to one connection; a fixed value would break every request.
-const FRAMING_HEADERS = new Set(["connection", "content-length", "expect", "keep-alive", "te", "trailer"]);
-FRAMING_HEADERS.add("transfer-encoding").add("upgrade");
-
-const headerName = z
-  .string()
-  .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, "must be a header name")
-  .refine((name) => !FRAMING_HEADERS.has(name.toLowerCase()), "is a header that only the gateway itself may set");
-const HEADER_TEXT = /^[ -~\u0080-\u00ff]*$/;
-const HEADER_TEXT_RULE = "must be a header value: one line, no control characters";
-const headerValue = z.string().regex(HEADER_TEXT, HEADER_TEXT_RULE);
-
-const apiBase = text(2048).refine((value) => {
-  const url = value.includes("://") ? value : `https://${value}`;
-  if (!URL.canParse(url)) return false;
-  const { protocol, hostname: host, username, password } = new URL(url);
-  return (protocol === "https:" || protocol === "http:") && host !== "" && username === "" && password === "";
-}, "must be an http or https address without credentials, such as https://api.example.com/v1");
-
-const upstreamTls = z.strictObject({
-  ca_cert: z
-    .string()
-    .includes("-----BEGIN CERTIFICATE-----", "must be PEM text: it starts with -----BEGIN CERTIFICATE-----")
-    .optional(),
-  verify: z.boolean().default(true),
-});
-
-/** A member of a request's body; dots go below a top-level one. */
-const bodyPath = z
-  .string()
-  .max(512)
-  .regex(/^[^.\s]+(?:\.[^.\s]+)*$/, "must be a field's name, or names with dots between them")
-  .refine((path) => !path.split(".").includes("__proto__"), "names a field that cannot be set");
-const bodyField = bodyPath.refine((name) => !name.includes("."), "must be the name of a top-level field");
-const bodyFields = z.record(bodyPath, z.json()).default({});
-
-const constraints = z
-  .strictObject({ temperature_min: z.number().optional(), temperature_max: z.number().optional() })
-  .refine(
-    ({ temperature_min: least, temperature_max: most }) => least === undefined || most === undefined || least <= most,
-    {
-      path: ["temperature_max"],
-      error: "must be at least temperature_min",
-    },
-  );
-
-const headerGlob = starred(128)
-  .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, "must be a header name; it may hold one *")
-  .toLowerCase();
-
-const upstreamRequest = z.strictObject({
-  param_renames: z.record(bodyField, bodyField).default({}),
-  param_constraints: constraints.prefault({}),
-  default_headers: z
-    .record(headerName, headerValue)
-    .refine((map) => new Set(Object.keys(map).map((name) => name.toLowerCase())).size === Object.keys(map).length, {
-      error: "names the same header twice",
-    })
-    .default({}),
-  default_body_fields: bodyFields,
-  forward_client_headers: z.array(headerGlob).default([]),
-  body_set: bodyFields,
-  body_remove: z.array(bodyPath).default([]),
-});
-
-const upstreamResponse = z.strictObject({
-  reasoning_field: text(128).optional(),
-  content_list_to_string: z.boolean().default(false),
-  stream_done_marker: z.string().max(256).optional(),
-});
-
-/** A plain secret (or credentials as JSON text), or the wire family's credential object. */
-const secret = z.union([
-  z.string().refine((value) => value.trimStart().startsWith("{") || HEADER_TEXT.test(value), HEADER_TEXT_RULE),
-  z.record(text(64), z.json()),
-]);
-
-/** One entry of `provider_keys`. */
-export const providerKeySchema = z.strictObject({
-  id: resourceName.optional(),
-  display_name: resourceName.optional(),
-  name: resourceName.optional(),
-  provider: text(128),
-  adapter: text(64).optional(),
-  api_base: apiBase.optional(),
-  api_key: secret.optional(),
-  secret: secret.optional(),
-  region: z
-    .string()
-    .regex(/^[a-z]{2,}(?:-[a-z0-9]+)*$/, "must be the name of a region")
-    .optional(),
-  api_version: text(64).optional(),
-  tls: upstreamTls.optional(),
-  request: upstreamRequest.prefault({}),
-  response: upstreamResponse.prefault({}),
-  strip_headers: z.array(headerName.toLowerCase()).default([]),
-});
-
-/** One entry of `models`. */
-export const modelSchema = z.strictObject({
-  id: resourceName.optional(),
-  display_name: starred(256).optional(),
-  name: starred(256).optional(),
-  provider: text(128),
-  model_name: starred(1024),
-  provider_key: resourceName.optional(),
-  provider_key_id: resourceName.optional(),
-  rate_limit: rateLimit.optional(),
-  timeout: milliseconds,
-  stream_timeout: milliseconds,
-  strict: z.boolean().default(false),
-  allowed_cidrs: cidrs.default([]),
-});
-
-const expiry = z.iso
-  .datetime({ offset: true, error: "must be an RFC 3339 time, such as 2027-01-31T00:00:00Z" })
-  .transform((value) => Date.parse(value))
-  .refine((value) => Number.isFinite(value), "must be an RFC 3339 time, such as 2027-01-31T00:00:00Z");
-
-/** One entry of `api_keys`. */
-export const apiKeySchema = z.strictObject({
-  id: resourceName.optional(),
-  display_name: resourceName.optional(),
-  name: resourceName.optional(),
-  key_hash: hash.optional(),
-  key_env: z
-    .string()
-    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be the name of an environment variable")
-    .optional(),
-  allowed_models: z.array(starred(1024)).default([]),
-  allowed_routes: z.array(z.string()).optional(),
-  disabled: z.boolean().default(false),
-  strict: z.boolean().default(false),
-  expires_at: expiry.optional(),
-  team_id: text(256).optional(),
-  user_id: text(256).optional(),
-  user_name: text(256).optional(),
-  rate_limit: rateLimit.optional(),
-  metadata: z.record(text(128), z.string().max(1024)).default({}),
-});
-
 /** The collections that exist now, in the order in which they refer to each other. */
-export const COLLECTIONS = { provider_keys: providerKeySchema, models: modelSchema, api_keys: apiKeySchema } as const;
+export const COLLECTIONS = {
+  provider_keys: providerKeySchema,
+  models: modelSchema,
+  api_keys: apiKeySchema,
+  rate_limit_policies: rateLimitPolicySchema,
+  budgets: budgetSchema,
+  cache_policies: cachePolicySchema,
+  guardrails: guardrailSchema,
+  guardrail_attachments: attachmentSchema,
+} as const;
 export type CollectionName = keyof typeof COLLECTIONS;
 
-export type ProviderKeyEntry = z.output<typeof providerKeySchema>;
-export type ModelEntry = z.output<typeof modelSchema>;
-export type ApiKeyEntry = z.output<typeof apiKeySchema>;
+/** One entry of a collection, checked, its defaults filled in. */
+export type EntryOf<N extends CollectionName> = z.output<(typeof COLLECTIONS)[N]>;
 
 // ---- using a schema --------------------------------------------------------------------------------
 

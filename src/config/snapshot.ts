@@ -127,7 +127,8 @@ export class Snapshot {
     this.#models = frozen(resources.models);
     this.#providerKeys = new Map(frozen(resources.providerKeys).map((key) => [key.name, key]));
     for (const model of this.#models) {
-      if (model.kind === "direct" && !this.#providerKeys.has(model.providerKey)) throw new Error("a model refers to an unknown provider key");
+      if (model.kind === "direct" && !this.#providerKeys.has(model.providerKey))
+        throw new Error("a model refers to an unknown provider key");
     }
     this.#index = new PatternIndex(this.#models.map((model) => [model.name, model] as const));
     this.#keys = indexKeys(frozen(resources.apiKeys));

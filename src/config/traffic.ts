@@ -82,6 +82,7 @@ export interface Routing {
   readonly retryOn429: boolean;
   readonly fallbackOnStatuses: readonly number[];
   readonly whenAllUnavailable: "fail" | "try_anyway";
+  /** Empty = the gateway's own routing-key header, then the API key. */
   readonly hashOn: readonly HashSource[];
   /** A text stream that breaks goes on at the next target. */
   readonly continueOnFailure: boolean;
@@ -144,11 +145,11 @@ export type GroupDimension = "team" | "member" | "api_key" | "model" | "provider
 
 /** A window of time in which a policy is suspended. */
 export interface Schedule {
-  /** 0 = Sunday; empty = every day (unless `dates` are given). */
+  /** 0 = Sunday; empty = every day (unless `dates` are given, then only those). */
   readonly daysOfWeek: readonly number[];
   /** YYYY-MM-DD in the timezone. */
   readonly dates: readonly string[];
-  /** Minutes since midnight; an end not after the start is on the next day. */
+  /** Minutes since midnight, the end up to 1440; an end not after the start is on the day after the chosen one. */
   readonly startMinute: number;
   readonly endMinute: number;
   /** IANA name. */
@@ -170,7 +171,7 @@ export interface Budget {
   readonly id: string;
   readonly name: string;
   readonly scope: "key" | "team" | "user" | "model" | "all";
-  /** Name of the key, team, user or model; null = each has a budget of its own. */
+  /** Name of the key, team, user or model (as callers name it); null = each has a budget of its own. */
   readonly scopeRef: string | null;
   readonly limitUsd: number;
   readonly period: "day" | "week" | "month" | "total";
@@ -191,6 +192,7 @@ export interface CachePolicy {
   readonly id: string;
   readonly name: string;
   readonly enabled: boolean;
+  /** `name`: of the API key, or the model as callers name it; "" for all. */
   readonly appliesTo: { readonly kind: "all" | "model" | "api_key"; readonly name: string };
   readonly backend: "memory" | "cluster";
   readonly scope: "api_key" | "env";
@@ -207,14 +209,39 @@ export interface KeywordPattern {
   readonly value: string;
 }
 
+/** What a pii rule can look for by itself. */
+export const PII_TYPES = [
+  "email",
+  "phone",
+  "credit_card",
+  "us_ssn",
+  "iban",
+  "ip_address",
+  "api_key",
+  "jwt",
+  "private_key",
+  "bank_card",
+  "china_mobile",
+  "china_id_card",
+] as const;
+export type PiiType = (typeof PII_TYPES)[number];
+
 export interface PiiDetector {
-  readonly type: string;
+  readonly type: PiiType;
   readonly action: "mask" | "block";
 }
 
 export interface PiiPattern {
   readonly name: string;
+  /** RE2 syntax. With a group in it, only what the first group holds is masked. */
   readonly regex: string;
+  readonly action: "mask" | "block";
+  /** What a mask puts there; null = the usual token with the pattern's name. */
+  readonly replacement: string | null;
+}
+
+export interface PresidioEntity {
+  readonly type: string;
   readonly action: "mask" | "block";
 }
 
@@ -225,7 +252,8 @@ export type GuardrailRule =
   | { readonly kind: "webhook"; readonly url: string; readonly headers: Readonly<Record<string, string>> }
   | {
       readonly kind: "openai_moderation";
-      readonly apiBase: string;
+      /** null = the service's own address. */
+      readonly apiBase: string | null;
       readonly apiKey: string;
       readonly model: string;
       /** Category → score from which it blocks; empty = the service's own verdict. */
@@ -237,8 +265,10 @@ export type GuardrailRule =
       readonly guardrailVersion: string;
       readonly region: string;
       readonly apiBase: string | null;
-      /** Name of a provider key whose credentials sign. */
+      /** Name of a provider key whose credentials sign; "" = `credential` does. */
       readonly providerKey: string;
+      /** Never logged. */
+      readonly credential: Readonly<Record<string, string>> | null;
     }
   | {
       readonly kind: "presidio";
@@ -246,21 +276,32 @@ export type GuardrailRule =
       /** null = findings are masked by their positions. */
       readonly anonymizerUrl: string | null;
       readonly language: string;
-      readonly entities: readonly string[];
+      /** Empty = whatever the analyzer knows. */
+      readonly entities: readonly PresidioEntity[];
+      /** Findings below it do not count; 0 = all count. */
       readonly scoreThreshold: number;
+      /** For findings of entities that are not listed. */
       readonly action: "mask" | "block";
+      /** How the anonymizer masks. */
+      readonly operator: "replace" | "mask" | "hash" | "redact";
     }
   | {
       readonly kind: "azure_content_safety";
       readonly endpoint: string;
       readonly apiKey: string;
       readonly apiVersion: string;
-      /** Category → severity from which it blocks. */
+      /** Category → severity from which it blocks; empty = categories are not asked for. */
       readonly severities: Readonly<Record<string, number>>;
       readonly blocklists: readonly string[];
       readonly promptShield: boolean;
     }
-  | { readonly kind: "lakera"; readonly apiBase: string; readonly apiKey: string; readonly projectId: string | null };
+  | {
+      readonly kind: "lakera";
+      /** null = the service's own address. */
+      readonly apiBase: string | null;
+      readonly apiKey: string;
+      readonly projectId: string | null;
+    };
 
 export interface Guardrail {
   readonly id: string;
@@ -268,8 +309,10 @@ export interface Guardrail {
   readonly enabled: boolean;
   readonly hookPoint: "input" | "output" | "both";
   readonly mode: "block" | "monitor";
-  /** A remote rule that cannot be asked lets pass (true) or blocks (false). */
+  /** A remote rule that cannot be asked about a request lets pass (true) or blocks (false). */
   readonly failOpen: boolean;
+  /** The same about an answer. */
+  readonly outputFailOpen: boolean;
   /** Concerns every request, attached or not. */
   readonly mandatory: boolean;
   readonly timeoutMs: number;
@@ -280,7 +323,7 @@ export interface GuardrailAttachment {
   /** Name of the guardrail. */
   readonly guardrail: string;
   readonly scope: "env" | "model" | "api_key" | "team" | "passthrough_route";
-  /** Name within the scope; "" for env. */
+  /** Name within the scope, a model's as callers name it; "" for env. */
   readonly scopeRef: string;
   /** Lower runs first. */
   readonly priority: number;

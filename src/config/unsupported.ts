@@ -4,11 +4,6 @@ import type { CollectionName } from "./schema.js";
 
 /** Collections of later versions. */
 export const UNSUPPORTED_COLLECTIONS: ReadonlySet<string> = new Set([
-  "rate_limit_policies",
-  "budgets",
-  "cache_policies",
-  "guardrails",
-  "guardrail_attachments",
   "passthrough_routes",
   "oidc_providers",
   "claim_mappings",
@@ -17,53 +12,50 @@ export const UNSUPPORTED_COLLECTIONS: ReadonlySet<string> = new Set([
   "a2a_agents",
 ]);
 
-/** Fields of later versions, by collection; a dotted one is a field of a mapping. */
-export const UNSUPPORTED_FIELDS: Readonly<Record<CollectionName, readonly string[]>> = {
-  provider_keys: ["telemetry_tags"],
-  models: [
-    "routing",
-    "ensemble",
-    "semantic",
-    "retries",
-    "cooldown",
-    "background_model_check",
-    "cost",
-    "embedding",
-    "auto_prompt_caching",
+/** Fields of later versions, by collection; the entry is whole without them. */
+export const UNSUPPORTED_FIELDS: Readonly<Partial<Record<CollectionName, readonly string[]>>> = {
+  guardrails: [
+    "created_at",
+    "direction",
+    "halt_on_blocklist_hit",
+    "max_buffer_bytes",
+    "on_buffer_exceeded",
+    "output_type",
+    "stream_processing_mode",
+    "text_source",
+    "window_overlap_size",
+    "window_size",
   ],
-  api_keys: ["budget"],
 };
 
-// Without these the entry is something else, so it is left out as a whole.
-const ESSENTIAL_FIELDS: ReadonlySet<string> = new Set(["routing", "ensemble", "semantic"]);
+/** Values of later versions, by collection and field; with one of them the entry is left out as a whole. */
+export const UNSUPPORTED_VALUES: Readonly<
+  Partial<Record<CollectionName, Readonly<Record<string, readonly string[]>>>>
+> = {
+  cache_policies: { backend: ["cluster"] },
+  guardrails: { kind: ["aliyun_ai_guardrail", "aliyun_text_moderation", "semantic"] },
+  guardrail_attachments: { scope_type: ["passthrough_route"] },
+};
 
 type Entry = Readonly<Record<string, unknown>>;
 
 /**
- * Tells `report` of every field that is not supported yet and answers the entry without them; null when
+ * Tells `report` of everything that is not supported yet and answers the entry without it; null when
  * nothing useful is left.
  */
 export function stripUnsupported(collection: CollectionName, entry: Entry, report: (path: Path) => void): Entry | null {
-  let rest: Record<string, unknown> = { ...entry };
-  let whole = true;
-  for (const dotted of UNSUPPORTED_FIELDS[collection]) {
-    const [name = "", inner] = dotted.split(".");
-    if (!Object.hasOwn(rest, name)) continue;
-    if (inner === undefined) {
-      report([name]);
-      if (ESSENTIAL_FIELDS.has(name)) whole = false;
-      rest = without(rest, name);
-      continue;
-    }
-    const group = rest[name];
-    if (typeof group !== "object" || group === null || !Object.hasOwn(group, inner)) continue;
-    report([name, inner]);
-    rest[name] = without(group as Entry, inner);
+  for (const [name, values] of Object.entries(UNSUPPORTED_VALUES[collection] ?? {})) {
+    const value = entry[name];
+    if (typeof value !== "string" || !values.includes(value)) continue;
+    report([name]);
+    return null;
   }
-  return whole ? rest : null;
-}
-
-function without(entry: Entry, name: string): Record<string, unknown> {
-  const { [name]: _left, ...rest } = entry;
+  let rest = entry;
+  for (const name of UNSUPPORTED_FIELDS[collection] ?? []) {
+    if (!Object.hasOwn(rest, name)) continue;
+    report([name]);
+    const { [name]: _left, ...others } = rest;
+    rest = others;
+  }
   return rest;
 }

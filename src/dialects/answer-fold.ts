@@ -41,6 +41,8 @@ export interface FoldedAnswer {
   /** -1 in every field that was never said. */
   readonly usage: SemanticUsage;
   readonly error: AnswerError | null;
+  /** What the decoder found no place for, each name once; absent = nothing. */
+  readonly losses?: readonly string[];
 }
 
 /** Nothing said about usage. */
@@ -99,10 +101,14 @@ export interface AnswerFold {
   current: OpenChoice | null;
   usage: SemanticUsage;
   error: AnswerError | null;
+  losses: readonly string[];
 }
 
+const NO_LOSSES: readonly string[] = Object.freeze([]);
+
 export function newFold(): AnswerFold {
-  return { start: { id: "", model: "", created: 0 }, choices: new Map(), current: null, usage: NO_USAGE, error: null };
+  const start = { id: "", model: "", created: 0 };
+  return { start, choices: new Map(), current: null, usage: NO_USAGE, error: null, losses: NO_LOSSES };
 }
 
 function choiceAt(fold: AnswerFold, index: number): OpenChoice {
@@ -198,7 +204,7 @@ type Folder<Kind extends AnswerEvent["kind"]> = (
 ) => void;
 
 /** Events that concern the current candidate. */
-type ChoiceKind = Exclude<AnswerEvent["kind"], "start" | "choice" | "usage" | "error" | "end">;
+type ChoiceKind = Exclude<AnswerEvent["kind"], "start" | "choice" | "usage" | "loss" | "error" | "end">;
 
 const FOLDERS: { readonly [Kind in ChoiceKind]: Folder<Kind> } = {
   text_start: (choice) => begin(choice, openBlock("text")),
@@ -253,6 +259,9 @@ export function foldEvent(fold: AnswerFold, event: AnswerEvent): void {
     case "usage":
       fold.usage = mergeUsage(fold.usage, event.usage);
       return;
+    case "loss":
+      if (!fold.losses.includes(event.name)) fold.losses = [...fold.losses, event.name];
+      return;
     case "error":
       fold.error = event.error;
       return;
@@ -278,6 +287,7 @@ export function foldedAnswer(fold: AnswerFold): FoldedAnswer {
     }),
     usage: fold.usage,
     error: fold.error,
+    ...(fold.losses.length === 0 ? {} : { losses: fold.losses }),
   };
 }
 
@@ -333,6 +343,7 @@ function choiceEvents(choice: FoldedChoice): AnswerEvent[] {
 export function answerEvents(answer: FoldedAnswer): AnswerEvent[] {
   const { id, model, created, usage } = answer;
   const events: AnswerEvent[] = [{ kind: "start", id, model, created }];
+  for (const name of answer.losses ?? NO_LOSSES) events.push({ kind: "loss", name });
   const several = answer.choices.length > 1 || (answer.choices[0]?.index ?? 0) !== 0;
   for (const choice of answer.choices) {
     if (several) events.push({ kind: "choice", index: choice.index });

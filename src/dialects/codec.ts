@@ -58,10 +58,10 @@ export interface ClientCodec {
    * it must be translated even to an upstream of its own dialect, which would refuse them. Cheap, on the bytes.
    */
   mayCarryForeignProof?(body: Buffer): boolean;
-  /** The whole answer, folded from its events. */
-  encodeAnswer(events: Iterable<AnswerEvent>, context: CodecContext): JsonObject;
-  /** Encodes a stream event by event. */
-  streamEncoder(context: CodecContext): StreamEncoder;
+  /** The whole answer, folded from its events. What the dialect has no place for goes to `losses`. */
+  encodeAnswer(events: Iterable<AnswerEvent>, context: CodecContext, losses: LossList): JsonObject;
+  /** Encodes a stream event by event; `losses` grows with what is left out. */
+  streamEncoder(context: CodecContext, losses: LossList): StreamEncoder;
   /** The error envelope of this dialect for an upstream's error, as JSON. */
   encodeError(error: AnswerError, requestId: string): JsonObject;
 }
@@ -79,7 +79,7 @@ export interface WireEvent {
 
 export interface TargetCodec {
   encodeRequest(request: SemanticRequest, traits: TargetTraits, losses: LossList): EncodedRequest | Failure;
-  /** Reads a whole 2xx answer. Throws DecodeError when it is not one. */
+  /** Reads a whole 2xx answer; what has no event is a `loss` event. Throws DecodeError when it is not one. */
   decodeAnswer(body: JsonObject, encoded: EncodedRequest): AnswerEvent[];
   streamDecoder(encoded: EncodedRequest): StreamDecoder;
   /** Name of the header that says an error's type, where the wire has one. */

@@ -92,9 +92,14 @@ export function decodeStream(translation: Translation, events: Iterable<WireEven
   return answer;
 }
 
-/** The caller's whole answer as JSON text. */
-export function encodeWhole(translation: Translation, events: readonly AnswerEvent[], context: CodecContext): string {
-  return JSON.stringify(clientCodecOf(translation.client).encodeAnswer(events, context));
+/** The caller's whole answer as JSON text; `losses` gets the names of what the caller's dialect cannot say. */
+export function encodeWhole(
+  translation: Translation,
+  events: readonly AnswerEvent[],
+  context: CodecContext,
+  losses: LossList,
+): string {
+  return JSON.stringify(clientCodecOf(translation.client).encodeAnswer(events, context, losses));
 }
 
 /** The caller's stream for an answer that is there as a whole. */
@@ -102,8 +107,9 @@ export function encodeAsStream(
   translation: Translation,
   events: readonly AnswerEvent[],
   context: CodecContext,
+  losses: LossList,
 ): string {
-  const encoder = clientCodecOf(translation.client).streamEncoder(context);
+  const encoder = clientCodecOf(translation.client).streamEncoder(context, losses);
   let text = "";
   for (const event of events) text += encoder.push(event);
   return text;

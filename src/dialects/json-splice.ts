@@ -81,14 +81,16 @@ export function endsInEscape(bytes: Buffer, from: number, end: number): boolean 
 // The scanners below return the offset after what they skipped, or ~offset (negative) where the bytes break.
 // A read past the end gives undefined, which equals no byte and compares false.
 
-function skipSpace(bytes: Buffer, from: number): number {
+/** Skips white space. */
+export function skipSpace(bytes: Buffer, from: number): number {
   let at = from;
   let byte = bytes[at];
   while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = bytes[++at];
   return at;
 }
 
-function skipString(bytes: Buffer, from: number): number {
+/** Skips the string whose opening quote stands at `from`. */
+export function skipString(bytes: Buffer, from: number): number {
   const quote = closingQuote(bytes, from + 1);
   return quote < 0 ? ~bytes.length : quote + 1;
 }
@@ -147,7 +149,7 @@ function skipKey(bytes: Buffer, from: number): number {
 const stack = new Uint8Array(MAX_DEPTH + 1);
 
 /** Skips one value of any kind that begins at `from`. Flat, with its own stack: depth must not be ours to lose. */
-function skipValue(bytes: Buffer, from: number): number {
+export function skipValue(bytes: Buffer, from: number): number {
   let at = from;
   let depth = 0;
   for (;;) {

@@ -1,5 +1,5 @@
 /** The error envelope that the OpenAI-shaped dialects share. */
-import { ERRORS, type Failure } from "../errors.js";
+import { type BudgetState, ERRORS, type Failure } from "../errors.js";
 
 interface OpenAiError {
   message: string;
@@ -7,6 +7,7 @@ interface OpenAiError {
   param: string | null;
   code: string;
   policy?: { readonly id: string; readonly name: string };
+  budget?: BudgetState;
 }
 
 /** The `error` object of a failure. */
@@ -18,6 +19,7 @@ export function openAiError(failure: Failure): OpenAiError {
     code: failure.code,
   };
   if (failure.policy !== null) error.policy = failure.policy;
+  if (failure.budget !== null) error.budget = failure.budget;
   return error;
 }
 

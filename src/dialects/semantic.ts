@@ -98,6 +98,8 @@ export interface ForeignBlock {
   /** Its type on that wire, for the loss report. */
   readonly type: string;
   readonly raw: JsonObject;
+  /** Other events of the answer say all of it (citations say what a list of sources says): no loss without it. */
+  readonly told?: boolean;
 }
 
 export type Block =
@@ -288,6 +290,8 @@ export type AnswerEvent =
   /** Log probabilities of the text just said, in OpenAI's shape (`{content: [...]}`). */
   | { readonly kind: "logprobs"; readonly logprobs: JsonObject }
   | { readonly kind: "usage"; readonly usage: SemanticUsage }
+  /** Something of the upstream's answer has no place here: every client codec reports its name, wherever it stands. */
+  | { readonly kind: "loss"; readonly name: string }
   | { readonly kind: "stop"; readonly reason: StopReason; readonly sequence: string | null; readonly native: string }
   | { readonly kind: "error"; readonly error: AnswerError }
   | { readonly kind: "end" };
@@ -303,9 +307,17 @@ export interface AnswerError {
 
 // ---- losses ----------------------------------------------------------------------------------------
 
-/** What the target cannot express: names such as "temperature", "image", "logprobs"; each once, at most 32. */
+/**
+ * What the other side cannot express: the target of a request, the caller of an answer. Names such as
+ * "temperature", "image", "logprobs"; each once, at most 32.
+ */
 export class LossList {
-  readonly #names = new Set<string>();
+  readonly #names: Set<string>;
+
+  /** `known`: names that are lost already. */
+  constructor(known: readonly string[] = []) {
+    this.#names = new Set(known);
+  }
 
   /** `name`: the semantic field or block, lower case with underscores; no text of the client's. */
   add(name: string): void {

@@ -1,3 +1,5 @@
+const NO_LOSSES: readonly string[] = Object.freeze([]);
+
 /** What is known of one attempt's usage so far. -1 = not said. Cumulative counts are set, never added. */
 export class UsageTally {
   /** Every prompt token, cached ones included (input + cache read + cache write of the Anthropic shape). */
@@ -15,6 +17,8 @@ export class UsageTally {
   finishReason = "";
   /** An error seen inside the stream: its type or code, cut to 64 characters; "" = none. */
   streamError = "";
+  /** What the caller's dialect could not say of the answer, beyond what the request had lost before. */
+  losses: readonly string[] = NO_LOSSES;
 
   /** Does the tally hold what a usage event needs, or must it be estimated? */
   complete(needsOutput: boolean): boolean {

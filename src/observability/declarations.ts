@@ -85,6 +85,11 @@ export const METRICS = Object.freeze({
   weir_requests_total: counter("1", "Requests answered.", "operation", "status"),
   weir_requests_in_flight: gauge("1", "Requests being handled."),
   weir_requests_shed_total: counter("1", "Requests refused because a bound was reached.", "reason"),
+  weir_limit_refusals_total: counter("1", "Requests and attempts refused by a limit or a budget.", "kind"),
+  weir_limit_overflows_total: counter(
+    "1",
+    "Admissions counted in a policy's or budget's shared counters for want of room.",
+  ),
   weir_connections: gauge("1", "Open client connections."),
   weir_client_aborts_total: counter("1", "Requests whose client left before the answer's end."),
   weir_upstream_attempts_total: counter("1", "Attempts at an upstream.", "provider", "outcome"),

@@ -7,6 +7,7 @@ export interface OpsSources {
   metrics(): Promise<string>;
   metricsContentType: string;
   configStatus(): unknown;
+  modelStatus(): unknown;
 }
 
 /** The library takes listen options after a host too; its types do not say so. */
@@ -35,6 +36,7 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     body: await sources.metrics(),
   }),
   "/status/config": (sources) => json("200 OK", sources.configStatus()),
+  "/status/models": (sources) => json("200 OK", sources.modelStatus()),
 };
 
 export class OpsServer {

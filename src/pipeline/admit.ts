@@ -1,43 +1,77 @@
-/** Stage 3: is there room under the limits of the key and the model? All layers admit, or none counts. */
-import { isFailure } from "../errors.js";
-import { admitRequest, type LimitLayer } from "../quota/lease.js";
+/**
+ * Stage 3: is there room under every limit and budget that concerns the request? All layers admit, or none counts.
+ * A target behind a shared name is asked for its own limits when an attempt at it begins.
+ */
+import { type Failure, isFailure } from "../errors.js";
+import { admitLayers, admitRequest, type Lease, voidLease } from "../quota/lease.js";
+import type { MoneyLayer } from "../quota/money.js";
 import { guessPromptTokens } from "../quota/window.js";
+import type { Candidate } from "../routing/candidate.js";
+import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 
-/** Output reserved for a request that names no cap of its own. */
+/** Output reserved for a request that names no cap of its own, to a model of which too little is known. */
 const UNCAPPED_OUTPUT_TOKENS = 256;
+const NO_MONEY: readonly MoneyLayer[] = Object.freeze([]);
 
 export const admit: Stage = {
   name: "admit",
   needs: "body",
-  failures: ["rate_limit_exceeded"],
+  failures: ["rate_limit_exceeded", "budget_exceeded"],
   run(exchange: Exchange, node: Node): StageOutcome {
-    const layers = layersOf(exchange, node);
-    if (layers.length === 0) return "next";
-    const lease = admitRequest(node.quota, layers, likelyTokens(exchange));
-    if (isFailure(lease)) return lease;
+    const { keyResource: key, model } = exchange;
+    const layers = node.limits.layersFor(key, model, Date.now());
+    const money = node.budgets === null ? NO_MONEY : node.budgets.layersFor(key, model);
+    if (layers.length === 0 && money.length === 0) return "next";
+    const input = likelyInput(exchange);
+    const output = likelyOutput(exchange, node);
+    const micros = money.length === 0 ? 0 : estimate(exchange, node, input, output);
+    const lease = admitRequest(node.quota, { layers, money, tokens: input + output, micros });
+    if (isFailure(lease)) return refused(node, lease);
     exchange.lease = lease;
     return "next";
   },
 };
 
-function layersOf(exchange: Exchange, node: Node): LimitLayer[] {
-  const layers: LimitLayer[] = [];
-  const key = exchange.keyResource;
-  if (key?.rateLimit != null) push(layers, node.limits.get(`api_key:${key.name}`));
-  const entry = exchange.model?.entry;
-  if (entry?.rateLimit != null) push(layers, node.limits.get(`model:${entry.name}`));
-  return layers;
+/**
+ * Asks a target that stands behind another name for its own limits, for one attempt.
+ * @returns null where it has none, or where the request has passed them under the target's own name
+ */
+export function admitTarget(exchange: Exchange, node: Node, { model }: Candidate): Lease | Failure | null {
+  if (!exchange.inner && model.entry === exchange.model?.entry) return null;
+  const layers = node.limits.ofModel(model.entry.name);
+  if (layers.length === 0) return null;
+  const lease = admitLayers(node.quota, layers, likelyInput(exchange) + likelyOutput(exchange, node));
+  return isFailure(lease) ? refused(node, { ...lease, refusedBy: "target" }) : lease;
 }
 
-function push(layers: LimitLayer[], layer: LimitLayer | undefined): void {
-  if (layer !== undefined) layers.push(layer);
+/** The request is refused after its admission and before anything was done for it: it has never been admitted. */
+export function voidAdmission(exchange: Exchange, node: Node): void {
+  const { lease } = exchange;
+  exchange.lease = null;
+  if (lease !== null) voidLease(node.quota, lease);
 }
 
-/** Prompt plus output as far as they can be guessed before the call; settled with the true figures. */
-function likelyTokens(exchange: Exchange): number {
-  const cap = exchange.view?.maxOutputTokens ?? -1;
-  return guessPromptTokens(exchange.body.length) + (cap >= 0 ? cap : UNCAPPED_OUTPUT_TOKENS);
+function refused(node: Node, refusal: Failure): Failure {
+  node.metrics.cell("weir_limit_refusals_total", refusal.refusedBy).add(1);
+  return refusal;
+}
+
+/** Prompt and output as far as they can be guessed before the call; settled with the true figures. */
+function likelyInput({ route, body }: Exchange): number {
+  return countsHere(route.operation) ? 0 : guessPromptTokens(body.length);
+}
+
+function likelyOutput({ route, view, model }: Exchange, node: Node): number {
+  if (model === null || route.operation === "embeddings" || countsHere(route.operation)) return 0;
+  const cap = view?.maxOutputTokens ?? -1;
+  const usual = node.quota.outputs.likely(node.quota.outputs.slotOf(model.entry.name));
+  if (usual < 0) return cap >= 0 ? cap : UNCAPPED_OUTPUT_TOKENS;
+  return cap >= 0 ? Math.min(cap, usual) : usual;
+}
+
+function estimate(exchange: Exchange, node: Node, input: number, output: number): number {
+  return node.budgets?.estimateMicros(exchange.plan?.candidates[0]?.model ?? null, input, output) ?? 0;
 }

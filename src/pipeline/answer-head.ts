@@ -1,4 +1,5 @@
 /** The head of an upstream's answer, read once: what the relay needs and what the client may see. */
+import { retryAfterOf } from "../routing/retry.js";
 
 /** Never passed on: connection matters, what the gateway says itself, and state that is not the caller's. */
 const DROPPED: ReadonlySet<string> = new Set([
@@ -63,6 +64,17 @@ function withoutNamed(passed: string[], connection: string): string[] {
     if (!named.has(passed[index] as string)) kept.push(passed[index] as string, passed[index + 1] as string);
   }
   return kept;
+}
+
+/** How long the upstream asks to be left alone, milliseconds; 0 = it does not. */
+export function retryAfterMs(head: AnswerHead | null): number {
+  if (head === null || head.status < 300) return 0;
+  return retryAfterOf(valueIn(head.passed, "retry-after"), valueIn(head.passed, "retry-after-ms"), Date.now());
+}
+
+function valueIn(flat: readonly string[], name: string): string {
+  for (let index = 0; index + 1 < flat.length; index += 2) if (flat[index] === name) return flat[index + 1] as string;
+  return "";
 }
 
 /** Is this an event stream? */

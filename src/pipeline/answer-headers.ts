@@ -4,8 +4,13 @@ import type { Attempt } from "./attempt.js";
 /** What a header value may hold; anything else could end the header and begin another. */
 const SAFE = /^[\x21-\x7e]*$/;
 
-/** Names and values alternate. */
-export function answerHeaders(attempt: Attempt): string[] {
+const NO_LOSSES: readonly string[] = Object.freeze([]);
+
+/**
+ * Names and values alternate. `losses`: what is known to be lost; of a stream whose head leaves before its
+ * answer has come, that is what the request lost, and the usage event tells the rest.
+ */
+export function answerHeaders(attempt: Attempt, losses = attempt.translation?.losses ?? NO_LOSSES): string[] {
   const { exchange, node, target } = attempt;
   const names = node.headerNames;
   const head = attempt.head;
@@ -16,7 +21,6 @@ export function answerHeaders(attempt: Attempt): string[] {
   headers.push(names.upstreamModel, headerValue(attempt.candidate.model.upstreamModel));
   headers.push(names.cache, exchange.cache);
   headers.push(names.attempts, String(exchange.attempts));
-  const losses = attempt.translation?.losses ?? [];
   if (losses.length > 0) headers.push(names.losses, losses.join(","));
   return headers;
 }

@@ -11,7 +11,7 @@ import { DecodingHandler, decoderFor } from "../providers/decoding.js";
 import type { Target } from "../providers/target.js";
 import type { UpstreamCall, UpstreamFailureKind, UpstreamHandler } from "../providers/upstream.js";
 import type { UsageEvent } from "../usage/event.js";
-import type { Candidate } from "../routing/candidate.js";
+import type { PlannedCandidate } from "../routing/plan.js";
 import { type Lease, releasePlace, settleLease } from "../quota/lease.js";
 import { type AnswerHead, readAnswerHead } from "./answer-head.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
@@ -20,6 +20,7 @@ import type { Node } from "./node.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
 import { MISHAP_CODES, type Mishap } from "./succession.js";
+import { attemptBegins, attemptEnds } from "./target-health.js";
 import { relayFor } from "./relays.js";
 import { AnswerSample } from "./answer-sample.js";
 import { missingUsage, usageLineOf } from "./usage-of.js";
@@ -56,7 +57,7 @@ const NO_SAMPLE = new AnswerSample();
 export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   readonly exchange: Exchange;
   readonly node: Node;
-  readonly candidate: Candidate;
+  readonly candidate: PlannedCandidate;
   readonly target: Target;
   readonly translation: Translation | null;
   readonly tally = new UsageTally();
@@ -69,7 +70,9 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   estimated = false;
   concluded: Conclusion | null = null;
   /** What this attempt holds of the limits of its own target; null = nothing. */
-  lease: Lease | null = null;
+  readonly lease: Lease | null;
+  /** Why another attempt took over; null = none did. */
+  mishap: Mishap | null = null;
   #call: UpstreamCall | null = null;
   #decoding: DecodingHandler | null = null;
   #filter: AnswerFilter | null = null;
@@ -79,7 +82,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   readonly #deadline: number;
 
   /** `translation`: null when caller and target speak the same dialect. */
-  constructor(exchange: Exchange, node: Node, candidate: Candidate, translation: Translation | null) {
+  constructor(exchange: Exchange, node: Node, candidate: PlannedCandidate, translation: Translation | null) {
     this.translation = translation;
     this.exchange = exchange;
     this.node = node;
@@ -89,6 +92,9 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     this.number = exchange.attempts;
     this.startedAt = performance.now();
     this.#deadline = Math.min(exchange.deadline, this.#ownDeadline());
+    this.lease = exchange.targetLease;
+    exchange.targetLease = null;
+    attemptBegins(this);
   }
 
   /** Sends the request. */
@@ -229,6 +235,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     exchange.status = conclusion.status;
     exchange.error = conclusion.error;
     exchange.firstByteAt = this.firstByteAt;
+    attemptEnds(this, conclusion);
     // The answer is complete but its connection is not free yet: wait a little, then give it up.
     if (!this.#upstreamDone) setTimeout(() => this.#stop(), LINGER_MS).unref();
     const outcome = conclusion.error === "" ? "ok" : conclusion.error;
@@ -241,9 +248,9 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
 
   /** Called by the ledger once the usage line is on file. */
   deliver(): void {
-    if (this.lease !== null) settleLease(this.node.quota, this.lease, tokensOf(this.exchange.usage));
-    if (this.concluded?.delivery === this.exchange.succession && this.exchange.succession !== null) {
-      this.exchange.succession.deliver();
+    if (this.lease !== null) settleLease(this.node.quota, this.lease, { tokens: tokensOf(this.exchange.usage), micros: 0 });
+    if (this.mishap !== null) {
+      this.exchange.succession?.deliver();
       return;
     }
     try {
@@ -324,6 +331,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   #superseded(mishap: Mishap): boolean {
     const { succession, sink } = this.exchange;
     if (succession === null || sink.started || sink.closed || !succession.takesOver(this, mishap)) return false;
+    this.mishap = mishap;
     const code = MISHAP_CODES[mishap.kind];
     const status = mishap.status >= 300 || code === "upstream_error" ? mishap.status : ERRORS[code].status;
     this.conclude({ status, error: code, complete: false, delivery: succession });

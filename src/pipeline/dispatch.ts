@@ -6,6 +6,8 @@ import { countHere, countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
+import type { PlannedCandidate } from "../routing/plan.js";
+import { AttemptRun } from "./attempt-run.js";
 import { launch } from "./launch.js";
 
 export const dispatch: Stage = {
@@ -24,10 +26,11 @@ export const dispatch: Stage = {
   ],
   run(exchange: Exchange, node: Node): StageOutcome {
     if (exchange.route.operation === "models") return answerModels(exchange, node);
-    const { candidate } = exchange;
-    if (candidate === null && countsHere(exchange.route.operation)) return countHere(exchange, node);
-    if (candidate === null) return failure("internal_error");
-    return launch(exchange, node, candidate);
+    const { plan } = exchange;
+    if (plan === null && countsHere(exchange.route.operation)) return countHere(exchange, node);
+    if (plan === null) return failure("internal_error");
+    if (plan.routing !== null || plan.retriesSet(0)) return new AttemptRun(exchange, node, plan).begin();
+    return launch(exchange, node, plan.candidates[0] as PlannedCandidate);
   },
 };
 

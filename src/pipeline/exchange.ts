@@ -3,7 +3,7 @@ import type { ApiKeyResource } from "../config/resources.js";
 import type { CallerKey, ResolvedModel, Snapshot } from "../config/snapshot.js";
 import type { Dialect, Operation, RequestView } from "../dialects/dialect.js";
 import type { Failure } from "../errors.js";
-import type { Candidate } from "../routing/candidate.js";
+import type { Plan } from "../routing/plan.js";
 import type { Lease } from "../quota/lease.js";
 import type { UsageEvent } from "../usage/event.js";
 import type { Succession } from "./succession.js";
@@ -77,8 +77,10 @@ export class Exchange {
   key: CallerKey | null = null;
   view: RequestView | null = null;
   model: ResolvedModel | null = null;
-  /** Where the request goes; null where the gateway answers itself. */
-  candidate: Candidate | null = null;
+  /** Where the request may go; null where the gateway answers itself. */
+  plan: Plan | null = null;
+  /** Room under the limits of the next attempt's own target; the attempt takes it over. */
+  targetLease: Lease | null = null;
   lease: Lease | null = null;
   /** What takes over where an attempt fails before its answer begins; null = nothing does. */
   succession: Succession | null = null;

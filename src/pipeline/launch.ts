@@ -2,7 +2,7 @@
 import { carriesForeignProof } from "../dialects/codecs.js";
 import { failure, isFailure } from "../errors.js";
 import type { Target } from "../providers/target.js";
-import type { Candidate } from "../routing/candidate.js";
+import type { PlannedCandidate } from "../routing/plan.js";
 import { Attempt } from "./attempt.js";
 import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
@@ -11,7 +11,7 @@ import type { StageOutcome } from "./pipeline.js";
 import { headersFor } from "./request-variables.js";
 import { launchTranslated } from "./translate.js";
 
-export function launch(exchange: Exchange, node: Node, candidate: Candidate): StageOutcome {
+export function launch(exchange: Exchange, node: Node, candidate: PlannedCandidate): StageOutcome {
   const { view } = exchange;
   if (view === null) return failure("internal_error");
   const { target, model } = candidate;

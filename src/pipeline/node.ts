@@ -7,8 +7,10 @@ import type { Failure } from "../errors.js";
 import type { AccessLog } from "../observability/logger.js";
 import type { Cell, Metrics } from "../observability/metrics.js";
 import type { Sender } from "../providers/send.js";
-import type { LimitLayer } from "../quota/lease.js";
+import type { Limits } from "../quota/limits.js";
+import type { Budgets } from "../quota/money.js";
 import type { QuotaTable } from "../quota/table.js";
+import type { Router } from "../routing/router.js";
 import type { Exchange } from "./exchange.js";
 import type { InFlight } from "./in-flight.js";
 import type { Ledger } from "./ledger.js";
@@ -61,6 +63,8 @@ export interface Node {
   readonly headerNames: HeaderNames;
   readonly sender: Sender;
   readonly quota: QuotaTable;
+  /** Plans where requests go, and knows how the models are doing. */
+  readonly router: Router;
   readonly estimator: Estimator;
   readonly translator: Translator;
   readonly ledger: Ledger;
@@ -71,7 +75,7 @@ export interface Node {
   reportFault(error: unknown): void;
   /** Every exchange from its headers to its settlement. */
   readonly exchanges: InFlight;
-  /** Does any upstream get headers of callers beyond those of the dialects? Swapped together with the snapshot. */
+  /** Does any upstream get, or routing read, headers of callers beyond those of the dialects? Swapped together with the snapshot. */
   collectsHeaders: boolean;
   /** A line in the log for the operator; never holds a secret or a prompt. */
   warn(message: string, fields: Readonly<Record<string, string>>): void;
@@ -81,8 +85,10 @@ export interface Node {
   snapshot: Snapshot;
   /** When that configuration was loaded, milliseconds since the epoch. */
   loadedAt: number;
-  /** Limits of a key or model by name ("api_key:NAME", "model:NAME"); swapped together with the snapshot. */
-  limits: ReadonlyMap<string, LimitLayer>;
+  /** What limits requests; swapped together with the snapshot. */
+  limits: Limits;
+  /** null = no budget is in force; swapped together with the snapshot. */
+  budgets: Budgets | null;
 }
 
 export function headerNames(prefix: string): HeaderNames {

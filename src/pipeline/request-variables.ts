@@ -1,9 +1,9 @@
 /** The headers of a request to a target, with what an exchange knows filled in where they ask for it. */
-import type { Candidate } from "../routing/candidate.js";
+import type { PlannedCandidate } from "../routing/plan.js";
 import type { Exchange } from "./exchange.js";
 
 /** `forwarded`: the caller's headers that go on, flat. */
-export function headersFor(exchange: Exchange, candidate: Candidate, forwarded: readonly string[]): readonly string[] {
+export function headersFor(exchange: Exchange, candidate: PlannedCandidate, forwarded: readonly string[]): readonly string[] {
   const { target } = candidate;
   if (!target.templated) return target.headersWith(forwarded);
   const key = exchange.keyResource;

@@ -1,8 +1,5 @@
 /** Stage 2: which model is meant, may this key use it, and who serves the operation in the caller's dialect? */
 import { type Failure, failure, isFailure } from "../errors.js";
-import type { ResolvedModel } from "../config/snapshot.js";
-import type { Candidate } from "../routing/candidate.js";
-import { targetFor } from "../providers/target.js";
 import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -29,7 +26,7 @@ export const resolve: Stage = {
       return failure("invalid_request_error", "The model's name is not Unicode text.", "model");
     }
     exchange.view = view;
-    return findModel(exchange, view.model) ?? setDeadline(exchange, node) ?? findTarget(exchange);
+    return findModel(exchange, view.model) ?? setDeadline(exchange, node) ?? findTarget(exchange, node);
   },
 };
 
@@ -43,7 +40,7 @@ export function resolveMember(exchange: Exchange, node: Node, name: string): Fai
   if (model === undefined) return failure("model_not_found", `The model "${name}" does not exist.`, "model");
   exchange.model = model;
   setDeadline(exchange, node);
-  const outcome = findTarget(exchange);
+  const outcome = findTarget(exchange, node);
   return isFailure(outcome) ? outcome : null;
 }
 
@@ -66,16 +63,22 @@ function setDeadline(exchange: Exchange, { config }: Node): null {
   return null;
 }
 
-function candidateOf({ name, direct }: ResolvedModel, { route }: Exchange): Candidate | null {
-  const target = direct === null ? null : targetFor(direct, route.operation, route.dialect.id);
-  return direct === null || target === null ? null : { name, model: direct, target };
-}
-
-function findTarget(exchange: Exchange): StageOutcome {
-  const { route, model } = exchange;
+/** Where the request may go, settled before anything is sent. */
+function findTarget(exchange: Exchange, node: Node): StageOutcome {
+  const { route, model, snapshot } = exchange;
   if (model === null) return failure("internal_error");
-  exchange.candidate = candidateOf(model, exchange);
-  if (exchange.candidate !== null || countsHere(route.operation)) return "next";
-  const message = `The model "${exchange.view?.model}" does not serve "${route.operation}" in the ${route.dialect.id} dialect.`;
-  return failure("unsupported_operation", message, "model");
+  const plan = node.router.plan(
+    snapshot,
+    model,
+    { operation: route.operation, dialect: route.dialect.id },
+    {
+      clientAddress: exchange.clientAddress,
+      apiKey: exchange.keyResource?.name ?? "",
+      passed: exchange.headers.passed,
+      others: exchange.headers.others,
+    },
+  );
+  if (!isFailure(plan)) exchange.plan = plan;
+  else if (plan.code !== "unsupported_operation" || !countsHere(route.operation)) return plan;
+  return "next";
 }

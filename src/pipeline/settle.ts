@@ -5,6 +5,7 @@
 import { settleLease } from "../quota/lease.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
+import { noteOutput } from "./note-output.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 
 export const settle: Stage = {
@@ -19,7 +20,10 @@ export const settle: Stage = {
       node.exchanges.delete(exchange);
       node.onSettled(exchange);
     }
-    if (exchange.lease !== null) settleLease(node.quota, exchange.lease, exchange.tokensUsed);
+    if (exchange.lease !== null) {
+      settleLease(node.quota, exchange.lease, { tokens: exchange.tokensUsed, micros: 0 });
+      noteOutput(exchange, node);
+    }
     const duration = performance.now() - exchange.startedAt;
     observe(exchange, node, duration);
     // One line for one request of a caller's.

@@ -1,6 +1,7 @@
 /** What may follow an attempt that failed before its answer began. */
-import type { ErrorCode } from "../errors.js";
+import type { ErrorCode, Failure } from "../errors.js";
 import type { Attempt } from "./attempt.js";
+import type { StageOutcome } from "./pipeline.js";
 import type { Delivery } from "./ledger.js";
 
 /** Why an attempt came to nothing before a byte of its answer had left. */
@@ -17,6 +18,8 @@ export interface Mishap {
 /** Delivering means: the attempt's usage line is on file, the next one may begin. */
 export interface Succession extends Delivery {
   /** True: another attempt follows once this one's usage line is on file; false: its failure is the caller's answer. */
+  /** A target cannot take the request, which was found out later: the next attempt, or the failure itself. */
+  insteadOf(problem: Failure): StageOutcome;
   takesOver(attempt: Attempt, mishap: Mishap): boolean;
 }
 

@@ -3,7 +3,7 @@ import type { TargetTraits } from "../dialects/codec.js";
 import { type Translation, type TranslationJob, translateRequest } from "../dialects/hub.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { traitsOf } from "../providers/traits.js";
-import type { Candidate } from "../routing/candidate.js";
+import type { PlannedCandidate } from "../routing/plan.js";
 import { Attempt } from "./attempt.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -12,18 +12,19 @@ import type { StageOutcome } from "./pipeline.js";
 import { headersFor } from "./request-variables.js";
 
 /** Translates here if the body is small, else on a pool thread, so that other requests do not wait for it. */
-export function launchTranslated(exchange: Exchange, node: Node, candidate: Candidate): StageOutcome {
+export function launchTranslated(exchange: Exchange, node: Node, candidate: PlannedCandidate): StageOutcome {
   const job = translationJob(exchange, candidate);
   if (exchange.body.length <= node.config.pool.inline_bytes) {
     const translation = translateRequest(job);
     return isFailure(translation) ? translation : start(exchange, node, candidate, translation);
   }
-  return waitFor(exchange, node, node.translator.translate(job), (translation) =>
-    isFailure(translation) ? translation : start(exchange, node, candidate, translation),
-  );
+  return waitFor(exchange, node, node.translator.translate(job), (translation) => {
+    const outcome = isFailure(translation) ? translation : start(exchange, node, candidate, translation);
+    return isFailure(outcome) ? (exchange.succession?.insteadOf(outcome) ?? outcome) : outcome;
+  });
 }
 
-function translationJob(exchange: Exchange, { target, model }: Candidate): TranslationJob {
+function translationJob(exchange: Exchange, { target, model }: PlannedCandidate): TranslationJob {
   const traits: TargetTraits = traitsOf(target, model.upstreamModel);
   return {
     client: exchange.route.dialect.id,
@@ -34,7 +35,7 @@ function translationJob(exchange: Exchange, { target, model }: Candidate): Trans
   };
 }
 
-function start(exchange: Exchange, node: Node, candidate: Candidate, translation: Translation): StageOutcome {
+function start(exchange: Exchange, node: Node, candidate: PlannedCandidate, translation: Translation): StageOutcome {
   if (translation.losses.length > 0) {
     if (isStrict(exchange)) return strictRefusal(translation.losses);
     node.counters.losses.add(translation.losses.length);

@@ -1,7 +1,7 @@
-/** What the translating relays share: the context of an answer, and usage read from its events. */
+/** What the translating relays share: the context of an answer, its losses, and usage read from its events. */
 import type { CodecContext } from "../dialects/codec.js";
 import type { Translation } from "../dialects/hub.js";
-import type { AnswerEvent } from "../dialects/semantic.js";
+import { type AnswerEvent, LossList } from "../dialects/semantic.js";
 import type { UsageTally } from "../dialects/usage-tally.js";
 import type { Attempt } from "./attempt.js";
 
@@ -15,6 +15,36 @@ export function codecContext(attempt: Attempt, translation: Translation): CodecC
     usageAsked: exchange.view?.usageAsked === true,
     request: translation.request,
   };
+}
+
+/**
+ * The losses of an answer. Each new name is counted and put on the tally at once: a stream may break, and its
+ * caller leave, at any event. What the request has lost already is not named again.
+ */
+export class AnswerLosses extends LossList {
+  readonly #attempt: Attempt;
+
+  constructor(attempt: Attempt, translation: Translation) {
+    super(translation.losses);
+    this.#attempt = attempt;
+  }
+
+  override add(name: string): void {
+    const before = this.size;
+    super.add(name);
+    if (this.size === before) return;
+    const { tally, node } = this.#attempt;
+    tally.losses = [...tally.losses, name];
+    node.counters.losses.add(1);
+  }
+}
+
+const NO_LOSSES: readonly string[] = Object.freeze([]);
+
+/** All that the translation of a request, and of its answer as far as it has come, has lost. */
+export function lossesOf({ translation, tally }: Attempt): readonly string[] {
+  const asked = translation?.losses ?? NO_LOSSES;
+  return tally.losses.length === 0 ? asked : [...asked, ...tally.losses];
 }
 
 const MAX_NAME = 256;

@@ -19,7 +19,7 @@ import { AnswerSample } from "./answer-sample.js";
 import { answerHeaders } from "./answer-headers.js";
 import type { Attempt, Relay } from "./attempt.js";
 import type { Delivery } from "./ledger.js";
-import { codecContext, tallyEvent } from "./translated-answer.js";
+import { AnswerLosses, codecContext, lossesOf, tallyEvent } from "./translated-answer.js";
 
 export class TranslatingRelay implements Relay, Delivery {
   readonly #attempt: Attempt;
@@ -92,7 +92,7 @@ export class TranslatingRelay implements Relay, Delivery {
     const { exchange } = this.#attempt;
     if (exchange.sink.closed) return;
     exchange.responseBytes = Buffer.byteLength(this.#answer);
-    exchange.sink.answer(exchange.status, answerHeaders(this.#attempt), this.#answer);
+    exchange.sink.answer(exchange.status, answerHeaders(this.#attempt, lossesOf(this.#attempt)), this.#answer);
   }
 
   /** null: the answer means nothing, or something no codec foresaw; that costs this answer, not the thread. */
@@ -110,7 +110,8 @@ export class TranslatingRelay implements Relay, Delivery {
     const context = codecContext(this.#attempt, this.#translation);
     const encode = this.#attempt.exchange.view?.stream === true ? encodeAsStream : encodeWhole;
     try {
-      this.#answer = encode(this.#translation, events, context);
+      const losses = new AnswerLosses(this.#attempt, this.#translation);
+      this.#answer = encode(this.#translation, events, context, losses);
       return true;
     } catch {
       return false;

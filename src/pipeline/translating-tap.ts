@@ -8,7 +8,7 @@ import { sseData, sseEvent } from "../dialects/sse.js";
 import { StreamTap } from "../dialects/stream-tap.js";
 import type { Attempt } from "./attempt.js";
 import type { EventTap } from "./stream-relay.js";
-import { codecContext, tallyEvent } from "./translated-answer.js";
+import { AnswerLosses, codecContext, tallyEvent } from "./translated-answer.js";
 
 /** A longer event cannot be translated; images inside events stay below it. */
 const MAX_EVENT_BYTES = 32 * 1024 * 1024;
@@ -29,7 +29,8 @@ export class TranslatingTap implements EventTap, StreamObserver {
     this.#attempt = attempt;
     this.#framer = new StreamTap(this, MAX_EVENT_BYTES);
     this.#decoder = streamDecoderOf(translation);
-    this.#encoder = clientCodecOf(translation.client).streamEncoder(codecContext(attempt, translation));
+    const losses = new AnswerLosses(attempt, translation);
+    this.#encoder = clientCodecOf(translation.client).streamEncoder(codecContext(attempt, translation), losses);
   }
 
   /** Encoded events are always whole. */

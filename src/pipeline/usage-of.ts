@@ -100,6 +100,7 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     model_entry: exchange.model?.entry.name ?? "",
     provider: target.provider,
     provider_key: target.providerKey,
+    tags: attempt.candidate.model.providerKey.telemetryTags,
     upstream_model: attempt.candidate.model.upstreamModel,
     response_model: tally.responseModel,
     response_id: tally.responseId,

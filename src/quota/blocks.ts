@@ -1,8 +1,24 @@
 /** Which counters belong to which limited thing. Names keep their block over reloads, so counts survive them. */
 import type { Resources } from "../config/resources.js";
+import { Place, type PlaceFinder } from "./groups.js";
 
-/** Name of a limited thing ("api_key:NAME", "model:NAME") → number of its block in the quota table. */
+/** Name of a limited thing ("api_key:NAME", "model:NAME", "policy:ID", "budget:ID") → number of its block in the quota table. */
 export type BlockMap = Readonly<Record<string, number>>;
+
+/** Finds places by the names that the main thread has given blocks to. */
+export class Places implements PlaceFinder {
+  readonly #blocks: BlockMap;
+
+  constructor(blocks: BlockMap) {
+    this.#blocks = blocks;
+  }
+
+  find(name: string, within = name): Place {
+    const block = this.#blocks[within];
+    if (block === undefined) throw new Error(`no block was assigned to "${within}"`);
+    return within === name ? Place.named(block) : Place.hashed(name, block);
+  }
+}
 
 /** Hands out blocks; lives on the main thread. */
 export class BlockAllocator {
@@ -43,5 +59,8 @@ function limitedNames(resources: Resources): Set<string> {
   const names = new Set<string>();
   for (const key of resources.apiKeys) if (key.rateLimit !== null) names.add(`api_key:${key.name}`);
   for (const model of resources.models) if (model.rateLimit !== null) names.add(`model:${model.name}`);
+  // A policy's or budget's own block is its only one, or the one for groups that find no room.
+  for (const policy of resources.traffic.policies) names.add(`policy:${policy.id}`);
+  for (const budget of resources.traffic.budgets) names.add(`budget:${budget.id}`);
   return names;
 }

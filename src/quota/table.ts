@@ -1,53 +1,84 @@
 /**
- * The counters of every limit of a node, in memory shared by its acceptor threads. All checks and
+ * The counters of every limit and budget of a node, in memory shared by its acceptor threads. All checks and
  * increments of one admission happen under one lock, so that limits are exact over the threads and a
- * refusal leaves every counter as it was. The lock is held for well under a microsecond.
+ * refusal leaves every counter as it was. The lock is held for about a microsecond.
  */
+import { allocateDirectory, GroupDirectory, type Place } from "./groups.js";
+import { allocateOutputs, OutputSizes } from "./outputs.js";
 import { DIMENSIONS } from "./window.js";
 
 /** Counters of one dimension: [window number, used]. */
 const PAIR = 2;
 /** In a block, behind the counters: how many owners it has had. */
 const GENERATION = DIMENSIONS.length * PAIR;
-/** One block a limited thing (a key, a model): a pair for each dimension, and the generation. */
-const BLOCK = GENERATION + 1;
+/** Of a budget: its period, what was spent in it, and the highest fraction of the limit that was told of. */
+const PERIOD = GENERATION + 1;
+const SPENT = PERIOD + 1;
+const TOLD = SPENT + 1;
+/** One block a limited thing (a key, a model, a group of a policy, a budget's owner). */
+const BLOCK = TOLD + 1;
 const HEADER_BYTES = 64;
 const SPINS = 200;
+/** Blocks for what appears with the requests. Memory that nothing touches costs nothing. */
+const HASHED_BLOCKS = 65_536;
 
 export interface QuotaMemory {
   readonly counters: SharedArrayBuffer;
   /** In-flight counts, one row a thread: a thread that dies takes only its own row with it. */
   readonly inFlight: SharedArrayBuffer;
-  readonly blocks: number;
+  /** Reserved money, [period, micro-dollars] for each block, one row a thread for the same reason. */
+  readonly reserved: SharedArrayBuffer;
+  readonly directory: SharedArrayBuffer;
+  readonly outputs: SharedArrayBuffer;
+  /** Blocks that the main thread gives out by name; the hashed ones follow. */
+  readonly named: number;
+  readonly hashed: number;
   readonly rows: number;
 }
 
-/** Allocates zeroed counters for `blocks` limited things and `rows` threads. */
-export function allocateQuotaMemory(blocks: number, rows: number): QuotaMemory {
+/** Allocates zeroed counters for `named` limited things, `hashed` groups and `rows` threads. */
+export function allocateQuotaMemory(named: number, rows: number, hashed = HASHED_BLOCKS): QuotaMemory {
+  const blocks = named + hashed;
   return {
     counters: new SharedArrayBuffer(HEADER_BYTES + blocks * BLOCK * 8),
     inFlight: new SharedArrayBuffer(blocks * rows * 4),
-    blocks,
+    reserved: new SharedArrayBuffer(blocks * rows * PAIR * 8),
+    directory: allocateDirectory(hashed),
+    outputs: allocateOutputs(),
+    named,
+    hashed,
     rows,
   };
 }
 
 /** One thread's view of the node's counters. */
 export class QuotaTable {
+  /** What models' answers are usually long. */
+  readonly outputs: OutputSizes;
+  /** Admissions of this thread that counted in an overflow block. */
+  overflows = 0;
   readonly #lock: Int32Array;
   readonly #values: Float64Array;
   readonly #inFlight: Int32Array;
+  readonly #reserved: Float64Array;
+  readonly #directory: GroupDirectory;
+  readonly #named: number;
   readonly #blocks: number;
   readonly #rows: number;
   readonly #row: number;
   /** What the lock holds while this thread has it; 0 = nobody has. */
   readonly #owner: number;
+  readonly #isBusy = (hashed: number) => this.inFlight(this.#named + hashed) > 0;
 
   constructor(memory: QuotaMemory, row: number) {
     this.#lock = new Int32Array(memory.counters, 0, 1);
     this.#values = new Float64Array(memory.counters, HEADER_BYTES);
     this.#inFlight = new Int32Array(memory.inFlight);
-    this.#blocks = memory.blocks;
+    this.#reserved = new Float64Array(memory.reserved);
+    this.#directory = new GroupDirectory(memory.directory, memory.hashed);
+    this.outputs = new OutputSizes(memory.outputs);
+    this.#named = memory.named;
+    this.#blocks = memory.named + memory.hashed;
     this.#rows = memory.rows;
     this.#row = row;
     this.#owner = row + 1;
@@ -55,7 +86,8 @@ export class QuotaTable {
 
   /** Forgets what an earlier owner of this thread's row left behind. */
   clearRow(): void {
-    this.#inFlight.fill(0, this.#row * this.#blocks, (this.#row + 1) * this.#blocks);
+    zero(this.#inFlight, this.#row * this.#blocks, this.#blocks);
+    zero(this.#reserved, this.#row * this.#blocks * PAIR, this.#blocks * PAIR);
   }
 
   /** This thread is dead: its requests are over, and the lock is free if it died with it. */
@@ -66,11 +98,8 @@ export class QuotaTable {
 
   /** Zeroes one block, for a new owner; leases of the old one are void from now on. Takes the lock itself. */
   clearBlock(block: number): void {
-    const generation = this.generation(block) + 1;
     this.lock();
-    this.#values.fill(0, block * BLOCK, (block + 1) * BLOCK);
-    this.#values[block * BLOCK + GENERATION] = generation;
-    for (let row = 0; row < this.#rows; row += 1) this.#inFlight[row * this.#blocks + block] = 0;
+    this.#empty(block);
     this.unlock();
   }
 
@@ -92,6 +121,31 @@ export class QuotaTable {
   unlock(): void {
     Atomics.store(this.#lock, 0, 0);
     Atomics.notify(this.#lock, 0, 1);
+  }
+
+  /** The block in which a place's requests count now; a hashed place is given one if it has none. */
+  locate(place: Place, nowMs: number): number {
+    const { overflow, block } = place;
+    if (overflow < 0) return block;
+    if (block < this.#named || !this.#directory.holds(block - this.#named, place)) this.#find(place, nowMs);
+    // No other place of the same admission may be given this block.
+    this.keepUntil(place.block, nowMs + 1);
+    return place.block;
+  }
+
+  #find(place: Place, nowMs: number): void {
+    let found = this.#directory.find(place);
+    if (found < 0) {
+      found = this.#directory.take(place, nowMs, this.#isBusy);
+      if (found >= 0) this.#empty(this.#named + found);
+      else this.overflows += 1;
+    }
+    place.block = found < 0 ? place.overflow : this.#named + found;
+  }
+
+  /** What a block counts is in force until then at least: nobody else gets it before. */
+  keepUntil(block: number, untilMs: number): void {
+    if (block >= this.#named) this.#directory.keepUntil(block - this.#named, untilMs);
   }
 
   /** What the current window has used. */
@@ -135,4 +189,78 @@ export class QuotaTable {
     const at = this.#row * this.#blocks + block;
     this.#inFlight[at] = Math.max(0, (this.#inFlight[at] as number) + by);
   }
+
+  /**
+   * The period in which a block counts money when `period` is asked for: a new one begins with nothing
+   * spent. A clock that is set back does not begin an old one again.
+   */
+  enterPeriod(block: number, period: number): number {
+    const at = block * BLOCK;
+    const counted = this.#values[at + PERIOD] as number;
+    if (counted >= period) return counted;
+    this.#values[at + PERIOD] = period;
+    this.#values[at + SPENT] = 0;
+    this.#values[at + TOLD] = 0;
+    return period;
+  }
+
+  /** The period that a block counts in, and micro-dollars spent in it. */
+  period(block: number): number {
+    return this.#values[block * BLOCK + PERIOD] as number;
+  }
+
+  spent(block: number): number {
+    return this.#values[block * BLOCK + SPENT] as number;
+  }
+
+  changeSpent(block: number, by: number): void {
+    const at = block * BLOCK + SPENT;
+    this.#values[at] = Math.max(0, (this.#values[at] as number) + by);
+  }
+
+  /** The highest fraction of the limit that was told of in this period. */
+  told(block: number): number {
+    return this.#values[block * BLOCK + TOLD] as number;
+  }
+
+  tell(block: number, fraction: number): void {
+    this.#values[block * BLOCK + TOLD] = fraction;
+  }
+
+  /** Micro-dollars reserved in a period, over all threads. */
+  reserved(block: number, period: number): number {
+    let sum = 0;
+    for (let row = 0; row < this.#rows; row += 1) {
+      const at = (row * this.#blocks + block) * PAIR;
+      if (this.#reserved[at] === period) sum += this.#reserved[at + 1] as number;
+    }
+    return sum;
+  }
+
+  /** Changes what this thread has reserved. What it had reserved in an earlier period counts no more. */
+  changeReserved(block: number, period: number, by: number): void {
+    const at = (this.#row * this.#blocks + block) * PAIR;
+    if ((this.#reserved[at] as number) > period) return;
+    if (this.#reserved[at] !== period) {
+      this.#reserved[at] = period;
+      this.#reserved[at + 1] = 0;
+    }
+    this.#reserved[at + 1] = Math.max(0, (this.#reserved[at + 1] as number) + by);
+  }
+
+  #empty(block: number): void {
+    const generation = this.generation(block) + 1;
+    this.#values.fill(0, block * BLOCK, (block + 1) * BLOCK);
+    this.#values[block * BLOCK + GENERATION] = generation;
+    for (let row = 0; row < this.#rows; row += 1) {
+      const at = row * this.#blocks + block;
+      this.#inFlight[at] = 0;
+      this.#reserved.fill(0, at * PAIR, (at + 1) * PAIR);
+    }
+  }
+}
+
+/** Writes only where something stands: writing would make every page of a large memory real. */
+function zero(numbers: Int32Array | Float64Array, from: number, count: number): void {
+  for (let at = from; at < from + count; at += 1) if (numbers[at] !== 0) numbers[at] = 0;
 }

@@ -7,7 +7,9 @@ export const DIMENSIONS = [
   { field: "rpm", unit: "requests", windowMs: 60_000 },
   { field: "rph", unit: "requests", windowMs: 3_600_000 },
   { field: "rpd", unit: "requests", windowMs: 86_400_000 },
+  { field: "tps", unit: "tokens", windowMs: 1_000 },
   { field: "tpm", unit: "tokens", windowMs: 60_000 },
+  { field: "tph", unit: "tokens", windowMs: 3_600_000 },
   { field: "tpd", unit: "tokens", windowMs: 86_400_000 },
 ] as const satisfies readonly { field: keyof RateLimit; unit: "requests" | "tokens"; windowMs: number }[];
 

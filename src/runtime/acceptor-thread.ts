@@ -11,6 +11,8 @@ import { Metrics } from "../observability/metrics.js";
 import type { Node } from "../pipeline/node.js";
 import type { BlockMap } from "../quota/blocks.js";
 import { type QuotaMemory, QuotaTable } from "../quota/table.js";
+import { Router, type RoutingMemory } from "../routing/router.js";
+import type { SlotMap } from "../routing/slots.js";
 import { JournalWriter } from "../usage/journal.js";
 import { journalDirectory } from "../usage/segments.js";
 import { Outbox, type Port, receive } from "./actor.js";
@@ -26,6 +28,7 @@ export interface ThreadSetup {
   readonly packed: Uint8Array;
   readonly quota: QuotaMemory;
   readonly load: SharedArrayBuffer;
+  readonly routing: RoutingMemory;
   /** Whose turn it is to write to standard output. */
   readonly logGate: SharedArrayBuffer;
   readonly inbox: SharedArrayBuffer;
@@ -36,6 +39,7 @@ export interface PackedSetup {
   readonly config: WeirConfig;
   readonly resources: Resources;
   readonly blocks: BlockMap;
+  readonly slots: SlotMap;
   /** Part of the journal's file names; no other writer has it. */
   readonly writer: string;
 }
@@ -48,7 +52,7 @@ const HANDOVER_MS = 5_000;
 const DRAIN_CHECK_MS = 20;
 
 const setup = workerData as ThreadSetup;
-const { config, resources, blocks, writer } = unpack<PackedSetup>(setup.packed);
+const { config, resources, blocks, slots, writer } = unpack<PackedSetup>(setup.packed);
 if (parentPort === null) throw new Error("an acceptor runs on a worker thread");
 const port: Port = parentPort;
 const outbox = new Outbox<SupervisorMessage>("supervisor", port, setup.outbox, OUTBOX_CAPACITY);
@@ -62,6 +66,9 @@ const quota = new QuotaTable(setup.quota, setup.row);
 const load = new NodeLoad(setup.load, setup.row, config.limits.body_memory_bytes);
 quota.clearRow();
 load.clearRow();
+const router = new Router(setup.routing, setup.row, config.identity.header_prefix);
+router.health.clearRow();
+router.adopt(slots);
 const { journal: journalConfig } = config.usage;
 const journal = new JournalWriter({
   directory: journalDirectory(config.data_dir),
@@ -78,6 +85,7 @@ const node: Node = buildNode({
   blocks,
   quota,
   load,
+  router,
   journal,
   estimator: pool,
   translator: pool,
@@ -99,7 +107,7 @@ acceptor.listen((listening) => {
 function handle(message: AcceptorMessage): void {
   switch (message.kind) {
     case "resources":
-      swapResources(node, message.resources, message.blocks);
+      swapResources(node, message.resources, message.blocks, message.slots);
       return;
     case "drain":
       drain(message.noticeMs, message.maxMs);

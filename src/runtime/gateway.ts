@@ -53,6 +53,7 @@ export class Gateway {
       metrics: async () => mergeMetrics([this.#metrics.collect(), ...(await this.#supervisor.collect())]),
       metricsContentType: METRICS_CONTENT_TYPE,
       configStatus: () => this.configStatus,
+      modelStatus: () => ({ models: this.#supervisor.models }),
     });
     this.#metrics.watchEventLoop();
     this.#metrics.watchProcess();

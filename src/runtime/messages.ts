@@ -1,6 +1,7 @@
 /** Every message between the threads of a node: plain tagged data, one union, switched over exhaustively. */
 import type { Resources } from "../config/resources.js";
 import type { BlockMap } from "../quota/blocks.js";
+import type { SlotMap } from "../routing/slots.js";
 
 /** Errors cross threads as data: an Error object would lose its class and code on the way. */
 export interface ErrorData {
@@ -11,7 +12,12 @@ export interface ErrorData {
 
 /** From the supervisor to an acceptor. */
 export type AcceptorMessage =
-  | { readonly kind: "resources"; readonly resources: Resources; readonly blocks: BlockMap }
+  | {
+      readonly kind: "resources";
+      readonly resources: Resources;
+      readonly blocks: BlockMap;
+      readonly slots: SlotMap;
+    }
   | { readonly kind: "drain"; readonly noticeMs: number; readonly maxMs: number }
   /** A replacement listens: close what is left and go. */
   | { readonly kind: "leave" }

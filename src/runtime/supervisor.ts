@@ -11,6 +11,9 @@ import type { Logger } from "../observability/logger.js";
 import { type Metrics, type MetricObjects, retainTotals } from "../observability/metrics.js";
 import { BlockAllocator, type BlockMap } from "../quota/blocks.js";
 import { allocateQuotaMemory, type QuotaMemory, QuotaTable } from "../quota/table.js";
+import { SharedRouting } from "../routing/shared.js";
+import type { SlotMap } from "../routing/slots.js";
+import type { ModelStatus } from "../routing/status.js";
 import type { PackedSetup, ThreadSetup } from "./acceptor-thread.js";
 import { allocateMailbox, Outbox, receive } from "./actor.js";
 import type { AcceptorMessage, ErrorData, SupervisorMessage } from "./messages.js";
@@ -51,6 +54,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #quota: QuotaMemory;
   readonly #load: SharedArrayBuffer;
+  readonly #routing: SharedRouting;
   readonly #allocator: BlockAllocator;
   readonly #rows: number;
   readonly #threads = new Set<AcceptorThread>();
@@ -60,6 +64,7 @@ export class Supervisor {
   #retired: MetricObjects = [];
   #resources: Resources;
   #blocks: BlockMap;
+  #slots: SlotMap;
   #ticket = 0;
   #started = 0;
   /** The port in use; differs from the configured one when that is 0. */
@@ -74,12 +79,14 @@ export class Supervisor {
     this.#rows = options.config.acceptors * 2 + 2;
     this.#quota = allocateQuotaMemory(QUOTA_BLOCKS, this.#rows);
     this.#load = allocateLoadMemory(this.#rows);
+    this.#routing = new SharedRouting(this.#rows);
     // A row of no thread: it is the supervisor's name at the lock.
     const table = new QuotaTable(this.#quota, this.#rows);
     this.#allocator = new BlockAllocator(QUOTA_BLOCKS, (block) => table.clearBlock(block));
     this.#port = options.config.listen.port;
     this.#resources = options.resources;
     this.#blocks = this.#assign(options.resources);
+    this.#slots = this.#routing.assign(options.resources);
     options.metrics.onCollect(() => this.#countMailboxes());
   }
 
@@ -100,9 +107,10 @@ export class Supervisor {
   /** Hands new resources to every acceptor. Throws when they have more limits than a node can count. */
   replaceResources(resources: Resources): void {
     this.#blocks = this.#assign(resources);
+    this.#slots = this.#routing.assign(resources);
     this.#resources = resources;
     for (const thread of this.#threads) {
-      thread.outbox.send({ kind: "resources", resources, blocks: this.#blocks });
+      thread.outbox.send({ kind: "resources", resources, blocks: this.#blocks, slots: this.#slots });
     }
   }
 
@@ -116,6 +124,11 @@ export class Supervisor {
   /** Journal writers that are alive. */
   get writers(): ReadonlySet<string> {
     return new Set([...this.#threads].map((thread) => thread.writer));
+  }
+
+  /** How every model is doing now. */
+  get models(): readonly ModelStatus[] {
+    return this.#routing.status(Date.now());
   }
 
   get draining(): boolean {
@@ -182,6 +195,7 @@ export class Supervisor {
       config: { ...config, listen: { ...config.listen, port: this.#port } },
       resources: this.#resources,
       blocks: this.#blocks,
+      slots: this.#slots,
       writer,
     };
     const setup: ThreadSetup = {
@@ -190,6 +204,7 @@ export class Supervisor {
       packed: pack(packed),
       quota: this.#quota,
       load: this.#load,
+      routing: this.#routing.memory,
       logGate: this.#options.logGate,
       inbox,
       outbox: outboxMemory,
@@ -241,7 +256,7 @@ export class Supervisor {
     thread.replaces?.outbox.send({ kind: "leave" });
     thread.replaces = null;
     // What changed while the thread was starting did not reach it.
-    thread.outbox.send({ kind: "resources", resources: this.#resources, blocks: this.#blocks });
+    thread.outbox.send({ kind: "resources", resources: this.#resources, blocks: this.#blocks, slots: this.#slots });
     this.#reportPort(port);
   }
 
@@ -283,6 +298,7 @@ export class Supervisor {
     // Whatever it did not get to give back: places of keys and models, its part of the node's load, the lock.
     new QuotaTable(this.#quota, thread.row).bury();
     new NodeLoad(this.#load, thread.row, 0).clearRow();
+    this.#routing.bury(thread.row);
     this.#threads.delete(thread);
     // One that dies before the first has listened would die again: that is no crash but a start that fails.
     if (before === "starting" && this.#onFirstListening !== null) this.#reportPort(null);

@@ -31,6 +31,8 @@ export interface UsageEvent {
   model_entry: string;
   provider: string;
   provider_key: string;
+  /** The provider key's own labels. */
+  tags: Readonly<Record<string, string>>;
   /** What the upstream was asked for. */
   upstream_model: string;
   /** What the upstream says it used. */

@@ -25,6 +25,7 @@ export const USAGE_FIELDS = Object.freeze({
   model_entry: "string",
   provider: "string",
   provider_key: "string",
+  tags: "object of strings",
   upstream_model: "string",
   response_model: "string",
   response_id: "string",
@@ -54,10 +55,10 @@ function textOrNull(text: string | null): string {
   return text === null ? "null" : quote(text);
 }
 
-function metadataText(metadata: Readonly<Record<string, string>>): string {
+function labelsText(labels: Readonly<Record<string, string>>): string {
   let members = "";
-  for (const name of Object.keys(metadata)) {
-    const member = `${quote(name)}:${quote(metadata[name] ?? "")}`;
+  for (const name of Object.keys(labels)) {
+    const member = `${quote(name)}:${quote(labels[name] ?? "")}`;
     members = members === "" ? member : `${members},${member}`;
   }
   return `{${members}}`;
@@ -77,11 +78,11 @@ export function usageLine(event: UsageEvent): string {
 }
 
 function whoText(event: UsageEvent): string {
-  return `"time":${quote(event.time)},"node":${quote(event.node)},"operation":${quote(event.operation)},"client_dialect":${quote(event.client_dialect)},"target_dialect":${quote(event.target_dialect)},"api_key":${quote(event.api_key)},"team_id":${textOrNull(event.team_id)},"user_id":${textOrNull(event.user_id)},"metadata":${metadataText(event.metadata)}`;
+  return `"time":${quote(event.time)},"node":${quote(event.node)},"operation":${quote(event.operation)},"client_dialect":${quote(event.client_dialect)},"target_dialect":${quote(event.target_dialect)},"api_key":${quote(event.api_key)},"team_id":${textOrNull(event.team_id)},"user_id":${textOrNull(event.user_id)},"metadata":${labelsText(event.metadata)}`;
 }
 
 function targetText(event: UsageEvent): string {
-  return `"model":${quote(event.model)},"model_entry":${quote(event.model_entry)},"provider":${quote(event.provider)},"provider_key":${quote(event.provider_key)},"upstream_model":${quote(event.upstream_model)},"response_model":${quote(event.response_model)},"response_id":${quote(event.response_id)},"streamed":${event.streamed}`;
+  return `"model":${quote(event.model)},"model_entry":${quote(event.model_entry)},"provider":${quote(event.provider)},"provider_key":${quote(event.provider_key)},"tags":${labelsText(event.tags)},"upstream_model":${quote(event.upstream_model)},"response_model":${quote(event.response_model)},"response_id":${quote(event.response_id)},"streamed":${event.streamed}`;
 }
 
 function outcomeText(event: UsageEvent): string {

@@ -1,4 +1,5 @@
 /** Laws on the words that may stand in the tree: vendors, the environment, this machine. */
+import { GUARDRAIL_SCHEMAS } from "../../src/config/schema-guardrails.js";
 import { DIALECTS } from "../../src/dialects/dialect.js";
 import type { Law } from "./law.js";
 import { lineOf, type SourceFile, type SyntaxNode, type Tree } from "./tree.js";
@@ -13,12 +14,14 @@ const VENDORS = new Set(
 );
 
 /**
- * Where vendor words are at home, and the two exceptions: the table of routes holds paths and dialect ids
- * that are data of the wire, and may say them as whole strings.
+ * Where vendor words are at home, and the exceptions, each as whole strings only: the table of routes holds
+ * paths and dialect ids that are data of the wire, and the kinds of guardrails are data of the resource file.
  */
 const VENDOR_ROOMS = ["src/providers/", "src/dialects/"];
 const VENDOR_DATA_FILE = "src/acceptor/routes.ts";
 const VENDOR_DATA: ReadonlySet<string> = new Set(DIALECTS);
+const KIND_ROOMS = ["src/config/", "src/guardrails/"];
+const GUARDRAIL_KINDS: ReadonlySet<string> = new Set(GUARDRAIL_SCHEMAS.map(({ shape }) => shape.kind.value));
 const ROUTE_PATH = /^\/(?:openai|anthropic)\/[\w/{}:*-]*$/;
 
 /** Files that read the process's environment and hand it on as a value. */
@@ -60,6 +63,11 @@ function wordsOf(node: SyntaxNode): string | null {
   return null;
 }
 
+function isFileData(file: SourceFile, node: SyntaxNode): boolean {
+  if (!KIND_ROOMS.some((room) => file.path.startsWith(room))) return false;
+  return typeof node.value === "string" && GUARDRAIL_KINDS.has(node.value);
+}
+
 function isWireData(file: SourceFile, node: SyntaxNode): boolean {
   if (file.path !== VENDOR_DATA_FILE || typeof node.value !== "string") return false;
   return VENDOR_DATA.has(node.value) || ROUTE_PATH.test(node.value);
@@ -72,7 +80,7 @@ function strayVendors(tree: Tree): string[] {
     for (const node of file.nodes) {
       const words = wordsOf(node);
       const vendor = words === null ? null : namesVendor(words);
-      if (vendor !== null && !isWireData(file, node)) {
+      if (vendor !== null && !isWireData(file, node) && !isFileData(file, node)) {
         breaches.push(`${file.path}:${lineOf(file, node.start)} "${words}" names ${vendor}`);
       }
     }
@@ -120,9 +128,12 @@ export const WORD_LAWS: readonly Law[] = [
       { "src/pipeline/dispatch.ts": "const isOpenAI = true;" },
       { "src/usage/meter.ts": "const header = `anthropic-beta: $` + `{name}`;" },
       { "src/acceptor/routes.ts": 'const provider = "anthropic";' },
+      { "src/pipeline/screen.ts": 'const kind = "openai_moderation";' },
+      { "src/guardrails/rule.ts": 'const asked = "openai_moderation of last week";' },
     ],
     kept: {
       "src/acceptor/routes.ts": 'export const rows = [["/openai/v1/chat/completions", "openai-chat"]];',
+      "src/guardrails/rule.ts": 'if (rule.kind === "openai_moderation") ask();',
       "src/pipeline/dispatch.ts": "// openai answers 429 here\nconst coherent = maxAi;",
     },
   },

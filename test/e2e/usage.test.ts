@@ -15,10 +15,10 @@ let client: Client;
 
 beforeAll(async () => {
   upstream = await startFakeUpstream();
-  gateway = await startGateway({
-    config: { acceptors: 1 },
-    resources: oneProvider(upstream.url, { team_id: "team-7", user_id: "user-3", metadata: { cost_center: "42" } }),
-  });
+  const key = { team_id: "team-7", user_id: "user-3", metadata: { cost_center: "42" } };
+  const resources = oneProvider(upstream.url, key);
+  Object.assign((resources.provider_keys as object[])[0] as object, { telemetry_tags: { account: "blue" } });
+  gateway = await startGateway({ config: { acceptors: 1 }, resources });
   client = new Client(gateway.url);
 });
 
@@ -198,6 +198,7 @@ describe("the event", () => {
       model_entry: "gpt-alias",
       provider: "openai",
       provider_key: "openai-main",
+      tags: { account: "blue" },
       upstream_model: "gpt-upstream",
       response_model: "gpt-upstream",
       streamed: true,

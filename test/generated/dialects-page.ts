@@ -4,6 +4,7 @@ import type { TargetTraits } from "../../src/dialects/codec.js";
 import { type DialectId, DIALECTS, OPERATIONS, TARGET_WIRES, type WireId } from "../../src/dialects/dialect.js";
 import { translateRequest } from "../../src/dialects/hub.js";
 import { isFailure } from "../../src/errors.js";
+import { ANSWER_FEATURES, answerLosses } from "./answer-features.js";
 import { FEATURES, type Feature } from "./features.js";
 import { code, GENERATED, table } from "./table.js";
 
@@ -54,6 +55,16 @@ function losses(client: DialectId, features: readonly Feature[]): string {
   return `### ${client}\n\n${table(["a request with", ...wires.map(code)], rows)}`;
 }
 
+/** What answers can hold by the dialects of callers. */
+function answers(): string {
+  const clients = Object.keys(FEATURES) as DialectId[];
+  const rows = Object.entries(ANSWER_FEATURES).map(([name, said]) => {
+    const fates = clients.map((client) => answerLosses(client, said).whole.map(code).join(", ") || "kept");
+    return [name, ...fates];
+  });
+  return table(["an answer with", ...clients.map(code)], rows);
+}
+
 export function dialectsPage(): string {
   const tables = Object.entries(FEATURES).map(([client, features]) => losses(client as DialectId, features));
   const behind = Object.entries(BEHIND).map(([wire, [, model]]) => `${code(wire)}: ${model}`);
@@ -77,5 +88,20 @@ The tables say for each feature what becomes of it: kept, or the names of the lo
 model; behind the tables stand ${behind.join(", ")}.
 
 ${tables.join("\n\n")}
+
+## What answers can lose
+
+The same holds for answers, whatever wire they come from. What an answer loses joins what its request lost: in the
+usage event and the metric always, in the \`x-weir-losses\` header where the answer is not streamed, since a stream's head
+leaves before its answer has come. An answer's loss never becomes an error: strict mode is about requests.
+
+What another vendor's own blocks say stays in chat answers under \`extra_content\`, by wire, and goes back to that vendor
+with the history. Words alone are not enough: a refusal's words without their mark, a link for an image, are losses.
+
+${answers()}
+
+A wire can also say what the gateway has no place for (\`trace\`, \`container\`, \`stop_details\`, \`phase\`, members that a
+look-alike added): each is named the same way. No losses are ids, fingerprints, timings, echoed settings, counts beyond
+the usage, and notes of a filter that found nothing.
 `;
 }

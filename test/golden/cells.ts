@@ -92,10 +92,12 @@ export function contextOf({ request }: Translation): CodecContext {
 
 // ---- the expected cells ------------------------------------------------------------------------------
 
-/** One cell: what the upstream is sent, what that loses, and what the caller gets, whole and as a stream. */
+/** One cell: what the upstream is sent, what the caller gets, whole and as a stream, and what either loses. */
 export interface Cell {
   readonly request: JsonObject;
   readonly losses: readonly string[];
+  /** Sorted; the same whole and streamed. */
+  readonly answerLosses: readonly string[];
   readonly answer: JsonObject;
   /** The events of the stream by type, runs of one type counted. Folded they are the answer. */
   readonly stream: string;

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { WireEvent } from "../../src/dialects/codec.js";
 import { clientCodecOf } from "../../src/dialects/codecs.js";
 import { streamDecoderOf } from "../../src/dialects/hub.js";
-import type { JsonObject } from "../../src/dialects/semantic.js";
+import { type JsonObject, LossList } from "../../src/dialects/semantic.js";
 import { CLIENTS, type Client, contextOf, json, translated, type Wire } from "./cells.js";
 
 const TEXT = 'a\\"é😀 ';
@@ -143,7 +143,7 @@ function wireEvents(wire: Wire, bytes: number): WireEvent[] {
 /** CPU time of one translation in ms; throws when the stream did not come to a good end. */
 function cost(client: Client, wire: Wire, events: readonly WireEvent[]): number {
   const translation = translated(client, wire, json(`${client}/tools.json`), true);
-  const encoder = clientCodecOf(client).streamEncoder(contextOf(translation));
+  const encoder = clientCodecOf(client).streamEncoder(contextOf(translation), new LossList());
   const begun = process.cpuUsage();
   const decoder = streamDecoderOf(translation);
   let written = 0;

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { bridgeFor } from "../../src/dialects/bridge.js";
 import { decodeStream, decodeWhole, encodeAsStream, encodeWhole, translateError } from "../../src/dialects/hub.js";
-import type { JsonObject } from "../../src/dialects/semantic.js";
+import { type JsonObject, LossList } from "../../src/dialects/semantic.js";
 import {
   bodyOf,
   CASES,
@@ -53,15 +53,21 @@ function make(client: Client, wire: Wire, name: Case): Made {
   expect(withoutStreamFields(bodyOf(streamed))).toEqual(withoutStreamFields(bodyOf(whole)));
   expect(streamed.losses).toEqual(whole.losses);
   const upstream = upstreamAnswer(wire, name);
-  const sse = encodeAsStream(streamed, decodeStream(streamed, upstream.events), contextOf(streamed));
+  const streamLosses = new LossList();
+  const sse = encodeAsStream(streamed, decodeStream(streamed, upstream.events), contextOf(streamed), streamLosses);
+  const wholeLosses = new LossList();
   const bytes = Buffer.from(JSON.stringify(upstream.body));
   const answer =
     name === "error"
       ? translateError(whole, { status: upstream.status, body: bytes, headers: [] }, "req-1")
-      : encodeWhole(whole, decodeWhole(whole, upstream.body), contextOf(whole));
+      : encodeWhole(whole, decodeWhole(whole, upstream.body), contextOf(whole), wholeLosses);
+  // An error answer has nothing to lose.
+  if (name === "error") expect(streamLosses.names).toEqual([]);
+  else expect(streamLosses.names.toSorted()).toEqual(wholeLosses.names.toSorted());
   const cell = {
     request: bodyOf(whole),
     losses: whole.losses,
+    answerLosses: wholeLosses.names.toSorted(),
     answer: JSON.parse(answer) as JsonObject,
     stream: sequenceOf(sse),
   };

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeWhole, encodeWhole } from "../../src/dialects/hub.js";
-import type { JsonObject } from "../../src/dialects/semantic.js";
+import { type JsonObject, LossList } from "../../src/dialects/semantic.js";
 import { bodyOf, contextOf, translated, type Wire, WIRE_NAMES } from "./cells.js";
 import { CALLERS, type Caller, type Piece, type Result, type Said, VOICES, type Voice } from "./conversations.js";
 
@@ -68,7 +68,9 @@ function play(client: keyof typeof CALLERS, wire: Wire, conversation: readonly S
   for (const [turn, said] of conversation.entries()) {
     const translation = translated(client, wire, caller.request(history));
     const events = decodeWhole(translation, voice.answer(said, turn));
-    const answer = JSON.parse(encodeWhole(translation, events, contextOf(translation))) as JsonObject;
+    const answerLosses = new LossList();
+    const answer = JSON.parse(encodeWhole(translation, events, contextOf(translation), answerLosses)) as JsonObject;
+    expect(answerLosses.names).toEqual([]);
     const called = caller.callIds(answer);
     const results: Result[] = called.map((callId, place) => ({ callId, text: `result ${turn}.${place}` }));
     ids.push(...called);

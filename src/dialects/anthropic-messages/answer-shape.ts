@@ -1,6 +1,7 @@
 /** Pieces of answers that whole and streamed ones share: stop reasons, usage, the message, its blocks. */
+import { reportMedia } from "../answer-losses.js";
 import type { CodecContext } from "../codec.js";
-import type { JsonObject, JsonValue, MediaSource, SemanticUsage, StopReason } from "../semantic.js";
+import type { JsonObject, JsonValue, LossList, MediaSource, SemanticUsage, StopReason } from "../semantic.js";
 import { type CarriedSignature, TOOL_CALL_ORIGIN, tagSignature } from "./signature-tag.js";
 import { MESSAGES } from "./wire-name.js";
 
@@ -13,6 +14,9 @@ const STOP_REASONS: Readonly<Record<StopReason, string>> = {
   pause: "pause_turn",
   error: "end_turn",
 };
+
+/** A vendor's failure to finish has no word here. */
+export const WORDLESS: ReadonlySet<StopReason> = new Set<StopReason>(["error"]);
 
 export interface Stop {
   readonly reason: StopReason | null;
@@ -105,8 +109,9 @@ export function redactedBlock(carried: CarriedSignature): JsonObject | null {
   return { type: "redacted_thinking", data: own ? carried.encrypted : tagSignature(carried) };
 }
 
-/** An image or sound in the only form that answers of this wire have for it. */
-export function mediaText(source: MediaSource): string {
+/** An image or sound in the only form that answers of this wire have for it: a link in a text, which is a loss. */
+export function mediaText(source: MediaSource, losses: LossList): string {
+  reportMedia(source, losses);
   const address = source.url ?? (source.data === null ? "" : `data:${source.mediaType};base64,${source.data}`);
   return `![${source.mediaType.startsWith("audio/") ? "audio" : "image"}](${address || (source.fileId ?? "")})`;
 }

@@ -1,6 +1,7 @@
 /** Citations of this wire and the hub's annotations. */
+import { reportCitation } from "../answer-losses.js";
 import { asString } from "../json.js";
-import type { Annotation, JsonObject } from "../semantic.js";
+import type { Annotation, JsonObject, LossList } from "../semantic.js";
 
 /** All types of citation that this wire has end so; no other vendor's does. */
 const OWN_SUFFIX = "_location";
@@ -28,10 +29,15 @@ export function ownCitation(annotation: Annotation): JsonObject | null {
   return raw !== null && asString(raw.type).endsWith(OWN_SUFFIX) ? raw : null;
 }
 
-/** A citation for a caller: the wire's own, or the nearest that it has. */
-export function encodeCitation(annotation: Annotation): JsonObject {
+/**
+ * A citation for a caller: the wire's own, or the nearest that it has. It stands behind a whole block, of
+ * `length` UTF-16 units so far; one that meant a part of it no longer says so.
+ */
+export function encodeCitation(annotation: Annotation, length: number, losses: LossList): JsonObject {
   const own = ownCitation(annotation);
   if (own !== null) return own;
+  reportCitation(annotation, losses);
+  if (annotation.start > 0 || (annotation.end >= 0 && annotation.end < length)) losses.add("citation_offsets");
   return {
     type: "web_search_result_location",
     cited_text: annotation.citedText,

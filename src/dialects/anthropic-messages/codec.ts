@@ -13,7 +13,7 @@ export const clientCodec: ClientCodec = {
   decodeRequest: (body, _losses) => decodeMessagesRequest(body),
   mayCarryForeignProof: mayCarryForeignThinking,
   encodeAnswer: encodeMessagesAnswer,
-  streamEncoder: (context) => new MessagesStreamEncoder(context),
+  streamEncoder: (context, losses) => new MessagesStreamEncoder(context, losses),
   encodeError: encodeMessagesError,
 };
 

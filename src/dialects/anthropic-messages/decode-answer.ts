@@ -1,10 +1,10 @@
 /** Whole answers of this wire's upstreams: the same steps as a stream whose blocks start complete. */
 import { DecodeError, type EncodedRequest } from "../codec.js";
-import { isObject } from "../json.js";
+import { asObject, isObject } from "../json.js";
 import type { AnswerEvent, JsonObject } from "../semantic.js";
 import { newDecoderState, startBlock, stopBlock } from "./decode-blocks.js";
 import { decodeMessagesError } from "./error.js";
-import { endMessage, startMessage, stopMessage } from "./stream-decoder.js";
+import { endMessage, readEdits, startMessage, stopMessage } from "./stream-decoder.js";
 
 /** Reads a message. An error object under a 2xx status is an `error` event; anything else throws DecodeError. */
 export function decodeMessagesAnswer(body: JsonObject, encoded: EncodedRequest): AnswerEvent[] {
@@ -19,6 +19,7 @@ export function decodeMessagesAnswer(body: JsonObject, encoded: EncodedRequest):
     startBlock(state, index, block);
     stopBlock(state);
   }
+  readEdits(state, asObject(body.context_management));
   stopMessage(state, body, null);
   endMessage(state);
   return state.out;

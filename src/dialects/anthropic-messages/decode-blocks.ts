@@ -4,6 +4,7 @@
  */
 import type { EncodedRequest } from "../codec.js";
 import { asArray, asString, isObject, parseObject } from "../json.js";
+import { lossName } from "../loss-name.js";
 import type { AnswerEvent, JsonObject, JsonValue } from "../semantic.js";
 import { UsageTally } from "../usage-tally.js";
 import { decodeCitation } from "./citations.js";
@@ -43,6 +44,8 @@ export interface DecoderState {
   calledTools: boolean;
   calledFormat: boolean;
   madeUpIds: number;
+  /** Blocks so far. */
+  blocks: number;
   out: AnswerEvent[];
 }
 
@@ -61,6 +64,7 @@ export function newDecoderState(encoded: EncodedRequest): DecoderState {
     calledTools: false,
     calledFormat: false,
     madeUpIds: 0,
+    blocks: 0,
     out: [],
   };
 }
@@ -84,10 +88,17 @@ function kindOf(state: DecoderState, block: JsonObject): BlockKind {
   }
 }
 
+/** Says that something of the answer has no event. */
+export function lose(state: DecoderState, name: string): void {
+  state.out.push({ kind: "loss", name });
+}
+
 function startTool(state: DecoderState, block: JsonObject, flavour: "function" | "custom"): void {
   const sent = asString(block.name);
   const id = asString(block.id) || `toolu_${state.madeUpIds++}`;
   state.calledTools = true;
+  // Called by code that the vendor runs: the result goes to that code, which no other wire can say.
+  if (isObject(block.caller) && block.caller.type !== "direct") lose(state, "caller");
   state.out.push({
     kind: "tool_start",
     id,
@@ -127,6 +138,7 @@ const STARTERS: { readonly [Kind in BlockKind]: (state: DecoderState, block: Jso
 /** Opens a block; one that is open stops first. */
 export function startBlock(state: DecoderState, index: number, raw: JsonObject): void {
   stopBlock(state);
+  state.blocks++;
   const kind = kindOf(state, raw);
   const signature = kind === "thinking" ? asString(raw.signature) : "";
   state.open = { index, kind, raw, signature, argued: false, fragments: [], grown: new Map(), citations: [] };
@@ -223,7 +235,7 @@ const DELTAS: ReadonlyMap<string, DeltaReader> = new Map<string, DeltaReader>([
   ["input_json_delta", (state, open, delta) => takeFragment(state, open, asString(delta.partial_json))],
 ]);
 
-/** Deltas that fit their block; anything else on a known block means nothing to the hub. */
+/** Deltas that fit their block; anything else on a known block is a loss. */
 const FITTING: Readonly<Record<string, readonly BlockKind[]>> = {
   text_delta: ["text"],
   thinking_delta: ["thinking"],
@@ -250,4 +262,5 @@ export function takeDelta(state: DecoderState, open: OpenBlock, delta: JsonObjec
   const reader = DELTAS.get(type);
   if (reader !== undefined && FITTING[type]?.includes(open.kind)) reader(state, open, delta);
   else if (open.kind === "foreign") growForeign(open, delta);
+  else lose(state, lossName(type, "delta"));
 }

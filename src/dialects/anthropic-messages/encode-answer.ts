@@ -1,8 +1,9 @@
 /** Whole answers for callers of the messages API. */
 import { type AnswerBlock, foldAnswer } from "../answer-fold.js";
+import { reportForeign, reportLogprobs, reportStop } from "../answer-losses.js";
 import type { CodecContext } from "../codec.js";
 import { parseArguments } from "../json.js";
-import type { AnswerEvent, JsonObject, JsonValue, ToolCallBlock } from "../semantic.js";
+import type { AnswerEvent, JsonObject, JsonValue, LossList, ToolCallBlock } from "../semantic.js";
 import {
   callIdOf,
   callSignatureBlock,
@@ -11,6 +12,7 @@ import {
   redactedBlock,
   thinkingSignature,
   toolUse,
+  WORDLESS,
 } from "./answer-shape.js";
 import { encodeCitation } from "./citations.js";
 import { encodeMessagesError } from "./error.js";
@@ -31,22 +33,26 @@ class ContentEncoder {
   readonly content: JsonObject[] = [];
   calls = 0;
   readonly #context: CodecContext;
+  readonly #losses: LossList;
 
-  constructor(context: CodecContext) {
+  constructor(context: CodecContext, losses: LossList) {
     this.#context = context;
+    this.#losses = losses;
   }
 
   add(block: AnswerBlock): void {
     switch (block.kind) {
-      case "text":
-        if (block.text === "" && block.annotations.length === 0) return;
-        this.content.push({
-          ...textBlock(block.text),
-          ...(block.annotations.length === 0 ? {} : { citations: block.annotations.map(encodeCitation) }),
-        });
+      case "text": {
+        const { text, annotations } = block;
+        if (text === "" && annotations.length === 0) return;
+        const citations = annotations.map((annotation) => encodeCitation(annotation, text.length, this.#losses));
+        this.content.push({ ...textBlock(text), ...(citations.length === 0 ? {} : { citations }) });
         return;
+      }
       case "refusal":
-        if (block.text !== "") this.content.push(textBlock(block.text));
+        if (block.text === "") return;
+        this.#losses.add("refusal");
+        this.content.push(textBlock(block.text));
         return;
       case "thinking": {
         if (block.text === "" && block.signature === "" && block.encrypted === "") return;
@@ -63,20 +69,29 @@ class ContentEncoder {
       }
       case "image":
       case "audio":
-        this.content.push(textBlock(mediaText(block.source)));
+        this.content.push(textBlock(mediaText(block.source, this.#losses)));
         return;
       case "foreign":
         if (block.wire === MESSAGES) this.content.push(block.raw);
+        else reportForeign(block, this.#losses);
     }
   }
 }
 
 /** The message for a whole answer; of several candidates, the first. An answer that failed is its error envelope. */
-export function encodeMessagesAnswer(events: Iterable<AnswerEvent>, context: CodecContext): JsonObject {
+export function encodeMessagesAnswer(
+  events: Iterable<AnswerEvent>,
+  context: CodecContext,
+  losses: LossList,
+): JsonObject {
   const folded = foldAnswer(events);
+  for (const name of folded.losses ?? []) losses.add(name);
   if (folded.error !== null) return encodeMessagesError(folded.error, context.requestId);
   const choice = folded.choices[0];
-  const encoder = new ContentEncoder(context);
+  if (folded.choices.some(({ index }) => index > 0)) losses.add("n");
+  reportLogprobs(choice?.logprobs ?? null, losses);
+  reportStop(choice?.stop ?? null, WORDLESS, losses);
+  const encoder = new ContentEncoder(context, losses);
   for (const block of choice?.blocks ?? []) encoder.add(block);
   const stop = {
     reason: choice?.stop ?? null,

@@ -98,6 +98,11 @@ function isNative(traits: TargetTraits, generation: ModelGeneration): boolean {
   return generation.structured && (traits.structuredOutput === "native" || !generation.forcedTools);
 }
 
+/**
+ * How the form of the answer is asked for. The wire's own format always binds, so "strict" is kept without a
+ * word; a tool or an instruction does not bind, and a caller who insisted loses that. A schema's name is a
+ * handle and says nothing of the form: it is no loss.
+ */
 function encodeFormat(
   format: OutputFormat | null,
   traits: TargetTraits,
@@ -122,6 +127,7 @@ function encodeFormat(
     return { ...NO_FORMAT, instruction: `${SCHEMA_ONLY} ${JSON.stringify(schema)}` };
   }
   const said = description === null || description === "" ? FORMAT_TOOL : `${FORMAT_TOOL} ${description}`;
+  if (format.strict === true) state.losses.add("strict");
   const name = state.toolNames.name(`answer ${format.name}`);
   const tool = { name, description: said, input_schema: { type: "object", ...schema } };
   return { ...NO_FORMAT, tool };

@@ -24,7 +24,13 @@ export function messagesErrorType(status: number): string {
 
 /** `{"type":"error","error":{"type","message"},"request_id"}` as JSON text. */
 export function renderMessagesError(failure: Failure, requestId: string): string {
-  const error = { type: messagesErrorType(ERRORS[failure.code].status), message: failure.message };
+  const { policy, budget } = failure;
+  const error = {
+    type: messagesErrorType(ERRORS[failure.code].status),
+    message: failure.message,
+    ...(policy === null ? null : { policy }),
+    ...(budget === null ? null : { budget }),
+  };
   return JSON.stringify({ type: "error", error, request_id: requestId });
 }
 

@@ -5,10 +5,11 @@
  */
 import { NO_USAGE } from "../answer-fold.js";
 import { DecodeError, type EncodedRequest, type StreamDecoder, type WireEvent } from "../codec.js";
-import { asCount, asObject, asString, isObject, parseObject } from "../json.js";
+import { asArray, asCount, asObject, asString, isObject, parseObject } from "../json.js";
+import { lossName } from "../loss-name.js";
 import type { AnswerEvent, JsonObject, SemanticUsage, StopReason } from "../semantic.js";
 import type { UsageTally } from "../usage-tally.js";
-import { type DecoderState, newDecoderState, startBlock, stopBlock, takeDelta } from "./decode-blocks.js";
+import { type DecoderState, lose, newDecoderState, startBlock, stopBlock, takeDelta } from "./decode-blocks.js";
 import { decodeMessagesError } from "./error.js";
 
 const STOP_REASONS: ReadonlyMap<string, StopReason> = new Map<string, StopReason>([
@@ -58,11 +59,27 @@ export function stopMessage(state: DecoderState, delta: JsonObject, usage: JsonO
   if (native === "" || state.stopped) return;
   state.stopped = true;
   closeAll(state);
+  readDetails(state, asObject(delta.stop_details));
+  if (isObject(delta.container)) lose(state, "container");
   const reason = STOP_REASONS.get(native) ?? "stop";
   // A call of the tool that stands in for the answer's form is the answer, not a call.
   const answered = reason === "tool_calls" && state.calledFormat && !state.calledTools;
   const sequence = typeof delta.stop_sequence === "string" ? delta.stop_sequence : null;
   state.out.push({ kind: "stop", reason: answered ? "stop" : reason, sequence, native });
+}
+
+/** Why the vendor refused: its words are the refusal where there are no others, and a loss beside others. */
+function readDetails(state: DecoderState, details: JsonObject | null): void {
+  if (details === null) return;
+  const text = asString(details.explanation);
+  const alone = text !== "" && state.blocks === 0;
+  if (alone) state.out.push({ kind: "refusal_start" }, { kind: "refusal", text }, { kind: "block_stop" });
+  if (asString(details.category) !== "" || (text !== "" && !alone)) lose(state, "stop_details");
+}
+
+/** Which parts of the conversation the vendor left out before it answered. */
+export function readEdits(state: DecoderState, management: JsonObject | null): void {
+  if (asArray(management?.applied_edits).length > 0) lose(state, "context_management");
 }
 
 export function endMessage(state: DecoderState): void {
@@ -130,8 +147,16 @@ const EVENTS: ReadonlyMap<string, (state: DecoderState, event: JsonObject) => vo
   ["content_block_start", takeBlockEvent],
   ["content_block_delta", takeBlockEvent],
   ["content_block_stop", takeBlockEvent],
-  ["message_delta", (state, event) => stopMessage(state, asObject(event.delta) ?? {}, asObject(event.usage))],
+  [
+    "message_delta",
+    (state, event) => {
+      readEdits(state, asObject(event.context_management));
+      stopMessage(state, asObject(event.delta) ?? {}, asObject(event.usage));
+    },
+  ],
   ["message_stop", endMessage],
+  ["ping", () => {}],
+  ["", () => {}],
 ]);
 
 /** Reads a stream of this wire. */
@@ -154,7 +179,11 @@ export class MessagesStreamDecoder implements StreamDecoder {
     }
     const type = asString(data.type) || event.event;
     if (type === "error" || isObject(data.error)) fail(state, data, "");
-    else EVENTS.get(type)?.(state, data);
+    else {
+      const reader = EVENTS.get(type);
+      if (reader === undefined) lose(state, lossName(type, "stream_event"));
+      else reader(state, data);
+    }
     return state.out;
   }
 

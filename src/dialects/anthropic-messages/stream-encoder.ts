@@ -4,8 +4,9 @@
  * once; the closing events wait for `end`, since usage may come after the reason to stop.
  */
 import { mergeUsage, NO_USAGE } from "../answer-fold.js";
+import { reportForeign, reportLogprobs, reportStop } from "../answer-losses.js";
 import type { CodecContext, StreamEncoder } from "../codec.js";
-import type { AnswerEvent, JsonObject, SemanticUsage } from "../semantic.js";
+import type { AnswerEvent, ForeignBlock, JsonObject, LossList, SemanticUsage } from "../semantic.js";
 import {
   callIdOf,
   callSignatureBlock,
@@ -17,6 +18,7 @@ import {
   stopFields,
   thinkingSignature,
   toolUse,
+  WORDLESS,
 } from "./answer-shape.js";
 import { encodeCitation } from "./citations.js";
 import { encodeMessagesError } from "./error.js";
@@ -26,6 +28,7 @@ type OpenKind = "none" | "text" | "thinking" | "tool";
 
 interface EncoderState {
   readonly context: CodecContext;
+  readonly losses: LossList;
   id: string;
   /** Has message_start been said? */
   started: boolean;
@@ -40,6 +43,8 @@ interface EncoderState {
   open: OpenKind;
   /** Has the open block's start been said? Text and thinking wait for their first word. */
   said: boolean;
+  /** UTF-16 units of the open text. */
+  length: number;
   calls: number;
   /** Of the open thinking block. */
   origin: string;
@@ -119,11 +124,16 @@ function begin(state: EncoderState, kind: OpenKind): string {
 
 function openText(state: EncoderState): string {
   const closed = state.open === "text" ? "" : begin(state, "text");
-  return state.said ? closed : closed + startBlock(state, { type: "text", text: "" });
+  if (state.said) return closed;
+  state.length = 0;
+  return closed + startBlock(state, { type: "text", text: "" });
 }
 
 function sayText(state: EncoderState, text: string): string {
-  return text === "" ? "" : openText(state) + delta(state, "text_delta", "text", text);
+  if (text === "") return "";
+  const opened = openText(state);
+  state.length += text.length;
+  return opened + delta(state, "text_delta", "text", text);
 }
 
 function beginThinking(state: EncoderState, id: string, origin: string): string {
@@ -174,9 +184,13 @@ function sayArguments(state: EncoderState, text: string): string {
   return opened + delta(state, "input_json_delta", "partial_json", text);
 }
 
-function sayForeign(state: EncoderState, wire: string, raw: JsonObject): string {
+function sayForeign(state: EncoderState, block: ForeignBlock): string {
   const closed = close(state);
-  if (wire !== MESSAGES) return closed;
+  const { raw } = block;
+  if (block.wire !== MESSAGES) {
+    reportForeign(block, state.losses);
+    return closed;
+  }
   if (raw.type !== "server_tool_use") return closed + wholeBlock(state, raw);
   const start = startBlock(state, { ...raw, input: {} });
   const input = delta(state, "input_json_delta", "partial_json", JSON.stringify(raw.input ?? {}));
@@ -189,14 +203,17 @@ type Encoder<Kind extends AnswerEvent["kind"]> = (
 ) => string;
 
 /** Events of the answer's content. */
-type ContentKind = Exclude<AnswerEvent["kind"], "start" | "choice" | "usage" | "error" | "end">;
+type ContentKind = Exclude<AnswerEvent["kind"], "start" | "choice" | "usage" | "loss" | "error" | "end">;
 
 const ENCODERS: { readonly [Kind in ContentKind]: Encoder<Kind> } = {
   text_start: (state) => begin(state, "text"),
   text: (state, event) => sayText(state, event.text),
   annotation: (state, event) => {
     const opened = openText(state);
-    const citation = { type: "citations_delta", citation: encodeCitation(event.annotation) };
+    const citation = {
+      type: "citations_delta",
+      citation: encodeCitation(event.annotation, state.length, state.losses),
+    };
     return opened + frame("content_block_delta", { index: state.index, delta: citation });
   },
   thinking_start: (state, event) => beginThinking(state, event.id, event.origin),
@@ -214,12 +231,19 @@ const ENCODERS: { readonly [Kind in ContentKind]: Encoder<Kind> } = {
   tool_start: beginTool,
   arguments: (state, event) => sayArguments(state, event.text),
   refusal_start: (state) => begin(state, "text"),
-  refusal: (state, event) => sayText(state, event.text),
-  media: (state, event) => close(state) + sayText(state, mediaText(event.source)) + close(state),
-  foreign: (state, event) => sayForeign(state, event.block.wire, event.block.raw),
+  refusal: (state, event) => {
+    if (event.text !== "") state.losses.add("refusal");
+    return sayText(state, event.text);
+  },
+  media: (state, event) => close(state) + sayText(state, mediaText(event.source, state.losses)) + close(state),
+  foreign: (state, event) => sayForeign(state, event.block),
   block_stop: close,
-  logprobs: () => "",
+  logprobs: (state, event) => {
+    reportLogprobs(event.logprobs, state.losses);
+    return "";
+  },
   stop: (state, event) => {
+    reportStop(event.reason, WORDLESS, state.losses);
     state.stop = { reason: event.reason, sequence: event.sequence, native: event.native };
     return close(state);
   },
@@ -244,9 +268,10 @@ function endMessage(state: EncoderState): string {
 export class MessagesStreamEncoder implements StreamEncoder {
   readonly #state: EncoderState;
 
-  constructor(context: CodecContext) {
+  constructor(context: CodecContext, losses: LossList) {
     this.#state = {
       context,
+      losses,
       id: "",
       started: false,
       ended: false,
@@ -256,6 +281,7 @@ export class MessagesStreamEncoder implements StreamEncoder {
       index: 0,
       open: "none",
       said: false,
+      length: 0,
       calls: 0,
       origin: "",
       thinkingId: "",
@@ -275,6 +301,10 @@ export class MessagesStreamEncoder implements StreamEncoder {
         return "";
       case "choice":
         state.muted = event.index > 0;
+        if (state.muted) state.losses.add("n");
+        return "";
+      case "loss":
+        state.losses.add(event.name);
         return "";
       case "usage":
         state.usage = mergeUsage(state.usage, event.usage);

@@ -82,6 +82,12 @@ export function foreignEvent(type: string, raw: JsonObject): AnswerEvent {
   return { kind: "foreign", block: { kind: "foreign", wire: WIRE, type, raw } };
 }
 
+/** What guardrails and routers tell of their work has no place in an answer; `[]` when they told nothing. */
+export function traceLoss(trace: JsonValue | undefined): AnswerEvent[] {
+  const told = asObject(trace);
+  return told === null || Object.keys(told).length === 0 ? [] : [{ kind: "loss", name: "trace" }];
+}
+
 /** The event that opens a tool call, or the structured answer that a forced tool stands in for. */
 export function callStart(id: string, name: string, encoded: EncodedRequest): AnswerEvent {
   if (isFormatTool(name, encoded)) return { kind: "text_start" };

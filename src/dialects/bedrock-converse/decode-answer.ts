@@ -11,6 +11,7 @@ import {
   isFormatTool,
   mediaEvent,
   stopEvent,
+  traceLoss,
   usageOf,
 } from "./answer-parts.js";
 
@@ -33,6 +34,7 @@ export function decodeAnswer(body: JsonObject, encoded: EncodedRequest): AnswerE
     decodeBlock(block, state);
     state.index++;
   }
+  events.push(...traceLoss(body.trace));
   if (isObject(body.usage)) events.push({ kind: "usage", usage: usageOf(body.usage) });
   events.push(stopEvent(asString(body.stopReason), body.additionalModelResponseFields, state.tally), { kind: "end" });
   return events;

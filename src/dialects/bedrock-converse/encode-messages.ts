@@ -134,7 +134,8 @@ const ADDERS: { readonly [Kind in Block["kind"]]: Adder<Kind> } = {
     if (block.text.trim() !== "") content.push({ text: block.text });
   },
   foreign: (content, block, state) => {
-    if (block.wire === WIRE) content.push(block.raw);
+    // What a stream said of a block of this wire is no block that could be sent.
+    if (block.wire === WIRE && block.raw.events === undefined) content.push(block.raw);
     else state.losses.add(lossName(block.type));
   },
 };

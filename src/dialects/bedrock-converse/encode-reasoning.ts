@@ -103,11 +103,13 @@ function adaptiveThinking(reasoning: Reasoning, newest: boolean, losses: LossLis
 
 function budgetThinking(request: SemanticRequest, reasoning: Reasoning, state: ReasoningState): EncodedReasoning {
   const wanted = Math.max(MIN_BUDGET, reasoning.budgetTokens ?? BUDGETS[effortOf(reasoning)] ?? 8192);
-  const room = (state.maxTokens ?? Number.MAX_SAFE_INTEGER) - 1;
-  if (room < MIN_BUDGET || endsInUnprovenCalls(request, state.family)) {
+  const cap = state.maxTokens ?? Number.MAX_SAFE_INTEGER;
+  if (cap <= MIN_BUDGET || endsInUnprovenCalls(request, state.family)) {
     state.losses.add("reasoning");
     return OFF;
   }
+  // Thinking counts as output: where the caller named no budget, a quarter of the cap is left for the answer.
+  const room = reasoning.budgetTokens === null ? Math.max(MIN_BUDGET, Math.floor(cap * 0.75)) : cap - 1;
   const budget = Math.min(wanted, room);
   if (budget < (reasoning.budgetTokens ?? 0)) state.losses.add("reasoning_budget");
   return {

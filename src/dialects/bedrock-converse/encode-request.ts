@@ -175,7 +175,8 @@ function addExtras(body: JsonObject, extras: JsonObject, losses: LossList): void
     } else if (name === "additionalModelResponseFieldPaths" && Array.isArray(value)) {
       const before = body[name];
       body[name] = Array.isArray(before) ? [...new Set([...before, ...value])] : value;
-    } else {
+    } else if (!(name === "store" && value === false)) {
+      // Nothing is stored on this wire, so asking for just that is granted.
       losses.add(lossName(name));
     }
   }

@@ -15,9 +15,11 @@ import {
   isFormatTool,
   mediaEvent,
   stopEvent,
+  traceLoss,
   usageOf,
 } from "./answer-parts.js";
 import { decodeException } from "./error.js";
+import { lossName } from "./wire-names.js";
 
 type BlockKind = "text" | "thinking" | "call" | "image" | "foreign";
 
@@ -52,6 +54,9 @@ interface StreamState {
   done: boolean;
 }
 
+/** Events of the protocol, not of the answer. */
+const SILENT: ReadonlySet<string> = new Set(["", "initial-response"]);
+
 type Reader = (payload: JsonObject, state: StreamState) => void;
 
 /** The decoder of one answer's stream. */
@@ -78,8 +83,8 @@ function push(event: WireEvent, state: StreamState): readonly AnswerEvent[] {
     return [{ kind: "error", error: decodeException(event.event, event.data) }];
   }
   const reader = Object.hasOwn(READERS, event.event) ? READERS[event.event] : undefined;
-  // Events of a later version of the wire are none of ours.
-  if (reader === undefined) return NOTHING;
+  // Events of a later version of the wire are none of ours, but their caller shall know of them.
+  if (reader === undefined) return SILENT.has(event.event) ? NOTHING : [{ kind: "loss", name: lossName(event.event) }];
   const payload = parseObject(event.data);
   if (payload === null) throw new DecodeError("The payload of a stream event is not a JSON object.");
   start(state);
@@ -127,6 +132,7 @@ const READERS: Readonly<Record<string, Reader>> = {
     state.stop = stopEvent(asString(payload.stopReason), payload.additionalModelResponseFields, state.tally);
   },
   metadata: (payload, state) => {
+    for (const loss of traceLoss(payload.trace)) state.out.push(loss);
     state.out.push({ kind: "usage", usage: usageOf(payload.usage) });
     if (state.stop !== null) end(state);
   },
@@ -267,8 +273,8 @@ function endBlock(block: OpenBlock, state: StreamState): void {
   }
   if (block.redacted.length > 0) emit(block, { kind: "encrypted", data: joinedBytes(block.redacted.splice(0)) }, state);
   if (block.kind === "image") {
-    const media = mediaEvent("image", { format: block.format, source: imageSource(block.raw) });
-    if (media !== null) emit(block, media, state);
+    const source = imageSource(block.raw);
+    emit(block, mediaEvent("image", { format: block.format, source }) ?? { kind: "loss", name: "image" }, state);
   } else if (block.kind === "foreign") {
     emit(block, foreignEvent(foreignType(block.raw), { events: block.raw }), state);
   } else {

@@ -33,8 +33,20 @@ export function readUsage(usage: JsonObject | null): SemanticUsage | null {
   return { input: count("input_tokens"), output: count("output_tokens"), cacheRead, cacheWrite: -1, reasoning: -1 };
 }
 
-/** Items of text with the probabilities of their tokens, which have no text of their own: summed up. */
-export function readLogprobs(items: readonly JsonObject[]): JsonObject | null {
+/**
+ * Items of text with the probabilities of their tokens, which have no text of their own: summed up, which is a
+ * loss where there are several.
+ */
+export function logprobsEvents(items: readonly JsonObject[]): AnswerEvent[] {
+  const logprobs = readLogprobs(items);
+  if (logprobs === null) return [];
+  const several = items.some((item) => Array.isArray(item.logprobs) && item.logprobs.length > 1);
+  const events: AnswerEvent[] = [{ kind: "logprobs", logprobs }];
+  if (several) events.push({ kind: "loss", name: "logprobs" });
+  return events;
+}
+
+function readLogprobs(items: readonly JsonObject[]): JsonObject | null {
   const content = items.map((item) => {
     const all = Array.isArray(item.logprobs) ? item.logprobs : [];
     const logprob = all.reduce<number>((sum, value) => sum + (typeof value === "number" ? value : 0), 0);

@@ -2,7 +2,7 @@
 import { DecodeError, type EncodedRequest } from "../codec.js";
 import { asObject, asObjects, asString } from "../json.js";
 import type { AnswerEvent, JsonObject } from "../semantic.js";
-import { listed, readLogprobs, readUsage, stopEvent } from "./answer-values.js";
+import { listed, logprobsEvents, readUsage, stopEvent } from "./answer-values.js";
 import { isOfText } from "./citations.js";
 import {
   cite,
@@ -14,6 +14,7 @@ import {
   type StreamState,
   say,
   startAnswer,
+  unknownItem,
 } from "./stream-state.js";
 
 /** Throws DecodeError when there is no message. */
@@ -28,8 +29,7 @@ export function decodeAnswer(body: JsonObject, encoded: EncodedRequest): AnswerE
   for (const [index, call] of asObjects(message.tool_calls).entries()) readCall(state, index, call);
   closeBlock(state);
   for (const citation of citations) if (!cited.has(citation)) cite(state, citation);
-  const logprobs = readLogprobs(listed(body.logprobs));
-  if (logprobs !== null) state.events.push({ kind: "logprobs", logprobs });
+  state.events.push(...logprobsEvents(listed(body.logprobs)));
   state.events.push(stopEvent(asString(body.finish_reason), state.calls));
   const usage = readUsage(asObject(body.usage));
   if (usage !== null) state.events.push({ kind: "usage", usage });
@@ -45,6 +45,7 @@ function readContent(state: StreamState, message: JsonObject, citations: readonl
   const lastText = content.findLastIndex((item) => item.type === "text");
   for (const [index, item] of content.entries()) {
     const thinking = item.type === "thinking";
+    unknownItem(state, item.type);
     const text = asString(thinking ? item.thinking : item.text);
     if (text === "") continue;
     openBlock(state, thinking ? "thinking" : "text");

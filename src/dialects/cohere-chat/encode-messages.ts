@@ -12,7 +12,7 @@ import type {
   ToolResultBlock,
   Turn,
 } from "../semantic.js";
-import { lossName } from "../gemini/loss-names.js";
+import { lossName } from "../loss-name.js";
 import { sentName, type ToolNames } from "../gemini/tool-names.js";
 
 export const WIRE = "cohere-chat";

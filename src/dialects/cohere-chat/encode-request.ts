@@ -1,7 +1,7 @@
 /** A request in the form of /v2/chat. */
 import { type Failure, failure } from "../../errors.js";
 import type { EncodedRequest, TargetTraits } from "../codec.js";
-import { lossName } from "../gemini/loss-names.js";
+import { lossName } from "../loss-name.js";
 import { freeName, type NameRule, newToolNames, sentName, type ToolNames } from "../gemini/tool-names.js";
 import { asArray, isAbsent, withoutAbsent } from "../json.js";
 import type { FunctionTool, JsonObject, LossList, Reasoning, SemanticRequest, ToolChoice } from "../semantic.js";
@@ -34,7 +34,8 @@ export function encodeRequest(
   const formatTool = byTool ? declareFormat(request, names, declared) : "";
   const body: JsonObject = { model: target.model, messages, stream: request.stream };
   if (declared.length > 0) body.tools = declared;
-  if (declared.length > 0) Object.assign(body, strictness(functions, losses), choice(request.toolChoice, formatTool));
+  if (declared.length > 0)
+    Object.assign(body, strictness(request, functions, byTool, losses), choice(request.toolChoice, formatTool));
   else if (isForced(request.toolChoice)) losses.add("tool_choice");
   if (documents.length > 0) body.documents = documents;
   if (formatTool === "") encodeFormat(request, beside, body, losses);
@@ -77,11 +78,22 @@ function declareFormat({ format, toolChoice }: SemanticRequest, names: ToolNames
   return name;
 }
 
-/** One switch for all tools on this wire: it is set when every tool asks for it. */
-function strictness(functions: readonly FunctionTool[], losses: LossList): JsonObject {
-  const strict = functions.filter((tool) => tool.strict === true).length;
-  if (strict > 0 && strict < functions.length) losses.add("strict");
-  return strict > 0 && strict === functions.length ? { strict_tools: true } : {};
+/**
+ * One switch for all tools on this wire: it is set when every tool asks for it. The tool that stands for the
+ * answer's form asks for it where the caller called the form strict, and never minds.
+ */
+function strictness(
+  { format }: SemanticRequest,
+  functions: readonly FunctionTool[],
+  byTool: boolean,
+  losses: LossList,
+): JsonObject {
+  const asked = functions.map((tool) => tool.strict === true);
+  if (byTool && format?.kind === "schema" && format.strict === true) asked.push(true);
+  if (!asked.includes(true)) return {};
+  if (!asked.includes(false)) return { strict_tools: true };
+  losses.add("strict");
+  return {};
 }
 
 function choice(wanted: ToolChoice | null, formatTool: string): JsonObject {
@@ -95,6 +107,7 @@ function isForced(wanted: ToolChoice | null): boolean {
 
 // ---- the rest --------------------------------------------------------------------------------------
 
+/** A schema always binds on this wire, whether the caller called it strict or not; its name says nothing of the form. */
 function encodeFormat({ format }: SemanticRequest, beside: boolean, body: JsonObject, losses: LossList): void {
   if (format === null) return;
   if (beside) losses.add("response_format");

@@ -1,8 +1,9 @@
 /** Events of a /v2/chat stream → events of an answer; `message-end` completes it. */
 import { DecodeError, type EncodedRequest, type StreamDecoder, type WireEvent } from "../codec.js";
+import { lossName } from "../loss-name.js";
 import { asCount, asObject, asString, isObject, parseValue } from "../json.js";
 import type { AnswerEvent, JsonObject } from "../semantic.js";
-import { listed, readLogprobs, readUsage, stopEvent } from "./answer-values.js";
+import { listed, logprobsEvents, readUsage, stopEvent } from "./answer-values.js";
 import { decodeError } from "./error.js";
 import {
   cite,
@@ -16,6 +17,7 @@ import {
   say,
   startAnswer,
   takeEvents,
+  unknownItem,
 } from "./stream-state.js";
 
 type Handler = (state: StreamState, data: JsonObject) => void;
@@ -35,7 +37,10 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   error: (state, data) => fail(state, data),
 };
 
-/** Throws DecodeError on what is not JSON. Event types not known are passed over: they say nothing of the answer. */
+/** Events that say no more than the ones before them. */
+const SILENT: ReadonlySet<string> = new Set(["", "content-end", "citation-end", "debug"]);
+
+/** Throws DecodeError on what is not JSON. Event types not known are losses. */
 export function streamDecoder(encoded: EncodedRequest): StreamDecoder {
   const state = newStreamState(encoded);
   return {
@@ -53,6 +58,7 @@ function push(state: StreamState, { event, data }: WireEvent): readonly AnswerEv
   const handler = Object.hasOwn(HANDLERS, type) ? HANDLERS[type] : undefined;
   if (handler === undefined) {
     if (type === "" && (value.message !== undefined || value.error !== undefined)) fail(state, value);
+    else if (!SILENT.has(type)) state.events.push({ kind: "loss", name: lossName(type, "stream_event") });
     return takeEvents(state);
   }
   // Whatever comes first begins the answer: some hosts leave message-start out.
@@ -75,14 +81,14 @@ function messageOf(data: JsonObject): JsonObject {
 
 function readContent(state: StreamState, data: JsonObject, starts: boolean): void {
   const content = asObject(messageOf(data).content) ?? {};
+  if (starts) unknownItem(state, content.type);
   const thinking = content.type === "thinking" || typeof content.thinking === "string";
   const said = asString(thinking ? content.thinking : content.text);
   // An item without words yet is opened by its first word, so that none is left empty.
   if (starts && said === "") endText(state, thinking ? "thinking" : "text");
   else if (starts) openBlock(state, thinking ? "thinking" : "text");
   say(state, thinking ? "thinking" : "text", said);
-  const logprobs = readLogprobs(listed(data.logprobs));
-  if (logprobs !== null) state.events.push({ kind: "logprobs", logprobs });
+  if (data.logprobs !== undefined) state.events.push(...logprobsEvents(listed(data.logprobs)));
 }
 
 /** Two items of one kind side by side are two blocks. */

@@ -1,6 +1,7 @@
 /** A streamed answer while it is read; a whole answer is read through the same blocks. */
 import type { EncodedRequest } from "../codec.js";
-import type { AnswerEvent, JsonObject } from "../semantic.js";
+import { lossName } from "../loss-name.js";
+import type { AnswerEvent, JsonObject, JsonValue } from "../semantic.js";
 import { annotationsOf, isOfText } from "./citations.js";
 import { PLAN_ID, WIRE } from "./encode-messages.js";
 
@@ -85,6 +86,12 @@ export function cite(state: StreamState, citation: JsonObject): void {
   flushCalls(state);
   closeBlock(state);
   state.events.push({ kind: "foreign", block: { kind: "foreign", wire: WIRE, type: "citation", raw: citation } });
+}
+
+/** Content of a type that is not known here says whatever text it has, and that there was more. */
+export function unknownItem(state: StreamState, type: JsonValue | undefined): void {
+  if (typeof type !== "string" || type === "text" || type === "thinking") return;
+  state.events.push({ kind: "loss", name: lossName(type, "content_item") });
 }
 
 // ---- calls -----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 /** One candidate of an answer while it comes in: its parts become blocks that never overlap. */
 import { asArray, asObject, asObjects, asString, isObject } from "../json.js";
-import type { AnswerEvent, JsonObject } from "../semantic.js";
+import type { AnswerEvent, JsonObject, JsonValue } from "../semantic.js";
 import { madeUpId } from "./call-ids.js";
 import { WIRE } from "./encode-contents.js";
 import { stopReason } from "./finish-reasons.js";
@@ -25,6 +25,10 @@ export interface Candidate {
   grounding: JsonObject | null;
   citations: JsonObject | null;
   urlContext: JsonObject | null;
+  /** What the upstream's filters found; null = nothing. */
+  safety: readonly JsonValue[] | null;
+  /** The end in words; "" = not said. */
+  finishMessage: string;
 }
 
 /** What all candidates of an answer share. */
@@ -53,6 +57,8 @@ export function newCandidate(index: number): Candidate {
     grounding: null,
     citations: null,
     urlContext: null,
+    safety: null,
+    finishMessage: "",
   };
 }
 
@@ -73,19 +79,35 @@ export function pushCandidate(
   candidate.grounding = asObject(chunk.groundingMetadata) ?? candidate.grounding;
   candidate.citations = asObject(chunk.citationMetadata) ?? candidate.citations;
   candidate.urlContext = asObject(chunk.urlContextMetadata) ?? candidate.urlContext;
+  candidate.safety = findings(chunk.safetyRatings) ?? candidate.safety;
+  candidate.finishMessage = asString(chunk.finishMessage) || candidate.finishMessage;
   candidate.finish = asString(chunk.finishReason) || candidate.finish;
   return events;
 }
 
+/** Ratings, unless all of them say that nothing was found. */
+function findings(ratings: JsonValue | undefined): readonly JsonValue[] | null {
+  const found = asObjects(ratings).some(
+    ({ blocked, probability }) => blocked === true || !HARMLESS.has(asString(probability)),
+  );
+  return found ? asArray(ratings) : null;
+}
+
+const HARMLESS: ReadonlySet<string> = new Set(["", "NEGLIGIBLE", "HARM_PROBABILITY_UNSPECIFIED"]);
+
 /** Closes the candidate: its annotations, what is open, what only this wire knows, its stop. */
 export function finishCandidate(candidate: Candidate): AnswerEvent[] {
   const events: AnswerEvent[] = [];
-  if (candidate.open === "text") annotate(candidate, events);
+  const annotated = candidate.open === "text";
+  if (annotated) annotate(candidate, events);
   closeBlock(candidate, events);
   releaseSignature(candidate, events);
-  pushMetadata("groundingMetadata", candidate.grounding, events);
-  pushMetadata("citationMetadata", candidate.citations, events);
-  pushMetadata("urlContextMetadata", candidate.urlContext, events);
+  const { grounding, citations, urlContext, safety, finishMessage } = candidate;
+  pushMetadata("groundingMetadata", grounding, annotated && holdsOnly(grounding, GROUNDING_TOLD), events);
+  pushMetadata("citationMetadata", citations, annotated && citationsTold(citations), events);
+  pushMetadata("urlContextMetadata", urlContext, false, events);
+  if (safety !== null) pushForeign("safetyRatings", { safetyRatings: [...safety] }, events);
+  if (finishMessage !== "") pushForeign("finishMessage", { finishMessage }, events);
   const native = candidate.finish;
   events.push({ kind: "stop", reason: stopReason(native, candidate.calls > 0), sequence: null, native });
   return events;
@@ -100,12 +122,27 @@ function annotate(candidate: Candidate, events: AnswerEvent[]): void {
   for (const annotation of annotations) events.push({ kind: "annotation", annotation });
 }
 
-function pushMetadata(type: string, metadata: JsonObject | null, events: AnswerEvent[]): void {
-  if (metadata !== null && Object.keys(metadata).length > 0) pushForeign(type, { [type]: metadata }, events);
+/** Members whose content annotations say. */
+const GROUNDING_TOLD: ReadonlySet<string> = new Set(["groundingChunks", "groundingSupports"]);
+const CITATION_TOLD: ReadonlySet<string> = new Set(["startIndex", "endIndex", "uri", "title"]);
+
+function holdsOnly(object: JsonObject | null, names: ReadonlySet<string>): boolean {
+  return object !== null && Object.keys(object).every((name) => names.has(name));
 }
 
-function pushForeign(type: string, raw: JsonObject, events: AnswerEvent[]): void {
-  events.push({ kind: "foreign", block: { kind: "foreign", wire: WIRE, type, raw } });
+function citationsTold(metadata: JsonObject | null): boolean {
+  const all = [...asObjects(metadata?.citationSources), ...asObjects(metadata?.citations)];
+  return all.every((citation) => holdsOnly(citation, CITATION_TOLD));
+}
+
+/** `told`: annotations say all of it. */
+function pushMetadata(type: string, metadata: JsonObject | null, told: boolean, events: AnswerEvent[]): void {
+  if (metadata !== null && Object.keys(metadata).length > 0) pushForeign(type, { [type]: metadata }, events, told);
+}
+
+function pushForeign(type: string, raw: JsonObject, events: AnswerEvent[], told = false): void {
+  const block = { kind: "foreign", wire: WIRE, type, raw } as const;
+  events.push({ kind: "foreign", block: told ? { ...block, told } : block });
 }
 
 // ---- parts -----------------------------------------------------------------------------------------
@@ -113,9 +150,14 @@ function pushForeign(type: string, raw: JsonObject, events: AnswerEvent[]): void
 function pushPart(candidate: Candidate, part: JsonObject, context: PartContext, events: AnswerEvent[]): void {
   const call = asObject(part.functionCall);
   if (call !== null) pushCall(candidate, part, { events, call, context });
-  else if (typeof part.text !== "string") pushOther(candidate, part, events);
-  else if (part.thought === true) pushThought(candidate, part.text, asString(part.thoughtSignature), events);
+  else if (typeof part.text !== "string" && typeOfPart(part) !== undefined) pushOther(candidate, part, events);
+  else if (part.thought === true) pushThought(candidate, asString(part.text), asString(part.thoughtSignature), events);
   else pushText(candidate, part, context, events);
+}
+
+/** The member that a part is about; undefined when it holds no more than text or a signature. */
+function typeOfPart(part: JsonObject): string | undefined {
+  return Object.keys(part).find((key) => isObject(part[key]));
 }
 
 /** Images and sounds are media; pictures of the thinking, code and its results only this wire knows. */
@@ -124,8 +166,7 @@ function pushOther(candidate: Candidate, part: JsonObject, events: AnswerEvent[]
   releaseSignature(candidate, events);
   const source = part.thought === true ? null : mediaSource(asObject(part.inlineData), asObject(part.fileData));
   if (source === null) {
-    const type = Object.keys(part).find((key) => isObject(part[key]));
-    if (type !== undefined) pushForeign(type, part, events);
+    pushForeign(typeOfPart(part) ?? "", part, events);
     return;
   }
   events.push({ kind: "media", source });

@@ -42,6 +42,10 @@ export function encodeConfig(task: ConfigTask): JsonObject {
   });
 }
 
+/**
+ * The form of the answer. A schema always binds here, whether the caller called it strict or not, and so does
+ * the tool that stands for it, which the model must call; the schema's name says nothing of the form.
+ */
 function encodeFormat({ request, traits, losses, byTool, functions }: ConfigTask): JsonObject {
   const { format } = request;
   if (format === null || byTool) return {};

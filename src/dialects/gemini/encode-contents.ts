@@ -13,7 +13,7 @@ import type {
   Turn,
 } from "../semantic.js";
 import { isMadeUp } from "./call-ids.js";
-import { lossName } from "./loss-names.js";
+import { lossName } from "../loss-name.js";
 import { mediaPart } from "./media.js";
 import type { ModelTraits } from "./models.js";
 import { sentName, type ToolNames } from "./tool-names.js";
@@ -31,6 +31,8 @@ export const METADATA_TYPES: ReadonlySet<string> = new Set([
   "groundingMetadata",
   "citationMetadata",
   "urlContextMetadata",
+  "safetyRatings",
+  "finishMessage",
 ]);
 
 /** One content while it grows; consecutive turns of a role share it. */

@@ -6,7 +6,7 @@ import type { JsonObject, LossList, SemanticRequest, TextBlock } from "../semant
 import { encodeConfig } from "./encode-config.js";
 import { encodeContents } from "./encode-contents.js";
 import { encodeTools, NAME_RULE } from "./encode-tools.js";
-import { lossName } from "./loss-names.js";
+import { lossName } from "../loss-name.js";
 import { modelTraits } from "./models.js";
 import { newToolNames } from "./tool-names.js";
 

@@ -2,7 +2,7 @@
 import { asObject, isObject } from "../json.js";
 import type { FunctionTool, HostedTool, JsonObject, LossList, SemanticRequest, ToolChoice } from "../semantic.js";
 import { WIRE } from "./encode-contents.js";
-import { lossName } from "./loss-names.js";
+import { lossName } from "../loss-name.js";
 import type { ModelTraits } from "./models.js";
 import { olderSchema } from "./schema.js";
 import { freeName, type NameRule, sentName, type ToolNames } from "./tool-names.js";

@@ -1,7 +1,8 @@
 /** Parts of a chat answer that look the same in a whole answer and in a stream. */
 import type { AnswerBlock } from "../answer-fold.js";
 import type { CodecContext } from "../codec.js";
-import type { Annotation, JsonObject, MediaSource, ToolCallBlock } from "../semantic.js";
+import { citesSomething, reportCitation, reportMedia, reportStop } from "../answer-losses.js";
+import type { Annotation, JsonObject, LossList, MediaSource, StopReason, ToolCallBlock } from "../semantic.js";
 import { urlOfSource } from "./media.js";
 
 /** Clients expect a fingerprint; the upstream's own says nothing about a translated answer. */
@@ -29,9 +30,14 @@ export function isLegacy(context: CodecContext): boolean {
  * every citation takes that shape. Offsets count from the message's start; a citation without any covers
  * its whole block, `[start, end)`. null = it cites nothing that a client could show.
  */
-export function annotationObject(annotation: Annotation, start: number, end: number): JsonObject | null {
+export function annotationObject(
+  annotation: Annotation,
+  [start, end]: readonly [number, number],
+  losses: LossList,
+): JsonObject | null {
   const { url, title, citedText } = annotation;
-  if (url === "" && title === "" && citedText === "") return null;
+  reportCitation(annotation, losses);
+  if (!citesSomething(annotation)) return null;
   return {
     type: "url_citation",
     url_citation: {
@@ -44,16 +50,42 @@ export function annotationObject(annotation: Annotation, start: number, end: num
   };
 }
 
-/** An entry of `images`; null when nobody but the vendor has the bytes. */
-export function imageObject(source: MediaSource, index: number): JsonObject | null {
+/**
+ * An entry of `images`, which the vendor's types do not know but routers of its shape and their clients do;
+ * null, with a loss, when nobody but the vendor has the bytes. A film is a loss too, though its bytes are there.
+ */
+export function imageObject(source: MediaSource, index: number, losses: LossList): JsonObject | null {
   const url = urlOfSource(source, "image/png");
+  const isImage = source.mediaType === "" || source.mediaType.startsWith("image/");
+  if (url === null || !isImage) reportMedia(source, losses);
   return url === null ? null : { index, type: "image_url", image_url: { url } };
 }
 
-/** The message's `audio`. */
-export function audioObject(source: MediaSource, context: CodecContext): JsonObject {
+/** The message's `audio`: one sound, by value; `before` is one that it replaces. */
+export function audioObject(
+  source: MediaSource,
+  before: JsonObject | null,
+  context: CodecContext,
+  losses: LossList,
+): JsonObject {
+  if (before !== null || source.data === null) losses.add("audio");
   const id = source.fileId ?? `audio_${context.requestId}`;
   return { id, data: source.data ?? "", expires_at: 0, transcript: "" };
+}
+
+/** The dialect has no word for a turn that its vendor paused. */
+const WORDLESS: ReadonlySet<StopReason> = new Set<StopReason>(["pause"]);
+
+/** Reports what `finish_reason` leaves unsaid. */
+export function reportFinish(reason: StopReason | null, sequence: string | null, losses: LossList): void {
+  reportStop(reason, WORDLESS, losses);
+  if (sequence !== null) losses.add("stop_sequence");
+}
+
+/** The legacy form has one call, by name and arguments alone. `index`: calls before this one. */
+export function reportLegacyCall(signature: string, index: number, losses: LossList): void {
+  if (index > 0) losses.add("tool_calls");
+  else if (signature !== "") losses.add("tool_call_signature");
 }
 
 /** The signature of a call, in Google's place for it; {} = none. */

@@ -2,13 +2,14 @@
 import { type AnswerBlock, answerEvents, type FoldedChoice, NO_USAGE } from "../answer-fold.js";
 import { DecodeError, type EncodedRequest } from "../codec.js";
 import { asCount, asObject, asObjects, asString, isObject } from "../json.js";
-import type { AnswerEvent, JsonObject, JsonValue, TextBlock } from "../semantic.js";
+import type { Annotation, AnswerEvent, JsonObject, JsonValue, TextBlock } from "../semantic.js";
 import { foreignBlocks, imagesOf, signatureOf } from "./decode-messages.js";
 import { annotationOf, WIRE } from "./decode-parts.js";
 import { errorIn, readError } from "./error.js";
 import { stopReason } from "./finish.js";
 import { dataSource, sourceOfUrl } from "./media.js";
 import { readThinking, thinkingOfPart, withThinking } from "./reasoning.js";
+import { reportUnread, reportUnreadBeside, sourcesIn } from "./unread.js";
 import { usageIn } from "./usage.js";
 
 /** What the readers of one answer share. */
@@ -17,6 +18,8 @@ export interface Reading {
   answerId: string;
   /** Calls seen so far, over all candidates: the base of ids that are made up. */
   calls: number;
+  /** Sources that stand beside the choices. */
+  sources: readonly Annotation[];
 }
 
 /** An id for a call that came without one: the same for the same answer, another for every other call. */
@@ -34,7 +37,7 @@ export function decodeAnswer(body: JsonObject, encoded: EncodedRequest): AnswerE
   const error = errorIn(body);
   if (error !== null) return [{ kind: "error", error: readError(error, 0) }];
   if (!Array.isArray(body.choices)) throw new DecodeError("The answer has no choices.");
-  const reading: Reading = { encoded, answerId: id, calls: 0 };
+  const reading: Reading = { encoded, answerId: id, calls: 0, sources: sourcesIn(body) ?? [] };
   const choices = asObjects(body.choices).map((choice, at) => readChoice(choice, at, reading));
   const failed = asObjects(body.choices).find((choice) => isObject(choice.error));
   return answerEvents({
@@ -44,7 +47,15 @@ export function decodeAnswer(body: JsonObject, encoded: EncodedRequest): AnswerE
     choices,
     usage: usageIn(body) ?? NO_USAGE,
     error: failed === undefined ? null : readError(failed.error as JsonObject, 0),
+    losses: unreadIn(body),
   });
+}
+
+function unreadIn(body: JsonObject): string[] {
+  const events: AnswerEvent[] = [];
+  reportUnreadBeside(body, events);
+  for (const choice of asObjects(body.choices)) reportUnread(asObject(choice.message) ?? {}, events);
+  return events.map((event) => (event.kind === "loss" ? event.name : ""));
 }
 
 function readChoice(choice: JsonObject, at: number, reading: Reading): FoldedChoice {
@@ -65,7 +76,7 @@ export function stopOf(choice: JsonObject, hasCalls: boolean): Pick<FoldedChoice
 function messageBlocks(message: JsonObject, reading: Reading): AnswerBlock[] {
   const others = [
     ...(foreignBlocks(message) as AnswerBlock[]),
-    ...annotated(contentOf(message), message),
+    ...annotated(contentOf(message), message, reading.sources),
     ...refusalOf(message),
     ...imagesOf(message),
     ...audioOf(message),
@@ -97,8 +108,9 @@ export function partBlocks(part: JsonObject): AnswerBlock[] {
 }
 
 /** Annotations belong to the text; they stand on its first block. */
-function annotated(blocks: AnswerBlock[], message: JsonObject): AnswerBlock[] {
-  const annotations = asObjects(message.annotations).map(annotationOf);
+function annotated(blocks: AnswerBlock[], message: JsonObject, sources: readonly Annotation[]): AnswerBlock[] {
+  const own = asObjects(message.annotations).map(annotationOf);
+  const annotations = own.length > 0 ? own : sources;
   const at = blocks.findIndex((block) => block.kind === "text");
   const block = blocks[at];
   if (annotations.length > 0 && block?.kind === "text") blocks[at] = { ...block, annotations };

@@ -146,8 +146,13 @@ function withAnnotations(blocks: Block[], fields: JsonObject): Block[] {
 export function foreignBlocks(fields: JsonObject): Block[] {
   if (!isObject(fields.extra_content)) return [];
   return Object.entries(fields.extra_content).flatMap(([wire, raws]) =>
-    asObjects(raws).map((raw) => ({ kind: "foreign", wire, type: asString(raw.type), raw }) as const),
+    asObjects(raws).map((raw) => ({ kind: "foreign", wire, type: typeOfRaw(raw), raw }) as const),
   );
+}
+
+/** A block's `type`; wires without such a member name the block by its first one. */
+function typeOfRaw(raw: JsonObject): string {
+  return asString(raw.type) || (Object.keys(raw)[0] ?? "");
 }
 
 /** Images of an answer: `images: [{type: "image_url", image_url: {url}}]`. */

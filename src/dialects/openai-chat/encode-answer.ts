@@ -1,7 +1,8 @@
 /** A whole chat answer from its events. */
 import { type AnswerBlock, type FoldedChoice, foldAnswer } from "../answer-fold.js";
 import type { CodecContext } from "../codec.js";
-import type { AnswerEvent, JsonObject, JsonValue } from "../semantic.js";
+import { asObject } from "../json.js";
+import type { AnswerEvent, JsonObject, JsonValue, LossList } from "../semantic.js";
 import {
   annotationObject,
   answerHead,
@@ -11,6 +12,8 @@ import {
   isLegacy,
   newPlaces,
   type Places,
+  reportFinish,
+  reportLegacyCall,
   takePlace,
 } from "./answer-parts.js";
 import { encodeError } from "./error.js";
@@ -31,6 +34,7 @@ interface Draft {
   audio: JsonObject | null;
   readonly places: Places;
   readonly context: CodecContext;
+  readonly losses: LossList;
 }
 
 type Adder<Kind extends AnswerBlock["kind"]> = (
@@ -44,7 +48,7 @@ const ADDERS: { readonly [Kind in AnswerBlock["kind"]]: Adder<Kind> } = {
     const start = draft.content.length;
     draft.content += block.text;
     for (const annotation of block.annotations) {
-      const object = annotationObject(annotation, start, draft.content.length);
+      const object = annotationObject(annotation, [start, draft.content.length], draft.losses);
       if (object !== null) draft.annotations.push(object);
     }
   },
@@ -53,17 +57,18 @@ const ADDERS: { readonly [Kind in AnswerBlock["kind"]]: Adder<Kind> } = {
     draft.details.push(...detailsOf(block, place));
   },
   tool_call: (draft, block) => {
+    if (isLegacy(draft.context)) reportLegacyCall(block.signature, draft.calls.length, draft.losses);
     draft.calls.push(callObject(block));
   },
   refusal: (draft, block) => {
     draft.refusal += block.text;
   },
   image: (draft, block) => {
-    const object = imageObject(block.source, draft.images.length);
+    const object = imageObject(block.source, draft.images.length, draft.losses);
     if (object !== null) draft.images.push(object);
   },
   audio: (draft, block) => {
-    draft.audio = audioObject(block.source, draft.context);
+    draft.audio = audioObject(block.source, draft.audio, draft.context, draft.losses);
   },
   foreign: (draft, block) => {
     draft.foreign[block.wire] ??= [];
@@ -71,7 +76,7 @@ const ADDERS: { readonly [Kind in AnswerBlock["kind"]]: Adder<Kind> } = {
   },
 };
 
-function draftOf(blocks: readonly AnswerBlock[], context: CodecContext): Draft {
+function draftOf(blocks: readonly AnswerBlock[], context: CodecContext, losses: LossList): Draft {
   const draft: Draft = {
     content: "",
     refusal: "",
@@ -84,6 +89,7 @@ function draftOf(blocks: readonly AnswerBlock[], context: CodecContext): Draft {
     audio: null,
     places: newPlaces(),
     context,
+    losses,
   };
   for (const block of blocks) {
     // An empty text is not read back, so it takes no place.
@@ -97,7 +103,9 @@ function draftOf(blocks: readonly AnswerBlock[], context: CodecContext): Draft {
 function callFields(draft: Draft): JsonObject {
   const first = draft.calls[0];
   if (first === undefined) return {};
-  return isLegacy(draft.context) ? { function_call: first.function } : { tool_calls: draft.calls };
+  if (!isLegacy(draft.context)) return { tool_calls: draft.calls };
+  const { name, input } = asObject(first.custom) ?? {};
+  return { function_call: first.function ?? { name, arguments: input } };
 }
 
 function messageOf(draft: Draft): JsonObject {
@@ -116,8 +124,9 @@ function messageOf(draft: Draft): JsonObject {
   };
 }
 
-function choiceObject(choice: FoldedChoice, context: CodecContext): JsonObject {
-  const draft = draftOf(choice.blocks, context);
+function choiceObject(choice: FoldedChoice, context: CodecContext, losses: LossList): JsonObject {
+  const draft = draftOf(choice.blocks, context, losses);
+  reportFinish(choice.stop, choice.sequence, losses);
   return {
     index: choice.index,
     message: messageOf(draft),
@@ -132,12 +141,13 @@ export function logprobsObject(logprobs: JsonObject): JsonObject {
 }
 
 /** The whole `chat.completion`; an answer that failed inside is the error envelope. */
-export function encodeAnswer(events: Iterable<AnswerEvent>, context: CodecContext): JsonObject {
+export function encodeAnswer(events: Iterable<AnswerEvent>, context: CodecContext, losses: LossList): JsonObject {
   const answer = foldAnswer(events);
+  for (const name of answer.losses ?? []) losses.add(name);
   if (answer.error !== null) return encodeError(answer.error, context.requestId);
   return {
     ...answerHead("chat.completion", answer, context),
-    choices: answer.choices.map((choice) => choiceObject(choice, context)),
+    choices: answer.choices.map((choice) => choiceObject(choice, context, losses)),
     ...(isKnown(answer.usage) ? { usage: usageObject(answer.usage) } : {}),
   };
 }

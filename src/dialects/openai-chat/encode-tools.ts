@@ -122,8 +122,10 @@ export function encodeFormat(
   const name = encoding.names.sent(format.name || "answer");
   const parameters = isObject(format.schema) ? format.schema : NO_PARAMETERS;
   const description = format.description ?? "Give the answer by calling this function.";
+  // Whether the form is binding is the tool's matter then.
+  const strict = format.strict === null ? {} : { strict: format.strict };
   return {
-    fields: { tools: [{ type: "function", function: { name, description, parameters } }] },
+    fields: { tools: [{ type: "function", function: { name, description, parameters, ...strict } }] },
     formatTool: name,
   };
 }

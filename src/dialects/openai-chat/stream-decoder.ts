@@ -2,7 +2,7 @@
 import { blockEvents } from "../answer-fold.js";
 import { DecodeError, type EncodedRequest, type StreamDecoder, type WireEvent } from "../codec.js";
 import { asCount, asObject, asObjects, asString, isObject, parseValue } from "../json.js";
-import type { AnswerError, AnswerEvent, JsonObject, MediaSource } from "../semantic.js";
+import type { Annotation, AnswerError, AnswerEvent, JsonObject, MediaSource } from "../semantic.js";
 import { type Reading, partBlocks, stopOf } from "./decode-answer.js";
 import { foreignBlocks, imagesOf } from "./decode-messages.js";
 import { annotationOf, WIRE } from "./decode-parts.js";
@@ -10,6 +10,7 @@ import { errorIn, readError } from "./error.js";
 import { dataSource } from "./media.js";
 import { readDetail, type ReasoningDetail } from "./reasoning.js";
 import { type CallState, closeCalls, hasOpenCall, newCallState, pushCall } from "./tool-deltas.js";
+import { losesThinkingBlocks, reportUnread, reportUnreadBeside, sourcesIn } from "./unread.js";
 import { usageIn } from "./usage.js";
 
 /** The open block of a candidate, calls aside. */
@@ -24,6 +25,8 @@ interface Choice {
   channel: "content" | "details" | null;
   readonly calls: CallState;
   hadCalls: boolean;
+  /** Citations have been said. */
+  cited: boolean;
   /** Deltas that came while calls were open; they are read after them. */
   late: JsonObject[];
   /** Sound arrives in pieces and is said whole. */
@@ -49,6 +52,7 @@ function newChoice(index: number): Choice {
     channel: null,
     calls: newCallState(),
     hadCalls: false,
+    cited: false,
     late: [],
     audio: [],
     stop: null,
@@ -58,7 +62,7 @@ function newChoice(index: number): Choice {
 /** Reads chunks; after `[DONE]` or an error nothing more. */
 export function streamDecoder(encoded: EncodedRequest): StreamDecoder {
   const state: State = {
-    reading: { encoded, answerId: "", calls: 0 },
+    reading: { encoded, answerId: "", calls: 0, sources: [] },
     choices: new Map(),
     current: 0,
     started: false,
@@ -91,6 +95,8 @@ function readChunk(state: State, body: JsonObject): AnswerEvent[] {
   const choices = asObjects(body.choices);
   // A chunk about the prompt alone may stand in front, without id and model.
   if (!state.started && (choices.length > 0 || asString(body.id) !== "")) events.push(startEvent(state, body));
+  state.reading.sources = sourcesIn(body) ?? state.reading.sources;
+  reportUnreadBeside(body, events);
   for (const choice of choices) {
     if (isObject(choice.error)) return [...events, ...fail(state, readError(choice.error, 0))];
     readChoice(state, choice, events);
@@ -138,6 +144,8 @@ function readChoice(state: State, wire: JsonObject, events: AnswerEvent[]): void
 /** Everything but calls waits while a call is open: its fragments may still come. */
 function readDelta(state: State, choice: Choice, delta: JsonObject, events: AnswerEvent[]): void {
   const calls = callsIn(delta);
+  reportUnread(delta, events);
+  if (losesThinkingBlocks(delta)) events.push({ kind: "loss", name: "thinking_blocks" });
   if (hasOpenCall(choice.calls)) {
     if (saysMore(delta)) choice.late.push(delta);
   } else {
@@ -212,9 +220,14 @@ function readPart(choice: Choice, part: JsonObject, events: AnswerEvent[]): void
 /** Annotations belong to the text, even when they come after it was closed. */
 function readAnnotations(choice: Choice, delta: JsonObject, events: AnswerEvent[]): void {
   for (const raw of asObjects(delta.annotations)) {
-    if (choice.open !== "text") begin(choice, "text", events);
-    events.push({ kind: "annotation", annotation: annotationOf(raw) });
+    cite(choice, annotationOf(raw), events);
   }
+}
+
+function cite(choice: Choice, annotation: Annotation, events: AnswerEvent[]): void {
+  if (choice.open !== "text") begin(choice, "text", events);
+  choice.cited = true;
+  events.push({ kind: "annotation", annotation });
 }
 
 function readAudio(choice: Choice, audio: JsonObject, events: AnswerEvent[]): void {
@@ -295,6 +308,7 @@ function closeChoice(state: State, choice: Choice, events: AnswerEvent[]): void 
   const { late } = choice;
   choice.late = [];
   for (const delta of late) readContent(choice, delta, events);
+  if (!choice.cited) for (const source of state.reading.sources) cite(choice, source, events);
   closeOpen(choice, events);
   if (choice.audio.length === 0) return;
   const source: MediaSource = dataSource(choice.audio.join(""), "audio/wav");

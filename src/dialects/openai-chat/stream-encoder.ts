@@ -4,7 +4,15 @@
  */
 import { mergeUsage, NO_USAGE } from "../answer-fold.js";
 import type { CodecContext, StreamEncoder } from "../codec.js";
-import type { Annotation, AnswerEvent, JsonObject, JsonValue, SemanticUsage, StopReason } from "../semantic.js";
+import type {
+  Annotation,
+  AnswerEvent,
+  JsonObject,
+  JsonValue,
+  LossList,
+  SemanticUsage,
+  StopReason,
+} from "../semantic.js";
 import {
   annotationObject,
   answerHead,
@@ -14,6 +22,8 @@ import {
   isLegacy,
   newPlaces,
   type Places,
+  reportFinish,
+  reportLegacyCall,
   takePlace,
 } from "./answer-parts.js";
 import { logprobsObject } from "./encode-answer.js";
@@ -57,6 +67,7 @@ interface Choice {
 
 interface State {
   readonly context: CodecContext;
+  readonly losses: LossList;
   readonly legacy: boolean;
   /** `data: {…,"choices":[{"index":` */
   head: string;
@@ -88,10 +99,11 @@ function headOf(context: CodecContext, answer: { id: string; created: number }):
   return `data: ${JSON.stringify(answerHead("chat.completion.chunk", answer, context)).slice(0, -1)}`;
 }
 
-function newState(context: CodecContext): State {
+function newState(context: CodecContext, losses: LossList): State {
   const first = newChoice(0);
   return {
     context,
+    losses,
     legacy: isLegacy(context),
     head: headOf(context, { id: "", created: 0 }),
     foot: context.usageAsked ? `}],"usage":null}\n\n` : "}]}\n\n",
@@ -171,11 +183,11 @@ const WRITERS: { readonly [Kind in AnswerEvent["kind"]]: Writer<Kind> } = {
     takePlace(state.current.places, "refusal");
     return roleFirst(state) + chunk(state, `{"refusal":${JSON.stringify(text)}}`);
   },
-  media: ({ current, context }, { source }) => {
+  media: ({ current, context, losses }, { source }) => {
     const isAudio = source.mediaType.startsWith("audio/");
     takePlace(current.places, isAudio ? "audio" : "image");
-    const image = isAudio ? null : imageObject(source, current.tail.images.length);
-    if (isAudio) current.tail.audio = audioObject(source, context);
+    const image = isAudio ? null : imageObject(source, current.tail.images.length, losses);
+    if (isAudio) current.tail.audio = audioObject(source, current.tail.audio, context, losses);
     else if (image !== null) current.tail.images.push(image);
     return "";
   },
@@ -192,7 +204,14 @@ const WRITERS: { readonly [Kind in AnswerEvent["kind"]]: Writer<Kind> } = {
     state.usage = mergeUsage(state.usage, usage);
     return "";
   },
-  stop: (state, { reason }) => finishChoice(state, reason),
+  loss: ({ losses }, { name }) => {
+    losses.add(name);
+    return "";
+  },
+  stop: (state, { reason, sequence }) => {
+    reportFinish(reason, sequence, state.losses);
+    return finishChoice(state, reason);
+  },
   error: (state, { error }) => {
     state.ended = true;
     return `data: ${JSON.stringify(encodeError(error, state.context.requestId))}\n\n`;
@@ -217,6 +236,7 @@ function startCall(state: State, event: Extract<AnswerEvent, { readonly kind: "t
   current.call = { isCustom, said: false };
   const role = roleFirst(state, true);
   if (state.legacy) {
+    reportLegacyCall(event.signature, index, state.losses);
     // The legacy form knows one call; further ones have no place in it.
     if (index > 0) return role;
     return role + chunk(state, JSON.stringify({ function_call: { name: event.name, arguments: "" } }));
@@ -246,7 +266,7 @@ function stopBlock(state: State): string {
     if (details.length > 0) text = roleFirst(state) + chunk(state, JSON.stringify({ reasoning_details: details }));
   }
   for (const annotation of current.pending) {
-    const object = annotationObject(annotation, current.textStart, current.textLength);
+    const object = annotationObject(annotation, [current.textStart, current.textLength], state.losses);
     if (object !== null) current.tail.annotations.push(object);
   }
   current.call = null;
@@ -290,8 +310,8 @@ function endAnswer(state: State): string {
 }
 
 /** Writes chat chunks; after `end` or `error` nothing more. */
-export function streamEncoder(context: CodecContext): StreamEncoder {
-  const state = newState(context);
+export function streamEncoder(context: CodecContext, losses: LossList): StreamEncoder {
+  const state = newState(context, losses);
   return {
     push: (event) => (state.ended ? "" : (WRITERS[event.kind] as Writer<AnswerEvent["kind"]>)(state, event)),
   };

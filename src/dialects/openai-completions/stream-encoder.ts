@@ -1,11 +1,12 @@
 /** A completions stream, event by event. */
 import { mergeUsage, NO_USAGE } from "../answer-fold.js";
+import { reportForeign, reportMedia } from "../answer-losses.js";
 import type { CodecContext, StreamEncoder } from "../codec.js";
 import { encodeError } from "../openai-chat/error.js";
 import { isKnown, usageObject } from "../openai-chat/usage.js";
 import { asArray, asObject, asString } from "../json.js";
-import type { AnswerEvent, JsonObject, SemanticUsage, StopReason } from "../semantic.js";
-import { completionFinish, completionHead, echoOf } from "./encode-answer.js";
+import type { AnswerEvent, JsonObject, LossList, SemanticUsage, StopReason } from "../semantic.js";
+import { completionFinish, completionHead, echoOf, reportFinish } from "./encode-answer.js";
 import { legacyLogprobs } from "./logprobs.js";
 
 interface Choice {
@@ -18,6 +19,7 @@ interface Choice {
 
 interface State {
   readonly context: CodecContext;
+  readonly losses: LossList;
   readonly echo: string;
   /** `data: {…` */
   head: string;
@@ -93,7 +95,9 @@ function write(state: State, event: AnswerEvent): string {
     case "choice":
       return choose(state, event.index);
     case "text":
+      return say(state, event.text);
     case "refusal":
+      if (event.text !== "") state.losses.add("refusal");
       return say(state, event.text);
     case "logprobs":
       return writeLogprobs(state, event.logprobs);
@@ -101,6 +105,7 @@ function write(state: State, event: AnswerEvent): string {
       state.usage = mergeUsage(state.usage, event.usage);
       return "";
     case "stop":
+      reportFinish(event.reason, event.sequence, state.losses);
       return finish(state, event.reason);
     case "error":
       state.ended = true;
@@ -108,16 +113,43 @@ function write(state: State, event: AnswerEvent): string {
     case "end":
       return end(state);
     default:
+      reportDropped(event, state.losses);
       return "";
   }
 }
 
+/** Events of what a completion has no place for; blocks are reported by what fills them. */
+function reportDropped(event: AnswerEvent, losses: LossList): void {
+  switch (event.kind) {
+    case "annotation":
+      losses.add("annotations");
+      return;
+    case "thinking":
+    case "signature":
+    case "encrypted":
+      losses.add("thinking");
+      return;
+    case "tool_start":
+      losses.add("tool_calls");
+      return;
+    case "media":
+      reportMedia(event.source, losses);
+      return;
+    case "foreign":
+      reportForeign(event.block, losses);
+      return;
+    case "loss":
+      losses.add(event.name);
+  }
+}
+
 /** Writes completion chunks; after `end` or `error` nothing more. */
-export function streamEncoder(context: CodecContext): StreamEncoder {
+export function streamEncoder(context: CodecContext, losses: LossList): StreamEncoder {
   const echo = echoOf(context);
   const current: Choice = { index: 0, begun: false, finished: false, offset: echo.length };
   const state: State = {
     context,
+    losses,
     echo,
     head: headOf(context, { id: "", created: 0 }),
     foot: context.usageAsked ? `,"usage":null}\n\n` : "}\n\n",

@@ -1,4 +1,5 @@
 /** What each event of an answer does to the response that is being made. */
+import { reportForeign, reportMedia, reportStop } from "../answer-losses.js";
 import { asArray, asString } from "../json.js";
 import type { AnswerError, AnswerEvent, MediaSource, StopReason } from "../semantic.js";
 import {
@@ -43,6 +44,9 @@ const ENDINGS: Readonly<Record<StopReason, Ending>> = {
     error: { code: "server_error", message: "The model failed to finish its answer." },
   },
 };
+
+/** A paused turn reads as completed. */
+const WORDLESS: ReadonlySet<StopReason> = new Set<StopReason>(["pause"]);
 
 /** The open message; texts and refusals that follow one another share it. */
 function message(state: AnswerState): OpenItem {
@@ -90,13 +94,15 @@ function call(state: AnswerState): OpenItem {
 
 /** Pictures are items of their own; what this dialect has no item for is said as a link where it has an address. */
 function addMedia(state: AnswerState, source: MediaSource): void {
-  if (source.data !== null && !source.mediaType.startsWith("audio/")) {
+  const isImage = source.mediaType === "" || source.mediaType.startsWith("image/");
+  if (source.data === null || !isImage) reportMedia(source, state.losses);
+  if (source.data !== null && isImage) {
     const output_format = source.mediaType.replace(/^image\//, "") || "png";
     const id = nextItemId(state, "ig");
     addWholeItem(state, { id, type: "image_generation_call", status: "completed", output_format, result: source.data });
   } else if (source.url !== null) {
     const open = message(state);
-    addText(state, open, openPart(state, open, "output_text"), `![image](${source.url})`);
+    addText(state, open, openPart(state, open, "output_text"), `![${isImage ? "image" : "media"}](${source.url})`);
     closePart(state, open);
   }
 }
@@ -106,15 +112,20 @@ function addProbabilities(state: AnswerState, event: EventOf<"logprobs">): void 
   const { open } = state;
   if (open !== null && open.part?.type === "output_text") addLogprobs(state, open, open.part, tokens);
   // The text may have been closed before: the part's list is the one in the output.
-  else for (const token of tokens) state.lastLogprobs?.push(token);
+  else if (state.lastLogprobs !== null) for (const token of tokens) state.lastLogprobs.push(token);
+  else if (tokens.length > 0) state.losses.add("logprobs");
+  // Of a refusal's words they have no place.
+  if (asArray(event.logprobs.refusal).length > 0) state.losses.add("logprobs");
 }
 
 function annotate(state: AnswerState, event: EventOf<"annotation">): void {
   const text = part(state, "output_text");
-  addAnnotation(state, message(state), text, encodeAnnotation(event.annotation, text.text.length));
+  addAnnotation(state, message(state), text, encodeAnnotation(event.annotation, text.text.length, state.losses));
 }
 
 function stop(state: AnswerState, event: EventOf<"stop">): void {
+  reportStop(event.reason, WORDLESS, state.losses);
+  if (event.sequence !== null) state.losses.add("stop_sequence");
   state.ending = ENDINGS[event.reason];
   closeItem(state, state.ending.status === "completed" ? "completed" : "incomplete");
 }
@@ -148,6 +159,7 @@ const HANDLERS: { readonly [Name in Kind]: (state: AnswerState, event: EventOf<N
   start: (state, event) => begin(state, event.id),
   choice: (state, event) => {
     state.candidate = event.index;
+    if (event.index > 0) state.losses.add("n");
   },
   text_start: (state) => {
     openPart(state, message(state), "output_text");
@@ -185,6 +197,7 @@ const HANDLERS: { readonly [Name in Kind]: (state: AnswerState, event: EventOf<N
   media: (state, event) => addMedia(state, event.source),
   foreign: (state, event) => {
     if (event.block.wire === WIRE) addWholeItem(state, event.block.raw);
+    else reportForeign(event.block, state.losses);
   },
   block_stop: (state) => {
     if (state.open === null) return;
@@ -193,18 +206,19 @@ const HANDLERS: { readonly [Name in Kind]: (state: AnswerState, event: EventOf<N
   },
   logprobs: addProbabilities,
   usage: setUsage,
+  loss: (state, event) => state.losses.add(event.name),
   stop,
   error: (state, event) => fail(state, event.error),
   end,
 };
 
 /** Events that concern the answer as a whole, whichever candidate was meant last. */
-const OF_THE_WHOLE: ReadonlySet<Kind> = new Set<Kind>(["start", "choice", "usage", "error", "end"]);
+const OF_THE_WHOLE: ReadonlySet<Kind> = new Set<Kind>(["start", "choice", "usage", "loss", "error", "end"]);
 
 /** Takes one more event in; after the end there is nothing to add. */
 export function takeEvent(state: AnswerState, event: AnswerEvent): void {
   if (state.finished || (state.candidate !== 0 && !OF_THE_WHOLE.has(event.kind))) return;
-  if (event.kind !== "start") begin(state, "");
+  if (event.kind !== "start" && event.kind !== "loss") begin(state, "");
   const handler = HANDLERS[event.kind] as (state: AnswerState, event: AnswerEvent) => void;
   handler(state, event);
 }

@@ -65,14 +65,23 @@ function hostedEvents(item: JsonObject): AnswerEvent[] {
     return [{ kind: "foreign", block: { kind: "foreign", wire: WIRE, type, raw: item } }];
   }
   const mediaType = `image/${asString(item.output_format) || "png"}`;
-  return [{ kind: "media", source: { data, url: null, fileId: null, mediaType } }];
+  const events: AnswerEvent[] = [{ kind: "media", source: { data, url: null, fileId: null, mediaType } }];
+  // The words that the picture was really made from.
+  if (asString(item.revised_prompt) !== "") events.push({ kind: "loss", name: "revised_prompt" });
+  return events;
+}
+
+/** Remarks on the way to the answer are told from the answer itself by their phase, which has no event. */
+export function phaseLoss(item: JsonObject): AnswerEvent[] {
+  const phase = asString(item.phase);
+  return phase === "" || phase === "final_answer" ? [] : [{ kind: "loss", name: "phase" }];
 }
 
 /** An output item, whole. */
 export function itemEvents(item: JsonObject, index: number, names: ToolNames): AnswerEvent[] {
   switch (item.type) {
     case "message":
-      return asObjects(item.content).flatMap(partEvents);
+      return [...phaseLoss(item), ...asObjects(item.content).flatMap(partEvents)];
     case "reasoning":
       return reasoningEvents(item);
     case "function_call":

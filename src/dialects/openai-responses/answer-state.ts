@@ -4,7 +4,7 @@
  */
 import { mergeUsage, NO_USAGE } from "../answer-fold.js";
 import type { CodecContext } from "../codec.js";
-import type { AnswerEvent, JsonObject, JsonValue, SemanticUsage } from "../semantic.js";
+import type { AnswerEvent, JsonObject, JsonValue, LossList, SemanticUsage } from "../semantic.js";
 import { responseId, unchangingFields } from "./echo.js";
 import { encodeUsage, isCustomTool } from "./shapes.js";
 
@@ -56,6 +56,7 @@ export interface OpenPart {
 
 export interface AnswerState {
   readonly context: CodecContext;
+  readonly losses: LossList;
   /** Are events said? Not for whole answers, nor of what an error cuts off. */
   speaking: boolean;
   /** Tools of the caller that take free text. */
@@ -80,10 +81,11 @@ export interface AnswerState {
 
 const COMPLETED: Ending = Object.freeze({ status: "completed", reason: null, error: null });
 
-export function newAnswer(context: CodecContext, streaming: boolean): AnswerState {
+export function newAnswer(context: CodecContext, streaming: boolean, losses: LossList): AnswerState {
   const customTools = context.request.tools.filter(isCustomTool).map((tool) => tool.name);
   return {
     context,
+    losses,
     speaking: streaming,
     customTools: new Set(customTools),
     output: [],

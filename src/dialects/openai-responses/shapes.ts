@@ -1,10 +1,12 @@
 /** Shapes that both sides of the responses dialect read and write. */
+import { reportCitation } from "../answer-losses.js";
 import { asCount, asObject, asString } from "../json.js";
 import type {
   Annotation,
   HostedTool,
   JsonObject,
   JsonValue,
+  LossList,
   OutputFormat,
   SemanticUsage,
   Tool,
@@ -39,13 +41,20 @@ export function decodeAnnotation(raw: JsonObject): Annotation {
   };
 }
 
-/** Writes an annotation; `said` = UTF-16 units of the text so far, for those that do not say where they stand. */
-export function encodeAnnotation(annotation: Annotation, said: number): JsonObject {
-  const { raw, url, title } = annotation;
+/**
+ * Writes an annotation; `said` = UTF-16 units of the text so far, for those that do not say where they stand.
+ * The words that were cited have no place among the vendor's fields; they stand beside them, as in chat.
+ */
+export function encodeAnnotation(annotation: Annotation, said: number, losses: LossList): JsonObject {
+  const { raw, url, title, citedText } = annotation;
   if (raw !== null && OWN_ANNOTATIONS.has(asString(raw.type)) && isOwnShape(raw)) return raw;
+  reportCitation(annotation, losses);
   const end = annotation.end >= 0 ? annotation.end : said;
-  if (annotation.kind === "document") return { type: "file_citation", file_id: "", filename: title, index: end };
-  return { type: "url_citation", start_index: Math.max(annotation.start, 0), end_index: end, title, url };
+  const cited = citedText === "" ? {} : { cited_text: citedText };
+  if (annotation.kind === "document" && url === "") {
+    return { type: "file_citation", file_id: "", filename: title, index: end, ...cited };
+  }
+  return { type: "url_citation", start_index: Math.max(annotation.start, 0), end_index: end, title, url, ...cited };
 }
 
 /** Chat has annotations of the same type, whose fields lie one level deeper. */

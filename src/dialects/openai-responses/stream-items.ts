@@ -1,7 +1,7 @@
 /** Output items of a stream while they are made: what each event about one adds to the answer. */
 import { asArray, asCount, asObject, asObjects, asString } from "../json.js";
 import type { AnswerEvent, JsonObject, JsonValue } from "../semantic.js";
-import { callStart, itemEvents, partEvents, type ToolNames } from "./answer-reading.js";
+import { callStart, itemEvents, partEvents, phaseLoss, type ToolNames } from "./answer-reading.js";
 import { decodeAnnotation, PARAGRAPH, WIRE } from "./shapes.js";
 
 export interface OpenItem {
@@ -238,8 +238,10 @@ export function finishItem(open: OpenItem, item: JsonObject, names: ToolNames): 
     readArgumentsDone(open, item, names);
     openCall(open, names, true);
   } else if (item.type === "reasoning") finishReasoning(open, item);
-  else if (item.type === "message" && open.opened) finishMessage(open, item);
-  else for (const event of itemEvents(item, open.index, names)) open.events.push(event);
+  else if (item.type === "message" && open.opened) {
+    for (const event of phaseLoss(item)) open.events.push(event);
+    finishMessage(open, item);
+  } else for (const event of itemEvents(item, open.index, names)) open.events.push(event);
   stopBlock(open);
 }
 

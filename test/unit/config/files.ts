@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { DirectModel, Resources } from "../../../src/config/resources.js";
 import type { ResourcesContext, Result } from "../../../src/config/load.js";
 
 export function temporaryDirectory(): { write(name: string, content: string | Buffer): string; remove(): void } {
@@ -29,6 +30,7 @@ export function contextWith(
     providers: new Set(["openai", "anthropic", "simulator"]),
     adapters: new Set(["openai", "anthropic"]),
     operations: new Set(["chat", "messages", "embeddings"]),
+    patternProblem: (pattern) => (pattern.includes("(?=") ? "must be a pattern" : null),
     environment,
     ...change,
   };
@@ -63,3 +65,10 @@ api_keys:
     key_hash: ${HASH}
     allowed_models: ["*"]
 `;
+
+/** The direct models of some resources, by name. */
+export function directModel(resources: Resources, name: string): DirectModel {
+  const model = resources.models.find((entry) => entry.name === name);
+  if (model?.kind !== "direct") throw new Error(`no direct model ${name}`);
+  return model;
+}

@@ -19,6 +19,10 @@ describe("a credential object", () => {
   });
 });
 
+function labels(count: number): string {
+  return Array.from({ length: count }, (_, at) => `n${at}: v`).join(", ");
+}
+
 describe("a provider key", () => {
   it.each([
     ["api_base: 'ftp://x'", false],
@@ -45,6 +49,14 @@ describe("a provider key", () => {
     ["request: {default_headers: {X-A: b, x-a: c}}", false],
     ["request: {default_headers: {Content-Length: '0'}}", false],
     ["strip_headers: ['a:b']", false],
+    ["telemetry_tags: {account: blue, '': x}", false],
+    ["telemetry_tags: {account: 1}", false],
+    ["telemetry_tags: [account]", false],
+    [`telemetry_tags: {${"n".repeat(64)}: ${"v".repeat(256)}}`, true],
+    [`telemetry_tags: {${"n".repeat(65)}: v}`, false],
+    [`telemetry_tags: {n: ${"v".repeat(257)}}`, false],
+    [`telemetry_tags: {${labels(32)}}`, true],
+    [`telemetry_tags: {${labels(33)}}`, false],
     ["__proto__: {}", false],
   ])("provider key with %s is accepted: %s", (fields, valid) => {
     const text = file(`[{display_name: a, provider: openai, ${fields}}]`);

@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadResources, parseResources, renderError } from "../../../src/config/load.js";
 import { NO_REQUEST_OVERRIDES } from "../../../src/config/resources.js";
+import { DEFAULT_COOLDOWN } from "../../../src/config/traffic.js";
 import { Snapshot } from "../../../src/config/snapshot.js";
-import { contextWith, errorsOf, HASH, MINIMAL, sha256, temporaryDirectory, loaded } from "./files.js";
+import { contextWith, directModel, errorsOf, HASH, MINIMAL, sha256, temporaryDirectory, loaded } from "./files.js";
 
 const directory = temporaryDirectory();
 afterAll(() => directory.remove());
@@ -47,7 +48,7 @@ describe("parseResources", () => {
       allowedRoutes: null,
       expiresAt: null,
     });
-    expect(new Snapshot(resources).findModel("fast")?.providerKey.apiKey).toBe("upstream-key");
+    expect(new Snapshot(resources).findModel("fast")?.direct?.providerKey.apiKey).toBe("upstream-key");
   });
 
   it("reads every field", () => {
@@ -72,6 +73,7 @@ provider_keys:
       body_remove: [logit_bias, metadata.secret]
     response: {reasoning_field: thinking, content_list_to_string: true, stream_done_marker: "[END]"}
     strip_headers: [X-Private]
+    telemetry_tags: {account: blue}
 models:
   - name: house/*
     provider: in-house
@@ -120,8 +122,16 @@ api_keys:
         forwardClientHeaders: ["x-trace-*"],
       },
       response: { reasoningField: "thinking", contentListToString: true, streamDoneMarker: "[END]" },
+      telemetryTags: { account: "blue" },
     });
     expect(resources.models[0]).toEqual({
+      kind: "direct",
+      retries: null,
+      cooldown: DEFAULT_COOLDOWN,
+      backgroundCheck: null,
+      cost: null,
+      embedding: null,
+      autoPromptCaching: null,
       name: "house/*",
       provider: "in-house",
       modelName: "*",
@@ -223,7 +233,7 @@ api_keys:
     const models = (field: string, provider: string): string =>
       file(keys, `[{name: m, provider: ${provider}, model_name: x, ${field}}]`);
     const keyOf = (text: string): string | undefined =>
-      loaded(parseResources(text, contextWith())).models[0]?.providerKey;
+      directModel(loaded(parseResources(text, contextWith())), "m").providerKey;
     expect(keyOf(models("provider_key: one", "anthropic"))).toBe("one");
     expect(keyOf(models("provider_key_id: one", "openai"))).toBe("two");
     expect(keyOf(file(`[${KEY}]`, "[{name: m, provider: openai, model_name: x, provider_key_id: main}]"))).toBe("main");
@@ -235,44 +245,40 @@ api_keys:
 
 describe("what is not supported yet", () => {
   const text = `${HEAD}
-guardrails: [{name: g, secret: "\${NOT_SET}"}]
-provider_keys:
-  - ${KEY}
-  - {display_name: tagged, provider: openai, telemetry_tags: [x], request: {default_headers: {a: b}}}
-models:
-  - {display_name: routed, routing: {strategy: failover}}
-  - {display_name: grouped, ensemble: {panel: []}}
-  - {display_name: cooled, provider: openai, model_name: x, provider_key: main, cooldown: {enabled: true}}
-api_keys:
-  - {display_name: k, key_hash: ${HASH}, budget: {limit_usd: 1}}
+mcp_servers: [{name: g, secret: "\${NOT_SET}"}]
+provider_keys: [${KEY}]
+cache_policies:
+  - {name: shared, backend: cluster, ttl_seconds: no, applies_to: "\${NOT_SET}"}
+  - {name: own, backend: memory}
+guardrails:
+  - {name: later, kind: semantic, categories: []}
+  - {name: now, kind: keyword, patterns: [], window_size: 100, created_at: "\${NOT_SET}"}
+guardrail_attachments:
+  - {guardrail: later, scope_type: env}
+  - {guardrail: now, scope_type: passthrough_route, scope_id: r}
+  - {guardrail: now, scope_type: env}
 `;
+  const places = [
+    "cache_policies[0].backend",
+    "guardrail_attachments[1].scope_type",
+    "guardrails[0].kind",
+    "guardrails[1].created_at",
+    "guardrails[1].window_size",
+    "mcp_servers",
+  ];
 
   it("is refused by name, once", () => {
-    expect(errors(text).sort()).toEqual([
-      "api_keys[0].budget: not yet supported",
-      "guardrails: not yet supported",
-      "models[0].routing: not yet supported",
-      "models[1].ensemble: not yet supported",
-      "models[2].cooldown: not yet supported",
-      "provider_keys[1].telemetry_tags: not yet supported",
-    ]);
+    expect(errors(text).sort()).toEqual(places.map((place) => `${place}: not yet supported`));
   });
 
   it("is left out, and listed, when asked for", () => {
     const result = parseResources(text, contextWith({}, { ignoreUnsupported: true }));
-    const resources = loaded(result);
-    expect(resources.providerKeys.map((key) => key.name)).toEqual(["main", "tagged"]);
-    expect(resources.providerKeys[1]?.defaultHeaders).toEqual({ a: "b" });
-    expect(resources.models.map((model) => [model.name, model.providerKey])).toEqual([["cooled", "main"]]);
-    expect(resources.apiKeys.map((key) => key.name)).toEqual(["k"]);
-    expect(result.ok && result.ignored.map((error) => error.path).sort()).toEqual([
-      "api_keys[0].budget",
-      "guardrails",
-      "models[0].routing",
-      "models[1].ensemble",
-      "models[2].cooldown",
-      "provider_keys[1].telemetry_tags",
-    ]);
+    const { traffic } = loaded(result);
+    expect(traffic.cachePolicies.map(({ name }) => name)).toEqual(["own"]);
+    expect(traffic.guardrails.map(({ name }) => name)).toEqual(["now"]);
+    expect(traffic.attachments).toEqual([{ guardrail: "now", scope: "env", scopeRef: "", priority: 0 }]);
+    const listed = result.ok && result.ignored.map((error) => error.path).sort();
+    expect(listed).toEqual(["guardrail_attachments[0].guardrail", ...places].sort());
   });
 });
 

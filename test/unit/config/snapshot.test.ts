@@ -1,22 +1,40 @@
 import { describe, expect, it } from "vitest";
 import {
   type ApiKeyResource,
+  type DirectModel,
   type ModelResource,
+  type ModelSettings,
   NO_REQUEST_OVERRIDES,
   type ProviderKeyResource,
   type Resources,
+  type RoutingModel,
 } from "../../../src/config/resources.js";
 import { type CallerKey, Snapshot } from "../../../src/config/snapshot.js";
+import { DEFAULT_COOLDOWN, NO_TRAFFIC } from "../../../src/config/traffic.js";
 
 function providerKey(name: string): ProviderKeyResource {
   const none = { adapter: null, apiBase: null, apiVersion: null, tls: null, credential: null, region: null };
   const untouched = { stripHeaders: [], defaultHeaders: {}, request: NO_REQUEST_OVERRIDES, response: null };
-  return { name, provider: "openai", apiKey: "k", ...untouched, ...none };
+  const telemetryTags = {};
+  return { name, provider: "openai", apiKey: "k", telemetryTags, ...untouched, ...none };
 }
 
-function model(name: string, modelName = name, change: Partial<ModelResource> = {}): ModelResource {
-  const none = { rateLimit: null, timeoutMs: null, streamTimeoutMs: null, strict: false };
-  return { name, modelName, provider: "openai", providerKey: "main", allowedCidrs: [], ...none, ...change };
+function model(name: string, modelName = name, change: Partial<DirectModel> = {}): DirectModel {
+  const own = { provider: "openai", modelName, providerKey: "main", cooldown: DEFAULT_COOLDOWN };
+  const none = { backgroundCheck: null, cost: null, embedding: null, autoPromptCaching: null };
+  return { kind: "direct", ...settings(name), ...own, ...none, ...change };
+}
+
+function group(name: string, ...targets: string[]): RoutingModel {
+  const rule = { strategy: "failover", retries: null, maxFallbacks: null, retryOn429: false } as const;
+  const rest = { fallbackOnStatuses: [], whenAllUnavailable: "fail", hashOn: [], continueOnFailure: false } as const;
+  const members = targets.map((target) => ({ model: target, weight: 1, priority: 0, tags: [] }));
+  return { kind: "routing", ...settings(name), routing: { ...rule, ...rest, targets: members } };
+}
+
+function settings(name: string): ModelSettings {
+  const none = { rateLimit: null, timeoutMs: null, streamTimeoutMs: null, retries: null };
+  return { name, strict: false, allowedCidrs: [], ...none };
 }
 
 function apiKey(hash: string, change: Partial<ApiKeyResource> = {}): ApiKeyResource {
@@ -34,7 +52,8 @@ function apiKey(hash: string, change: Partial<ApiKeyResource> = {}): ApiKeyResou
 }
 
 function resources(models: ModelResource[], apiKeys: ApiKeyResource[] = []): Resources {
-  return { revision: "r1", source: "test", providerKeys: [providerKey("main")], models, apiKeys };
+  const content = { providerKeys: [providerKey("main")], models, apiKeys, traffic: NO_TRAFFIC };
+  return { revision: "r1", source: "test", ...content };
 }
 
 function keyOf(snapshot: Snapshot, hash: string): CallerKey {
@@ -64,22 +83,22 @@ describe("Snapshot.findModel", () => {
     ["fixed-anything", "one"],
     ["GPT-4o", "any-GPT-4o"],
   ])("%s is asked for as %s", (name, upstream) => {
-    expect(snapshot.findModel(name)?.upstreamModel).toBe(upstream);
+    expect(snapshot.findModel(name)?.direct?.upstreamModel).toBe(upstream);
     expect(snapshot.findModel(name)).toBe(snapshot.findModel(name));
   });
 
   it("takes the first of equals", () => {
     const equals = new Snapshot(resources([model("ab*", "1"), model("a*b", "2")]));
-    expect(equals.findModel("abb")?.upstreamModel).toBe("1");
+    expect(equals.findModel("abb")?.direct?.upstreamModel).toBe("1");
   });
 
   it("stays right when a flood of names overruns its memory", () => {
     const only = new Snapshot(resources([model("a-*", "u-*")]));
     for (let index = 0; index < 20_000; index++) {
-      expect(only.findModel(`a-${index}`)?.upstreamModel).toBe(`u-${index}`);
+      expect(only.findModel(`a-${index}`)?.direct?.upstreamModel).toBe(`u-${index}`);
       expect(only.findModel(`b-${index}`)).toBeUndefined();
     }
-    expect(only.findModel(`a-${"x".repeat(100_000)}`)?.upstreamModel.length).toBe(100_002);
+    expect(only.findModel(`a-${"x".repeat(100_000)}`)?.direct?.upstreamModel.length).toBe(100_002);
   });
 
   it("resolves the addresses that may use a model", () => {
@@ -87,6 +106,15 @@ describe("Snapshot.findModel", () => {
     expect(closed.findModel("m")?.allowedAddresses?.contains("10.1.2.3")).toBe(true);
     expect(closed.findModel("m")?.allowedAddresses?.contains("11.1.2.3")).toBe(false);
     expect(closed.findModel("open")?.allowedAddresses).toBeNull();
+  });
+
+  it("knows several models behind a name, and that a pattern may be one of them", () => {
+    const traffic = { ...NO_TRAFFIC, budgets: [] };
+    const routed = new Snapshot({ ...resources([group("team", "gpt-9"), model("gpt-*", "up-*")]), traffic });
+    const found = routed.findModel("team");
+    expect([found?.name, found?.entry.kind, found?.direct]).toEqual(["team", "routing", null]);
+    expect(routed.findModel("gpt-9")).toMatchObject({ name: "gpt-9", direct: { upstreamModel: "up-9" } });
+    expect(routed.traffic).toBe(traffic);
   });
 
   it("refuses resources that refer to nothing", () => {

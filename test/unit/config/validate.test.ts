@@ -22,7 +22,7 @@ async function run(argv: string[], environment: Record<string, string> = {}) {
 
 describe("weir validate", () => {
   const good = directory.write("good.yaml", MINIMAL);
-  const later = directory.write("later.yaml", `${MINIMAL}budgets: []\n`);
+  const later = directory.write("later.yaml", `${MINIMAL}mcp_servers: []\n`);
   const bad = directory.write("bad.yaml", '_format_version: "1"\nmodels: [{name: a}]\n');
   const config = directory.write("weir.yaml", "acceptors: 0\n");
 
@@ -37,7 +37,7 @@ describe("weir validate", () => {
     expect([code, stdout]).toEqual([1, ""]);
     expect(stderr.trimEnd().split("\n").sort()).toEqual([
       `${bad}:models[0].model_name: is required (line 2)`,
-      `${bad}:models[0].provider: is required (line 2)`,
+      `${bad}:models[0].provider: is required (or one of routing, ensemble, semantic) (line 2)`,
       `${bad}:models[0].provider_key: is required (or provider_key_id) (line 2)`,
       `${config}:acceptors: must be at least 1 (line 1)`,
     ]);
@@ -50,9 +50,9 @@ describe("weir validate", () => {
   });
 
   it("passes over what is not supported yet only when told", async () => {
-    expect((await run(["--resources", later])).stderr).toBe(`${later}:budgets: not yet supported (line 16)\n`);
+    expect((await run(["--resources", later])).stderr).toBe(`${later}:mcp_servers: not yet supported (line 16)\n`);
     const { code, stderr } = await run(["--resources", later, "--ignore-unsupported"]);
-    expect([code, stderr]).toEqual([0, `ignored: ${later}:budgets: not yet supported (line 16)\n`]);
+    expect([code, stderr]).toEqual([0, `ignored: ${later}:mcp_servers: not yet supported (line 16)\n`]);
   });
 
   it.each([[["--nonsense"]], [["stray"]], [["--config"]]])("explains itself for %j", async (argv) => {

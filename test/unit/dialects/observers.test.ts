@@ -28,6 +28,7 @@ const CHAT_TALLY = {
   responseId: "chatcmpl-1",
   finishReason: "stop",
   streamError: "",
+  losses: [],
 };
 
 describe("chat and completions streams", () => {
@@ -135,6 +136,7 @@ describe("messages streams", () => {
       responseId: "msg_1",
       finishReason: "end_turn",
       streamError: "",
+      losses: [],
     });
     expect({ terminal, failed }).toEqual({ terminal: true, failed: false });
   });
@@ -200,6 +202,7 @@ describe("responses streams", () => {
       responseId: "resp_1",
       finishReason: finish,
       streamError: error,
+      losses: [],
     });
     expect(outcome).toMatchObject({ terminal: true, failed: error !== "" });
   });

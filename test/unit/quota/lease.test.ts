@@ -1,49 +1,57 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { RateLimit } from "../../../src/config/resources.js";
-import { isFailure } from "../../../src/errors.js";
-import { admitRequest, type LimitLayer, releasePlace, settleLease } from "../../../src/quota/lease.js";
-import { allocateQuotaMemory, QuotaTable } from "../../../src/quota/table.js";
+import { type Failure, isFailure } from "../../../src/errors.js";
+import type { LimitLayer } from "../../../src/quota/layers.js";
+import { admitLayers, admitRequest, type Lease, releasePlace, settleLease, voidLease } from "../../../src/quota/lease.js";
+import { soonest } from "../../../src/quota/refusal.js";
+import type { QuotaTable } from "../../../src/quota/table.js";
+import { budget, DAY, fingerprint, groupLayer, keyLayer, MINUTE, NOON, setUpTables } from "./quota-setup.js";
 
-const MINUTE = 60_000;
-const NOON = 1_000_000 * MINUTE;
-
-function setUp(limit: RateLimit, block = 0) {
-  const memory = allocateQuotaMemory(4, 3);
-  const layer: LimitLayer = { label: "API key", block, limit };
-  return { memory, layer, table: new QuotaTable(memory, 0), other: new QuotaTable(memory, 1) };
-}
+const TPM = 4;
 
 const admits = (table: QuotaTable, layer: LimitLayer, now: number, tokens = 1): boolean =>
-  !isFailure(admitRequest(table, [layer], tokens, () => now));
+  !isFailure(admitLayers(table, [layer], tokens, () => now));
+
+function leaseOf(admitted: Lease | Failure): Lease {
+  if (isFailure(admitted)) throw new Error(`refused: ${admitted.message}`);
+  return admitted;
+}
+
+function refusalOf(admitted: Lease | Failure): Failure {
+  if (!isFailure(admitted)) throw new Error("admitted");
+  return admitted;
+}
 
 describe("a window", () => {
   it("admits its number and no more, and the next one the same again", () => {
-    const { table, layer } = setUp({ rpm: 3 });
+    const { table } = setUpTables();
+    const layer = keyLayer({ rpm: 3 });
     const verdicts = [0, 1, 2, 3].map((at) => admits(table, layer, NOON + at));
     expect(verdicts).toEqual([true, true, true, false]);
     expect(admits(table, layer, NOON + MINUTE)).toBe(true);
   });
 
   it("is not begun again by a thread whose clock was read a moment before it began", () => {
-    const { table, other, layer } = setUp({ rpm: 2 });
+    const { table, other } = setUpTables();
+    const layer = keyLayer({ rpm: 2 });
     expect([admits(table, layer, NOON), admits(table, layer, NOON)]).toEqual([true, true]);
     expect(admits(other, layer, NOON - 1)).toBe(false);
     expect(admits(table, layer, NOON)).toBe(false);
   });
 
   it("starts anew when the clock is set back by more than that: its count lies in a future that never was", () => {
-    const { table, layer } = setUp({ rpm: 1 });
+    const { table } = setUpTables();
+    const layer = keyLayer({ rpm: 1 });
     expect(admits(table, layer, NOON + 60 * MINUTE)).toBe(true);
     expect(admits(table, layer, NOON)).toBe(true);
     expect(admits(table, layer, NOON)).toBe(false);
   });
 
   it("reads the clock when the lock is held, not before", () => {
-    const { memory, table, layer } = setUp({ rpm: 1 });
+    const { memory, table } = setUpTables();
     const lock = new Int32Array(memory.counters, 0, 1);
     let held = false;
-    admitRequest(table, [layer], 1, () => {
+    admitLayers(table, [keyLayer({ rpm: 1 })], 1, () => {
       held = Atomics.load(lock, 0) !== 0;
       return NOON;
     });
@@ -56,7 +64,8 @@ describe("a window", () => {
     });
     fc.assert(
       fc.property(asked, (requests) => {
-        const { table, other, layer } = setUp({ rpm: 5 });
+        const { table, other } = setUpTables();
+        const layer = keyLayer({ rpm: 5 });
         let admitted = 0;
         for (const { thread, step } of requests)
           if (admits(thread === 0 ? table : other, layer, NOON + step)) admitted += 1;
@@ -67,43 +76,209 @@ describe("a window", () => {
   });
 });
 
+describe("a refusal", () => {
+  it("names the limit that takes longest to pass, whoever is asked first", () => {
+    const { table } = setUpTables();
+    const layers = [keyLayer({ rps: 1, rpd: 1 }), keyLayer({ rph: 1 }, 1)];
+    expect(isFailure(admitLayers(table, layers, 1, () => NOON))).toBe(false);
+    const refused = refusalOf(admitLayers(table, layers, 1, () => NOON));
+    expect(refused).toMatchObject({ code: "rate_limit_exceeded", refusedBy: "key", retryAfterSeconds: DAY / 2 / 1_000 });
+    expect(refused.message).toBe("The API key's limit of 1 requests (rpd) is exhausted.");
+    const hour = refusalOf(admitLayers(table, [...layers].reverse().slice(0, 1), 1, () => NOON + 500));
+    expect(hour.retryAfterSeconds).toBe(3_600);
+  });
+
+  it("carries the policy that refused", () => {
+    const { table } = setUpTables();
+    const layers = [groupLayer({ rpm: 1 }, "g")];
+    leaseOf(admitLayers(table, layers, 1, () => NOON));
+    const refused = refusalOf(admitLayers(table, layers, 1, () => NOON + 59_001));
+    expect(refused).toMatchObject({ refusedBy: "policy", policy: { id: "p1", name: "P" }, retryAfterSeconds: 1 });
+    expect(refused.message).toBe('The policy "P"\'s limit of 1 requests (rpm) is exhausted.');
+  });
+
+  it("for want of a place says 1 second: nobody knows when one is free", () => {
+    const { table } = setUpTables();
+    const layers = [keyLayer({ concurrency: 1 })];
+    leaseOf(admitLayers(table, layers, 1, () => NOON));
+    expect(refusalOf(admitLayers(table, layers, 1, () => NOON)).retryAfterSeconds).toBe(1);
+  });
+
+  it("of several targets is the one that passes first", () => {
+    const { table } = setUpTables();
+    const [slow, quick] = [[keyLayer({ rpd: 0 })], [keyLayer({ rps: 0 }, 1)]].map((layers) =>
+      refusalOf(admitLayers(table, layers, 1, () => NOON)),
+    ) as [Failure, Failure];
+    expect(soonest(slow, quick)).toBe(quick);
+    expect(soonest(quick, slow)).toBe(quick);
+  });
+});
+
 describe("a lease", () => {
-  it("gives its place and its tokens back", () => {
-    const { table, layer } = setUp({ concurrency: 1, tpm: 100 });
-    const lease = admitRequest(table, [layer], 80, () => NOON);
-    if (isFailure(lease)) throw new Error("refused");
+  it("gives its place and its tokens back, once", () => {
+    const { table } = setUpTables();
+    const layer = keyLayer({ concurrency: 1, tpm: 100 });
+    const lease = leaseOf(admitLayers(table, [layer], 80, () => NOON));
     expect(admits(table, layer, NOON)).toBe(false);
-    settleLease(table, lease, 30);
-    expect([table.inFlight(0), table.used(0, 4, NOON / MINUTE)]).toEqual([0, 30]);
+    settleLease(table, lease, { tokens: 30, micros: 0 });
+    settleLease(table, lease, { tokens: 30, micros: 0 });
+    voidLease(table, lease);
+    expect([table.inFlight(0), table.used(0, TPM, NOON / MINUTE)]).toEqual([0, 30]);
   });
 
   it("gives nothing to the next owner of its block", () => {
-    const { table, layer } = setUp({ concurrency: 2, tpm: 1_000 });
-    const old = admitRequest(table, [layer], 400, () => NOON);
-    if (isFailure(old)) throw new Error("refused");
+    const { table } = setUpTables();
+    const old = leaseOf(admitLayers(table, [keyLayer({ concurrency: 2, tpm: 1_000 })], 400, () => NOON));
     table.clearBlock(0);
-    const next: LimitLayer = { label: "API key", block: 0, limit: { concurrency: 1, tpm: 100 } };
+    const next = keyLayer({ concurrency: 1, tpm: 100 });
     expect(admits(table, next, NOON, 60)).toBe(true);
-    settleLease(table, old, 0);
-    expect([table.inFlight(0), table.used(0, 4, NOON / MINUTE)]).toEqual([1, 60]);
+    settleLease(table, old, { tokens: 0, micros: 0 });
+    expect([table.inFlight(0), table.used(0, TPM, NOON / MINUTE)]).toEqual([1, 60]);
     expect(admits(table, next, NOON)).toBe(false);
+  });
+
+  it("that is void leaves nothing behind, in limits, groups and budgets", () => {
+    const { memory, table } = setUpTables();
+    const limit = { rpm: 5, rpd: 5, tpm: 100, concurrency: 3 };
+    const layers = [keyLayer(limit), groupLayer(limit, "g")];
+    const demand = { layers, money: [budget(1_000)], tokens: 30, micros: 400 };
+    const ask = () => leaseOf(admitRequest(table, demand, () => NOON));
+    // Whoever is first opens the windows; what follows is compared.
+    settleLease(table, ask(), { tokens: 10, micros: 100 });
+    const before = fingerprint(memory);
+    const lease = ask();
+    expect(fingerprint(memory)).not.toBe(before);
+    voidLease(table, lease);
+    expect(fingerprint(memory)).toBe(before);
+  });
+
+  it("reserves no more than what remains, so that only one request can overshoot", () => {
+    const { table } = setUpTables();
+    const layer = keyLayer({ tpm: 100 });
+    const first = leaseOf(admitLayers(table, [layer], 60, () => NOON));
+    const second = leaseOf(admitLayers(table, [layer], 60, () => NOON));
+    expect(admits(table, layer, NOON)).toBe(false);
+    settleLease(table, first, { tokens: 60, micros: 0 });
+    settleLease(table, second, { tokens: 60, micros: 0 });
+    expect(table.used(0, TPM, NOON / MINUTE)).toBe(120);
   });
 });
 
 describe("a place under a concurrency limit", () => {
   it("is free as soon as the client has gone, once, while its tokens are still counted", () => {
-    const { table, layer } = setUp({ concurrency: 2, tpm: 100 });
-    const first = admitRequest(table, [layer], 40, () => NOON);
-    const second = admitRequest(table, [layer], 40, () => NOON);
-    if (isFailure(first) || isFailure(second)) throw new Error("both should have been admitted");
-    expect(table.inFlight(layer.block)).toBe(2);
+    const { table } = setUpTables();
+    const layer = keyLayer({ concurrency: 2, tpm: 100 });
+    const [first, second] = [0, 1].map(() => leaseOf(admitLayers(table, [layer], 40, () => NOON))) as [Lease, Lease];
+    expect(table.inFlight(0)).toBe(2);
     releasePlace(table, first);
     releasePlace(table, first);
-    expect(table.inFlight(layer.block)).toBe(1);
+    expect(table.inFlight(0)).toBe(1);
     expect(admits(table, layer, NOON, 1)).toBe(true);
-    settleLease(table, first, 5);
-    expect(table.inFlight(layer.block)).toBe(2);
-    settleLease(table, second, 5);
-    expect(table.inFlight(layer.block)).toBe(1);
+    settleLease(table, first, { tokens: 5, micros: 0 });
+    expect(table.inFlight(0)).toBe(2);
+    settleLease(table, second, { tokens: 5, micros: 0 });
+    expect(table.inFlight(0)).toBe(1);
+  });
+});
+
+/** One step of a random history over two threads. */
+const STEP = fc.oneof(
+  fc.record({
+    kind: fc.constant("ask" as const),
+    thread: fc.nat(1),
+    layers: fc.subarray([0, 1, 2, 3], { minLength: 1 }),
+    tokens: fc.nat(60),
+    micros: fc.nat(60),
+  }),
+  fc.record({
+    kind: fc.constantFrom("settle" as const, "void" as const, "leave" as const),
+    which: fc.nat(),
+    tokens: fc.nat(90),
+    micros: fc.nat(90),
+  }),
+  fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(45_000) }),
+);
+
+interface Held {
+  readonly lease: Lease;
+  readonly table: QuotaTable;
+}
+
+describe("random histories over two threads", () => {
+  it("refusals change nothing, and at the end no more than the limits was admitted in any window", () => {
+    fc.assert(
+      fc.property(fc.array(STEP, { maxLength: 80 }), (steps) => {
+        const { memory, table, other } = setUpTables();
+        const all = [
+          keyLayer({ rpm: 4, concurrency: 3 }),
+          keyLayer({ rpm: 6, tpm: 150 }, 1),
+          groupLayer({ rpm: 5 }, "a"),
+          groupLayer({ tpm: 100, concurrency: 2 }, "b"),
+        ];
+        const money = [budget(300)];
+        let now = NOON;
+        const held: Held[] = [];
+        const admitted = new Map<string, number>();
+        for (const step of steps) {
+          if (step.kind === "wait") now += step.ms;
+          else if (step.kind === "ask") {
+            const on = step.thread === 0 ? table : other;
+            const layers = step.layers.map((index) => all[index] as LimitLayer);
+            const before = fingerprint(memory);
+            const result = admitRequest(on, { layers, money, tokens: step.tokens, micros: step.micros }, () => now);
+            if (isFailure(result)) {
+              // A budget's period may have begun with this look; the rest is as it was.
+              if (now < NOON + DAY / 2) expect(fingerprint(memory)).toBe(before);
+              continue;
+            }
+            held.push({ lease: result, table: on });
+            for (const index of step.layers) {
+              const key = `${index} ${Math.floor(now / MINUTE)}`;
+              admitted.set(key, (admitted.get(key) ?? 0) + 1);
+            }
+          } else if (held.length > 0) {
+            const [{ lease, table: on }] = held.splice(step.which % held.length, 1) as [Held];
+            if (step.kind === "leave") releasePlace(on, lease);
+            if (step.kind !== "void") settleLease(on, lease, step);
+            else {
+              voidLease(on, lease);
+              for (const { layer } of lease.holdings) {
+                const key = `${all.indexOf(layer)} ${Math.floor(lease.admittedAt / MINUTE)}`;
+                admitted.set(key, (admitted.get(key) ?? 0) - 1);
+              }
+            }
+          }
+        }
+        for (const [key, count] of admitted) {
+          const bound = all[Number(key.split(" ")[0])]?.bounds.find(({ unit }) => unit === "requests")?.amount;
+          expect(count).toBeLessThanOrEqual(bound ?? Number.POSITIVE_INFINITY);
+        }
+        for (const { lease, table: on } of held) settleLease(on, lease, { tokens: 0, micros: 0 });
+        for (const { place } of all) expect(table.inFlight(table.locate(place, now))).toBe(0);
+        expect(table.reserved(6, Math.floor(now / DAY))).toBe(0);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("tokens exceed a limit by no more than what single requests use beyond what they had reserved", () => {
+    const requests = fc.array(fc.record({ guess: fc.nat(50), truth: fc.nat(80), thread: fc.nat(1) }), { maxLength: 40 });
+    fc.assert(
+      fc.property(requests, (list) => {
+        const { table, other } = setUpTables();
+        const layer = keyLayer({ tpm: 200 });
+        let excess = 0;
+        const open: (Held & { truth: number })[] = [];
+        for (const { guess, truth, thread } of list) {
+          const on = thread === 0 ? table : other;
+          const lease = admitLayers(on, [layer], guess, () => NOON);
+          if (isFailure(lease)) continue;
+          excess += Math.max(0, truth - (lease.holdings[0]?.tokens ?? 0));
+          open.push({ lease, table: on, truth });
+        }
+        for (const { lease, table: on, truth } of open) settleLease(on, lease, { tokens: truth, micros: 0 });
+        expect(table.used(0, TPM, NOON / MINUTE)).toBeLessThanOrEqual(200 + excess);
+      }),
+    );
   });
 });

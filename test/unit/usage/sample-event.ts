@@ -20,6 +20,7 @@ export function sampleEvent(change: Partial<UsageEvent> = {}): UsageEvent {
     model_entry: "small*",
     provider: "acme",
     provider_key: "acme-main",
+    tags: { account: "blue" },
     upstream_model: "acme-small",
     response_model: "acme-small-2026",
     response_id: "chatcmpl-1",

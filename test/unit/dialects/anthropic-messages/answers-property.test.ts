@@ -2,7 +2,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { clientCodec } from "../../../../src/dialects/anthropic-messages/codec.js";
-import type { Annotation, AnswerEvent, JsonObject, SemanticUsage } from "../../../../src/dialects/semantic.js";
+import {
+  type Annotation,
+  type AnswerEvent,
+  type JsonObject,
+  LossList,
+  type SemanticUsage,
+} from "../../../../src/dialects/semantic.js";
 import { isFailure } from "../../../../src/errors.js";
 import { context, judged, streamed } from "./support.js";
 
@@ -19,7 +25,7 @@ function toolStart(id: string, signature = "", flavour: "function" | "custom" = 
 }
 
 function whole(events: readonly AnswerEvent[]): JsonObject {
-  return clientCodec.encodeAnswer(events, context());
+  return clientCodec.encodeAnswer(events, context(), new LossList());
 }
 
 // ---- property: stream and whole agree -------------------------------------------------------------

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { clientCodec } from "../../../../src/dialects/anthropic-messages/codec.js";
-import type { AnswerEvent, JsonObject, SemanticUsage } from "../../../../src/dialects/semantic.js";
+import { type AnswerEvent, type JsonObject, LossList, type SemanticUsage } from "../../../../src/dialects/semantic.js";
 import { context, decode, framesOf, judged, streamed } from "./support.js";
 
 const USAGE: SemanticUsage = { input: 100, output: 20, cacheRead: 30, cacheWrite: 10, reasoning: 5 };
@@ -16,7 +16,7 @@ function toolStart(id: string, signature = "", flavour: "function" | "custom" = 
 }
 
 function whole(events: readonly AnswerEvent[]): JsonObject {
-  return clientCodec.encodeAnswer(events, context());
+  return clientCodec.encodeAnswer(events, context(), new LossList());
 }
 
 describe("a whole answer", () => {
@@ -229,7 +229,7 @@ describe("a stream", () => {
   });
 
   it("costs time linear in its size", () => {
-    const encoder = clientCodec.streamEncoder(context());
+    const encoder = clientCodec.streamEncoder(context(), new LossList());
     encoder.push(START);
     encoder.push(toolStart("c"));
     const begun = performance.now();

@@ -96,7 +96,7 @@ export const PLAIN: EncodedRequest = { body: {}, renamed: new Map(), formatTool:
 
 /** The stream's text for these events. */
 export function streamed(events: Iterable<AnswerEvent>, of: CodecContext = context()): string {
-  const encoder = clientCodec.streamEncoder(of);
+  const encoder = clientCodec.streamEncoder(of, new LossList());
   let sse = "";
   for (const event of events) sse += encoder.push(event);
   return sse;

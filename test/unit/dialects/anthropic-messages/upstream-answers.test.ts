@@ -98,6 +98,7 @@ describe("a stream", () => {
       { kind: "arguments", text: '{"a"' },
       { kind: "arguments", text: ":1}" },
       { kind: "block_stop" },
+      { kind: "loss", name: "an_event_of_next_year" },
       { kind: "usage", usage: { input: 16, output: 9, cacheRead: 4, cacheWrite: 2, reasoning: -1 } },
       { kind: "stop", reason: "tool_calls", sequence: null, native: "tool_use" },
       END,

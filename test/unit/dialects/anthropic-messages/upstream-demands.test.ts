@@ -154,6 +154,14 @@ describe("the form of the answer", () => {
     }
   });
 
+  it("binds where it is the wire's own, and a tool does not: strictness is lost there", () => {
+    const strict = request({ format: { ...format, strict: true } });
+    expect(encode(strict, traits("claude-sonnet-4-5")).losses).not.toContain("strict");
+    expect(encode(strict, traits("claude-sonnet-4-20250514")).losses).toContain("strict");
+    const open = request({ format: { ...format, strict: null } });
+    expect(encode(open, traits("claude-sonnet-4-20250514")).losses).not.toContain("strict");
+  });
+
   it("is one tool of several beside the caller's own", () => {
     const { body } = encode(request({ format, tools: [tool("f")] }), traits("claude-3-5-haiku-latest"));
     expect(body).toMatchObject({ tools: [{ name: "f" }, { name: "answer_my_answer" }], tool_choice: { type: "any" } });
@@ -164,7 +172,7 @@ describe("the form of the answer", () => {
       request({ format, reasoning: reasoning({ effort: "low" }) }),
       traits("claude-haiku-4-5", { structuredOutput: "tool" }),
     );
-    expect([body.thinking, losses]).toEqual([undefined, ["reasoning"]]);
+    expect([body.thinking, losses]).toEqual([undefined, ["strict", "reasoning"]]);
   });
 
   it("stays native where no tool may be forced", () => {

@@ -212,6 +212,16 @@ describe("cohere-chat requests", () => {
     expect(made({ format: { kind: "json" }, tools: [tool("f")] }).losses).toEqual(["response_format"]);
   });
 
+  it("holds the tool that stands for a strict form to its schema, where the caller's own tools allow", () => {
+    const format = { kind: "schema", name: "out", description: null, schema: SCHEMA, strict: true } as const;
+    const strict = tool("f", SCHEMA, { strict: true });
+    expect(made({ format }).losses).toEqual([]);
+    expect(made({ format, tools: [strict] })).toMatchObject({ body: { strict_tools: true }, losses: [] });
+    expect(made({ format: { ...format, strict: null }, tools: [strict] }).body.strict_tools).toBe(true);
+    const mixed = made({ format, tools: [tool("f")] });
+    expect([mixed.body.strict_tools, mixed.losses]).toEqual([undefined, ["strict"]]);
+  });
+
   it("switches thinking, and passes the wire's own fields", () => {
     const reasoning = { enabled: true, effort: null, budgetTokens: 500, adaptive: false, summary: null };
     expect(made({ reasoning }).body.thinking).toEqual({ type: "enabled", token_budget: 500 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { AnswerBlock } from "../../../../src/dialects/answer-fold.js";
 import type { CodecContext } from "../../../../src/dialects/codec.js";
 import { clientCodec } from "../../../../src/dialects/openai-chat/codec.js";
-import type { AnswerEvent, JsonObject } from "../../../../src/dialects/semantic.js";
+import { type AnswerEvent, type JsonObject, LossList } from "../../../../src/dialects/semantic.js";
 import { deltas, events, foldedByClient, message, TEXT } from "./said-answer.js";
 import { contextOf, decoded, streamed, USAGE } from "./sample.js";
 
@@ -64,7 +64,7 @@ describe("a stream folded by the vendor's client", () => {
       fc.asyncProperty(fc.array(anyBlock, { maxLength: 6 }), async (blocks) => {
         const said = events({ blocks, usage: USAGE });
         const folded = (await foldedByClient(streamed(said, context))) as unknown as JsonObject;
-        const whole = clientCodec.encodeAnswer(said, context);
+        const whole = clientCodec.encodeAnswer(said, context, new LossList());
         const [choice] = whole.choices as JsonObject[];
         const [foldedChoice] = folded.choices as JsonObject[];
         const { known, thinking } = split(choice?.message as JsonObject);

@@ -1,13 +1,17 @@
 import { describe, expect, it } from "vitest";
 import type { AnswerBlock } from "../../../../src/dialects/answer-fold.js";
 import { clientCodec } from "../../../../src/dialects/openai-chat/codec.js";
-import type { JsonObject, StopReason } from "../../../../src/dialects/semantic.js";
+import { type JsonObject, LossList, type StopReason } from "../../../../src/dialects/semantic.js";
 import { CALL, deltas, events, foldedByClient, message, TEXT, THINKING } from "./said-answer.js";
 import { chunksOf, contextOf, dataOf, decoded, PIXEL, streamed, USAGE } from "./sample.js";
 
 describe("a whole chat answer", () => {
   it("has the full shape", () => {
-    const answer = clientCodec.encodeAnswer(events({ blocks: [THINKING, TEXT], usage: USAGE }), contextOf());
+    const answer = clientCodec.encodeAnswer(
+      events({ blocks: [THINKING, TEXT], usage: USAGE }),
+      contextOf(),
+      new LossList(),
+    );
     expect(answer).toEqual({
       id: "msg_1",
       object: "chat.completion",
@@ -76,7 +80,9 @@ describe("a whole chat answer", () => {
     ["error", [TEXT], "error"],
   ])("says %s with its finish_reason, whole and streamed", (stop, blocks, expected) => {
     const said = events({ blocks, stop });
-    expect((clientCodec.encodeAnswer(said, contextOf()).choices as JsonObject[])[0]?.finish_reason).toBe(expected);
+    expect(
+      (clientCodec.encodeAnswer(said, contextOf(), new LossList()).choices as JsonObject[])[0]?.finish_reason,
+    ).toBe(expected);
     const finishes = chunksOf(streamed(said)).flatMap((chunk) => chunk.choices as JsonObject[]);
     expect(finishes.map((choice) => choice.finish_reason).filter((reason) => reason !== null)).toEqual([expected]);
   });
@@ -140,7 +146,7 @@ describe("a whole chat answer", () => {
     const { request } = decoded({ functions: [{ name: "look" }] });
     const context = contextOf({ request });
     const said = events({ blocks: [CALL], stop: "tool_calls" });
-    const [choice] = clientCodec.encodeAnswer(said, context).choices as JsonObject[];
+    const [choice] = clientCodec.encodeAnswer(said, context, new LossList()).choices as JsonObject[];
     const expected = { name: "look", arguments: '{"at":1}' };
     expect(choice).toMatchObject({
       finish_reason: "function_call",
@@ -154,7 +160,7 @@ describe("a whole chat answer", () => {
 
   it("is the error envelope when the answer failed inside", () => {
     const error = { status: 529, type: "overloaded_error", code: null, message: "busy" };
-    expect(clientCodec.encodeAnswer([{ kind: "error", error }], contextOf())).toEqual({
+    expect(clientCodec.encodeAnswer([{ kind: "error", error }], contextOf(), new LossList())).toEqual({
       error: { message: "busy", type: "overloaded_error", param: null, code: null },
     });
   });

@@ -280,6 +280,14 @@ describe("tools of a chat request for an upstream", () => {
     expect(body).toEqual({ model: "upstream-model", messages: [] });
   });
 
+  it("hands the strictness of a form on to the tool that stands for it", () => {
+    const format = { kind: "schema", name: "out", description: null, schema: {}, strict: true } as const;
+    const { body } = encoded({ format }, { structuredOutput: "tool" });
+    expect(body).toMatchObject({ tools: [{ function: { name: "out", strict: true } }] });
+    const { body: open } = encoded({ format: { ...format, strict: null } }, { structuredOutput: "tool" });
+    expect((open.tools as { function: object }[])[0]?.function).not.toHaveProperty("strict");
+  });
+
   it("nests custom tools of the newer API, and names hosted ones that it cannot send", () => {
     const custom = {
       kind: "hosted",

@@ -3,14 +3,15 @@ import OpenAI from "openai";
 import type { ChatCompletion } from "openai/resources";
 import { type AnswerBlock, answerEvents, NO_USAGE } from "../../../../src/dialects/answer-fold.js";
 import { clientCodec } from "../../../../src/dialects/openai-chat/codec.js";
-import type {
-  AnswerEvent,
-  JsonObject,
-  SemanticUsage,
-  StopReason,
-  TextBlock,
-  ThinkingBlock,
-  ToolCallBlock,
+import {
+  type AnswerEvent,
+  type JsonObject,
+  LossList,
+  type SemanticUsage,
+  type StopReason,
+  type TextBlock,
+  type ThinkingBlock,
+  type ToolCallBlock,
 } from "../../../../src/dialects/semantic.js";
 import { chunksOf, contextOf, streamed } from "./sample.js";
 
@@ -59,7 +60,7 @@ export function events(...choices: readonly Said[]): AnswerEvent[] {
 }
 
 export function message(said: readonly AnswerEvent[], context = contextOf()): JsonObject {
-  const [choice] = clientCodec.encodeAnswer(said, context).choices as JsonObject[];
+  const [choice] = clientCodec.encodeAnswer(said, context, new LossList()).choices as JsonObject[];
   return choice?.message as JsonObject;
 }
 

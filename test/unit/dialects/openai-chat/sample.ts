@@ -56,7 +56,7 @@ export function contextOf(overrides: Partial<CodecContext> = {}): CodecContext {
 
 /** The stream as text. */
 export function streamed(events: readonly AnswerEvent[], context: CodecContext = contextOf()): string {
-  const encoder = clientCodec.streamEncoder(context);
+  const encoder = clientCodec.streamEncoder(context, new LossList());
   return events.map((event) => encoder.push(event)).join("");
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { foldAnswer } from "../../../../src/dialects/answer-fold.js";
 import { DecodeError } from "../../../../src/dialects/codec.js";
 import { clientCodec, targetCodec } from "../../../../src/dialects/openai-chat/codec.js";
-import type { JsonObject } from "../../../../src/dialects/semantic.js";
+import { type JsonObject, LossList } from "../../../../src/dialects/semantic.js";
 import { chunkOf, contextOf, ENCODED, PIXEL } from "./sample.js";
 import { call, expectWellFormed, fragment, named, read } from "./wire-answer.js";
 
@@ -286,7 +286,7 @@ describe("a chat stream of an upstream", () => {
       let best = Number.POSITIVE_INFINITY;
       for (let run = 0; run < 3; run++) {
         const decoder = targetCodec.streamDecoder(ENCODED);
-        const encoder = clientCodec.streamEncoder(contextOf());
+        const encoder = clientCodec.streamEncoder(contextOf(), new LossList());
         decoder.push({ event: "", data: JSON.stringify(chunkOf(named(0, "c", "f"))) });
         const started = performance.now();
         for (const chunk of chunks) for (const event of decoder.push(chunk)) encoder.push(event);

@@ -47,7 +47,7 @@ function events(stop: StopReason = "stop", logprobs: JsonObject | null = null): 
 }
 
 function streamed(said: readonly AnswerEvent[], context: CodecContext): string {
-  const encoder = clientCodec.streamEncoder(context);
+  const encoder = clientCodec.streamEncoder(context, new LossList());
   return said.map((event) => encoder.push(event)).join("");
 }
 
@@ -96,7 +96,7 @@ describe("a completions request", () => {
 
 describe("a completions answer", () => {
   it("has the full shape, whole", () => {
-    const answer = clientCodec.encodeAnswer(events("length", LOGPROBS), contextOf({ echo: true }));
+    const answer = clientCodec.encodeAnswer(events("length", LOGPROBS), contextOf({ echo: true }), new LossList());
     const logprobs = {
       tokens: ["there ", "was"],
       token_logprobs: [-0.5, -1],
@@ -121,7 +121,7 @@ describe("a completions answer", () => {
     ["content_filter", "content_filter"],
     ["tool_calls", "stop"],
   ])("says %s as %s", (stop, expected) => {
-    const answer = clientCodec.encodeAnswer(events(stop), contextOf());
+    const answer = clientCodec.encodeAnswer(events(stop), contextOf(), new LossList());
     expect((answer.choices as JsonObject[])[0]?.finish_reason).toBe(expected);
   });
 
@@ -137,7 +137,7 @@ describe("a completions answer", () => {
     const chunks: Completion[] = [];
     for await (const chunk of await client.completions.create({ model: "m", prompt: "", stream: true }))
       chunks.push(chunk);
-    const whole = clientCodec.encodeAnswer(events("stop", LOGPROBS), context) as unknown as Completion;
+    const whole = clientCodec.encodeAnswer(events("stop", LOGPROBS), context, new LossList()) as unknown as Completion;
     for (const expected of whole.choices) {
       const own = chunks.flatMap((chunk) => chunk.choices).filter((choice) => choice.index === expected.index);
       expect(own.map((choice) => choice.text).join("")).toBe(expected.text);

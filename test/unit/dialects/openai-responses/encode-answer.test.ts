@@ -1,7 +1,7 @@
 import { createOpenAI } from "@ai-sdk/openai";
 import { describe, expect, it } from "vitest";
 import { clientCodec } from "../../../../src/dialects/openai-responses/codec.js";
-import type { AnswerEvent } from "../../../../src/dialects/semantic.js";
+import { type AnswerEvent, LossList } from "../../../../src/dialects/semantic.js";
 import {
   accumulated,
   call,
@@ -69,7 +69,7 @@ const EVERYTHING: AnswerEvent[] = [
 ];
 
 describe("encodeAnswer", () => {
-  const answer = clientCodec.encodeAnswer(EVERYTHING, context(REQUEST));
+  const answer = clientCodec.encodeAnswer(EVERYTHING, context(REQUEST), new LossList());
 
   it("has every field that strict clients look for", () => {
     expect(answer).toMatchObject({
@@ -157,7 +157,7 @@ describe("encodeAnswer", () => {
     [{ ...STOPPED, reason: "content_filter" } as AnswerEvent, "incomplete", "content_filter"],
   ])("stop %j is %s %s", (stop, status, reason) => {
     const events = [START, ...text("x"), stop, END];
-    const cut = json(clientCodec.encodeAnswer(events, context()));
+    const cut = json(clientCodec.encodeAnswer(events, context(), new LossList()));
     expect(cut.status).toBe(status);
     expect(cut.incomplete_details).toEqual(reason === null ? null : { reason });
     expect((cut.output as { status: string }[])[0]?.status).toBe(status);
@@ -178,7 +178,7 @@ describe("encodeAnswer", () => {
       STOPPED,
       END,
     ];
-    const refusal = json(clientCodec.encodeAnswer(events, context()));
+    const refusal = json(clientCodec.encodeAnswer(events, context(), new LossList()));
     expect(refusal.usage).toBeNull();
     expect(refusal.output).toMatchObject([
       {
@@ -230,7 +230,7 @@ describe("streamEncoder", () => {
   });
 
   it("means to the vendor's accumulator what the whole answer says", () => {
-    const whole = json(clientCodec.encodeAnswer(EVERYTHING, context(REQUEST)));
+    const whole = json(clientCodec.encodeAnswer(EVERYTHING, context(REQUEST), new LossList()));
     expect(accumulated(sse).output).toEqual(whole.output);
     const last = wireEvents(sse).at(-1) as unknown as { response: object };
     expect(last.response).toEqual(whole);
@@ -241,7 +241,7 @@ describe("streamEncoder", () => {
     const final = await client.responses.stream({ model: "m", input: "x" }).finalResponse();
     expect(final.output_text).toBe("Hello \r\n\u2028 wörldcited");
     expect(final.status).toBe("completed");
-    const body = JSON.stringify(clientCodec.encodeAnswer(EVERYTHING, context(REQUEST)));
+    const body = JSON.stringify(clientCodec.encodeAnswer(EVERYTHING, context(REQUEST), new LossList()));
     const whole = await sdk(body, "application/json").responses.create({ model: "m", input: "x" });
     expect(whole.output_text).toBe(final.output_text);
     expect(whole.output).toEqual(json(final.output.map((item) => withoutParsed(item))) as never);
@@ -262,7 +262,7 @@ describe("streamEncoder", () => {
     const called = parts.filter((part) => part.type === "tool-call").map((part) => part.toolCallId);
     expect(called.filter((id) => id?.startsWith("toolu_"))).toEqual(["toolu_1", "toolu_2", "toolu_3", "toolu_4"]);
     expect(parts.at(-1)).toMatchObject({ type: "finish", finishReason: { unified: "tool-calls" } });
-    const body = JSON.stringify(clientCodec.encodeAnswer(EVERYTHING, context(REQUEST)));
+    const body = JSON.stringify(clientCodec.encodeAnswer(EVERYTHING, context(REQUEST), new LossList()));
     const whole = await answer(body, "application/json").doGenerate({ prompt });
     expect(whole.usage).toMatchObject({ inputTokens: { total: 30, cacheRead: 8 }, outputTokens: { total: 12 } });
   });
@@ -294,7 +294,7 @@ describe("streamEncoder", () => {
   });
 
   it("refuses events after the end, and answers of other candidates", () => {
-    const encoder = clientCodec.streamEncoder(context());
+    const encoder = clientCodec.streamEncoder(context(), new LossList());
     for (const event of [START, ...text("a"), STOPPED, END]) encoder.push(event);
     expect(encoder.push({ kind: "text", text: "b" })).toBe("");
     const second: AnswerEvent[] = [START, ...text("a"), { kind: "choice", index: 1 }, ...text("b"), STOPPED, END];
@@ -303,7 +303,7 @@ describe("streamEncoder", () => {
 
   it("costs time linear in the size of a call of one-byte fragments", () => {
     const seconds = (size: number): number => {
-      const encoder = clientCodec.streamEncoder(context());
+      const encoder = clientCodec.streamEncoder(context(), new LossList());
       encoder.push(START);
       const before = performance.now();
       encoder.push({ kind: "tool_start", id: "c", name: "f", signature: "", flavour: "function" });

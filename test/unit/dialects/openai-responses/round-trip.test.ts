@@ -3,12 +3,13 @@ import { describe, expect, it } from "vitest";
 import { blockEvents } from "../../../../src/dialects/answer-fold.js";
 import { clientCodec } from "../../../../src/dialects/openai-responses/codec.js";
 import { mayCarryForeignProof } from "../../../../src/dialects/openai-responses/opaque.js";
-import type {
-  AnswerEvent,
-  Block,
-  JsonObject,
-  ThinkingBlock,
-  ToolCallBlock,
+import {
+  type AnswerEvent,
+  type Block,
+  type JsonObject,
+  LossList,
+  type ThinkingBlock,
+  type ToolCallBlock,
 } from "../../../../src/dialects/semantic.js";
 import {
   accumulated,
@@ -93,7 +94,7 @@ describe("round trips", () => {
   it("an answer sent back as history holds the same blocks, signatures and ids", () => {
     fc.assert(
       fc.property(blocks, (list) => {
-        const answer = json(clientCodec.encodeAnswer(eventsOf(list, CUTS[0]!), context(REQUEST)));
+        const answer = json(clientCodec.encodeAnswer(eventsOf(list, CUTS[0]!), context(REQUEST), new LossList()));
         const history = decode({ model: "m", input: answer.output });
         expect(history.losses).toEqual([]);
         expect(history.request.turns.flatMap((turn) => turn.blocks)).toEqual(list);
@@ -104,7 +105,7 @@ describe("round trips", () => {
   it("a stream is the whole answer, for the vendor's accumulator too, however the text is cut", () => {
     fc.assert(
       fc.property(blocks, fc.constantFrom(...CUTS), (list, cut) => {
-        const answer = json(clientCodec.encodeAnswer(eventsOf(list, CUTS[0]!), context(REQUEST)));
+        const answer = json(clientCodec.encodeAnswer(eventsOf(list, CUTS[0]!), context(REQUEST), new LossList()));
         const sse = sseOf(eventsOf(list, cut), context(REQUEST));
         expect(accumulated(sse).output).toEqual(answer.output);
         expect((wireEvents(sse).at(-1) as unknown as { response: JsonObject }).response).toEqual(answer);
@@ -115,7 +116,7 @@ describe("round trips", () => {
   it("a stream that is read folds to the whole answer that is read", () => {
     fc.assert(
       fc.property(blocks, fc.constantFrom(...CUTS), (list, cut) => {
-        const answer = clientCodec.encodeAnswer(eventsOf(list, CUTS[0]!), context(REQUEST));
+        const answer = clientCodec.encodeAnswer(eventsOf(list, CUTS[0]!), context(REQUEST), new LossList());
         const events = streamed(sseOf(eventsOf(list, cut), context(REQUEST)));
         assertOrder(events);
         expect(fold(events)).toEqual(fold(whole(answer)));
@@ -145,6 +146,7 @@ describe("round trips", () => {
     const signedAnswer = clientCodec.encodeAnswer(
       eventsOf([{ kind: "thinking", text: "T", signature: "S", encrypted: "", id: "", origin: "gemini" }], CUTS[0]!),
       context(),
+      new LossList(),
     );
     expect(mayCarryForeignProof(Buffer.from(JSON.stringify({ input: signedAnswer.output })))).toBe(true);
     expect(mayCarryForeignProof(Buffer.from(JSON.stringify({ input: "weir.x" })))).toBe(true);

@@ -68,7 +68,7 @@ export function context(body: object = { model: "m", input: "hi" }): CodecContex
 }
 
 export function sseOf(events: Iterable<AnswerEvent>, at: CodecContext = context()): string {
-  const encoder = clientCodec.streamEncoder(at);
+  const encoder = clientCodec.streamEncoder(at, new LossList());
   let text = "";
   for (const event of events) text += encoder.push(event);
   return text;

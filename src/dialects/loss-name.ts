@@ -1,4 +1,4 @@
-/** Names for the loss report that come from a client's words: only what looks like a field's name passes. */
+/** Names for the loss report that come from others' words: only what looks like a field's name passes. */
 
 const MAX_LENGTH = 48;
 const PLAIN = /^[A-Za-z][A-Za-z0-9_.-]*$/;

@@ -1,0 +1,153 @@
+/**
+ * Screens one text, whole or growing, with any number of finders. The text is cleared from its beginning up to
+ * where some finder still needs to see more; what is cleared, and what is masked in it, does not depend on the
+ * pieces in which the text came.
+ */
+import type { Finder, Found, Replacement } from "./rule.js";
+
+/** A finder and whose it is. */
+export interface OwnedFinder {
+  readonly finder: Finder;
+  /** Index of its guardrail; of two masks on one place, that of the lower one stands. */
+  readonly owner: number;
+  /** Do its masks change the text? */
+  readonly masks: boolean;
+}
+
+/** Hears of matches: of every one that is masked, of the first one of a finder whose are not. */
+export type OnFound = (owner: number, found: Found) => void;
+
+interface Cursor {
+  readonly owned: OwnedFinder;
+  /** Absolute: everything that begins before it is decided. */
+  at: number;
+}
+
+interface OwnedReplacement extends Replacement {
+  readonly owner: number;
+}
+
+/** How much of the cleared text finders can look back at. */
+const CONTEXT = 64;
+/** Text is dropped from the beginning in pieces of at least this size. */
+const TRIM = 4096;
+
+export class TextScreen {
+  /** Absolute: the text before it is decided. */
+  cleared = 0;
+  /** Replacements in the cleared text, absolute, ordered, merged where they overlapped. */
+  readonly replacements: Replacement[] = [];
+  readonly #onFound: OnFound;
+  readonly #cursors: Cursor[];
+  #text = "";
+  /** Absolute position of the first unit of `#text`. */
+  #origin = 0;
+  /** Replacements that may still be merged with others. */
+  #undecided: OwnedReplacement[] = [];
+
+  constructor(finders: readonly OwnedFinder[], onFound: OnFound) {
+    this.#onFound = onFound;
+    this.#cursors = finders.map((owned) => ({ owned, at: 0 }));
+  }
+
+  /** Length of the text so far. */
+  get length(): number {
+    return this.#origin + this.#text.length;
+  }
+
+  append(text: string): void {
+    this.#text = this.#text === "" ? text : this.#text + text;
+  }
+
+  /** Clears as much as can be cleared; all of it when the text has `ended`. */
+  advance(ended: boolean): void {
+    let cleared = this.length;
+    for (const cursor of this.#cursors) {
+      this.#search(cursor, ended);
+      cleared = Math.min(cleared, cursor.at);
+    }
+    this.#decide(cleared);
+    this.#trim();
+  }
+
+  /** A mask that somebody else asks for, over text that is not cleared yet. */
+  mask(owner: number, replacement: Replacement): void {
+    this.#undecided.push({ ...replacement, owner });
+  }
+
+  #search(cursor: Cursor, ended: boolean): void {
+    const { finder, owner, masks } = cursor.owned;
+    const text = this.#text;
+    let from = cursor.at - this.#origin;
+    if (from >= text.length) return;
+    const open = ended ? text.length : finder.open(text, from);
+    for (;;) {
+      const found = finder.find(text, from);
+      if (found === null || found.begins >= open) break;
+      this.#onFound(owner, found);
+      if (!masks || found.action === "block") {
+        // What is known once is known: nobody asks how often.
+        cursor.at = Number.POSITIVE_INFINITY;
+        return;
+      }
+      this.#keep(owner, found);
+      from = Math.max(found.ends, from + 1);
+    }
+    cursor.at = this.#origin + Math.min(text.length, Math.max(from, open));
+  }
+
+  #keep(owner: number, { start, end, text }: Found): void {
+    this.#undecided.push({ owner, start: this.#origin + start, end: this.#origin + end, text });
+  }
+
+  /** Merges what overlaps; what reaches beyond `limit` may still meet a match that is not known yet. */
+  #decide(limit: number): void {
+    this.cleared = Math.max(this.cleared, limit);
+    if (this.#undecided.length === 0) return;
+    const waiting = this.#undecided.sort((one, other) => one.start - other.start || one.owner - other.owner);
+    this.#undecided = [];
+    let at = 0;
+    while (at < waiting.length) {
+      const first = at;
+      let { end } = waiting[at++] as OwnedReplacement;
+      while (at < waiting.length && (waiting[at] as OwnedReplacement).start < end) {
+        end = Math.max(end, (waiting[at++] as OwnedReplacement).end);
+      }
+      const group = waiting.slice(first, at);
+      const { start } = group[0] as OwnedReplacement;
+      if (end > limit) {
+        this.#undecided = waiting.slice(first);
+        this.cleared = Math.min(this.cleared, start);
+        return;
+      }
+      const chosen = group.reduce((best, one) => (one.owner < best.owner ? one : best));
+      this.replacements.push({ start, end, text: chosen.text });
+    }
+  }
+
+  #trim(): void {
+    const needless = this.cleared - CONTEXT - this.#origin;
+    if (needless < TRIM) return;
+    this.#text = this.#text.slice(needless);
+    this.#origin += needless;
+  }
+}
+
+/** A text with its replacements made; they are ordered and do not overlap. */
+export function replaced(text: string, replacements: readonly Replacement[]): string {
+  let out = "";
+  let at = 0;
+  for (const { start, end, text: instead } of replacements) {
+    out += text.slice(at, start) + instead;
+    at = end;
+  }
+  return out + text.slice(at);
+}
+
+/** Screens a text that is there as a whole; null = nothing is masked in it. */
+export function screenWhole(text: string, finders: readonly OwnedFinder[], onFound: OnFound): string | null {
+  const screen = new TextScreen(finders, onFound);
+  screen.append(text);
+  screen.advance(true);
+  return screen.replacements.length === 0 ? null : replaced(text, screen.replacements);
+}

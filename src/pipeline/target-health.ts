@@ -1,0 +1,57 @@
+/** Tells the node's threads how an attempt's target did: for the next plan, and for people who look. */
+import { cooldownFor } from "../routing/cooldown.js";
+import type { HealthSlot } from "../routing/slots.js";
+import { retryAfterMs } from "./answer-head.js";
+import type { Attempt, Conclusion } from "./attempt.js";
+import type { Mishap } from "./succession.js";
+
+const CLIENT_GONE = 499;
+
+export function attemptBegins({ node, candidate }: Attempt): void {
+  node.router.health.changeInFlight(candidate.slot, 1);
+}
+
+export function attemptEnds(attempt: Attempt, conclusion: Conclusion): void {
+  const { node, candidate, head } = attempt;
+  const { health } = node.router;
+  health.changeInFlight(candidate.slot, -1);
+  if (conclusion.status === CLIENT_GONE) return;
+  const mishap = attempt.mishap ?? mishapOf(attempt, conclusion);
+  if (mishap === null) {
+    const latency = attempt.firstByteAt === 0 ? -1 : attempt.firstByteAt - attempt.startedAt;
+    health.reportSuccess(candidate.slot, head?.status ?? 0, latency, Date.now());
+  } else reportMishap(attempt, candidate.slot, mishap);
+}
+
+function reportMishap(attempt: Attempt, slot: HealthSlot, mishap: Mishap): void {
+  const { health } = attempt.node.router;
+  const { cooldown } = attempt.candidate.model.entry;
+  // A refusal that is the request's own fault says that the target is well.
+  if (mishap.kind === "status" && mishap.status < 500 && !cooldown.triggerStatuses.includes(mishap.status)) {
+    health.reportSuccess(slot, mishap.status, -1, Date.now());
+    return;
+  }
+  health.reportFailure(slot, mishap.kind, mishap.status);
+  const length = cooldownFor(cooldown, { ...mishap, retryAfterMs: retryAfterMs(attempt.head) });
+  if (length > 0) health.coolDown(slot, Date.now() + length);
+}
+
+/** Of an attempt whose failure was the caller's answer; null = it did not fail. */
+function mishapOf({ head }: Attempt, { error }: Conclusion): Mishap | null {
+  const status = head?.status ?? 0;
+  switch (error) {
+    case "":
+      return null;
+    case "upstream_error":
+      return { kind: status >= 300 ? "status" : "in_band", status };
+    case "timeout":
+      return { kind: "timeout", status };
+    case "upstream_decode_error":
+      return { kind: "broken", status };
+    case "transport_error":
+      return { kind: "transport", status };
+    default:
+      // The gateway's own reasons say nothing of the target.
+      return null;
+  }
+}

@@ -1,0 +1,35 @@
+/** What a successful answer says of the limits: the one with least left, as it was just after the admission. */
+import type { Lease, Tightest } from "./lease.js";
+
+const PREFIX = "x-ratelimit-";
+
+/**
+ * Adds the rate-limit headers of a lease to a list in which names and values alternate, in place of an upstream's
+ * own: those tell of the gateway's account, not of the caller's. Nothing is added where nothing limits.
+ */
+export function rateLimitHeaders(lease: Lease, nowMs: number, headers: string[]): void {
+  if (lease.requests.limit < 0 && lease.tokens.limit < 0) return;
+  dropUpstreamOnes(headers);
+  tell(lease.requests, "requests", nowMs, headers);
+  tell(lease.tokens, "tokens", nowMs, headers);
+}
+
+function tell({ limit, remaining, resetsAt }: Tightest, unit: string, nowMs: number, headers: string[]): void {
+  if (limit < 0) return;
+  const seconds = Math.max(0, Math.ceil((resetsAt - nowMs) / 1_000));
+  headers.push(`${PREFIX}limit-${unit}`, String(limit));
+  headers.push(`${PREFIX}remaining-${unit}`, String(Math.max(0, Math.floor(remaining))));
+  headers.push(`${PREFIX}reset-${unit}`, `${seconds}s`);
+}
+
+function dropUpstreamOnes(headers: string[]): void {
+  let kept = 0;
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const name = headers[at] as string;
+    if (name.startsWith(PREFIX)) continue;
+    headers[kept] = name;
+    headers[kept + 1] = headers[at + 1] as string;
+    kept += 2;
+  }
+  headers.length = kept;
+}

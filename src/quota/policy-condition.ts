@@ -1,0 +1,88 @@
+/** Conditions of policies as functions: compiled once a snapshot, asked once for each pair of key and model. */
+import { RE2JS } from "re2js";
+import { parseCidrs } from "../config/cidr.js";
+import type { Condition, ConditionDimension } from "../config/traffic.js";
+
+/** What is known of a request before it goes anywhere; null = it has none. */
+export type Facts = Readonly<Record<ConditionDimension, string | null>>;
+export type Test = (facts: Facts) => boolean;
+
+type TestCondition = Extract<Condition, { readonly kind: "test" }>;
+type Judge = (fact: string) => boolean;
+
+/**
+ * A condition as a function. What a request has none of is unequal to everything: only `~=` and what is negated
+ * hold of it. Patterns are searched for anywhere in the text. Throws on a pattern or an address that the
+ * resource file's check would not have let pass.
+ */
+export function compileCondition(condition: Condition): Test {
+  const test = condition.kind === "test" ? compileTest(condition) : compileGroup(condition);
+  return condition.negate ? (facts) => !test(facts) : test;
+}
+
+function compileGroup({ logic, children }: Extract<Condition, { readonly kind: "group" }>): Test {
+  const tests = children.map(compileCondition);
+  if (logic === "and") return (facts) => tests.every((test) => test(facts));
+  return (facts) => tests.some((test) => test(facts));
+}
+
+function compileTest(condition: TestCondition): Test {
+  const { dimension } = condition;
+  const judge = judgeOf(condition);
+  const ofNothing = condition.operator === "~=";
+  return (facts) => {
+    const fact = facts[dimension];
+    return fact === null ? ofNothing : judge(fact);
+  };
+}
+
+function judgeOf({ operator, value }: TestCondition): Judge {
+  const texts = (Array.isArray(value) ? value : [value]).map(String);
+  const one = texts[0] ?? "";
+  switch (operator) {
+    case "==":
+      return (fact) => fact === one;
+    case "~=":
+      return (fact) => fact !== one;
+    case "~~":
+      return patternJudge(one, 0);
+    case "~*":
+      return patternJudge(one, RE2JS.CASE_INSENSITIVE);
+    case "in":
+    case "has": {
+      // Every dimension has one value, so that to stand in the list and to have one of it are the same.
+      const set = new Set(texts);
+      return (fact) => set.has(fact);
+    }
+    case "ipmatch": {
+      const addresses = parseCidrs(texts);
+      return (fact) => addresses.contains(fact);
+    }
+    case ">":
+      return numberJudge(one, (fact, bound) => fact > bound);
+    case ">=":
+      return numberJudge(one, (fact, bound) => fact >= bound);
+    case "<":
+      return numberJudge(one, (fact, bound) => fact < bound);
+    case "<=":
+      return numberJudge(one, (fact, bound) => fact <= bound);
+    default:
+      operator satisfies never;
+      return () => false;
+  }
+}
+
+function patternJudge(pattern: string, flags: number): Judge {
+  const compiled = RE2JS.compile(pattern, flags);
+  return (fact) => compiled.matcher(fact).find();
+}
+
+/** Only numbers are compared; anything else is neither more nor less. */
+function numberJudge(text: string, holds: (fact: number, bound: number) => boolean): Judge {
+  const bound = numberOf(text);
+  return (fact) => holds(numberOf(fact), bound);
+}
+
+function numberOf(text: string): number {
+  return text.trim() === "" ? Number.NaN : Number(text);
+}

@@ -1,0 +1,60 @@
+/** The main thread's side of routing: the memory that the acceptors share, and who has which part of it. */
+import type { Resources } from "../config/resources.js";
+import { Snapshot } from "../config/snapshot.js";
+import { Cursors } from "./cursors.js";
+import { HealthTable } from "./health.js";
+import { type CheckedModel, checkedModels } from "./prober.js";
+import { allocateRoutingMemory, type RoutingMemory } from "./router.js";
+import { SlotAllocator, type SlotMap } from "./slots.js";
+import { type ModelStatus, modelStatus } from "./status.js";
+
+export class SharedRouting {
+  readonly memory: RoutingMemory;
+  /** In no acceptor's row: for checks and for looking. */
+  readonly health: HealthTable;
+  readonly #allocator: SlotAllocator;
+  readonly #cursors: Cursors;
+  #resources: Resources | null = null;
+  /** Of those resources; made when somebody looks. */
+  #snapshot: Snapshot | null = null;
+
+  /** `rows`: threads that may live at once. */
+  constructor(rows: number) {
+    this.memory = allocateRoutingMemory(rows);
+    this.health = new HealthTable(this.memory.health, rows);
+    this.#cursors = new Cursors(this.memory.cursors);
+    this.#allocator = new SlotAllocator(this.memory.health.slots, (index) => this.health.clearSlot(index));
+  }
+
+  /** New resources come into force. Returns the slots of their models, for every acceptor. */
+  assign(resources: Resources): SlotMap {
+    const slots = this.#allocator.assign(resources);
+    this.health.adopt(slots);
+    this.#cursors.tidy();
+    this.#resources = resources;
+    this.#snapshot = null;
+    return slots;
+  }
+
+  /** The thread of this row is dead: what it had in flight is over. */
+  bury(row: number): void {
+    new HealthTable(this.memory.health, row).clearRow();
+  }
+
+  /** How the models are doing, a row each. `nowMs`: milliseconds since the epoch. */
+  status(nowMs: number): readonly ModelStatus[] {
+    return this.#resources === null
+      ? []
+      : modelStatus(this.#resources, this.#look(this.#resources), this.health, nowMs);
+  }
+
+  /** The models that want background checks. */
+  checked(): readonly CheckedModel[] {
+    return this.#resources === null ? [] : checkedModels(this.#resources, this.#look(this.#resources), this.health);
+  }
+
+  #look(resources: Resources): Snapshot {
+    this.#snapshot ??= new Snapshot(resources);
+    return this.#snapshot;
+  }
+}
