@@ -1,4 +1,5 @@
 /** Builds the node context of one acceptor from what its thread was started with. */
+import type { PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { Snapshot } from "../config/snapshot.js";
@@ -9,18 +10,23 @@ import { InFlight } from "../pipeline/in-flight.js";
 import { Ledger } from "../pipeline/ledger.js";
 import { type Estimator, headerNames, type Node, type Translator } from "../pipeline/node.js";
 import { Sender } from "../providers/send.js";
-import type { BlockMap } from "../quota/blocks.js";
+import { type Screener, guardsOf } from "./guards.js";
+import { type BlockMap, Places } from "../quota/blocks.js";
+import { BudgetIndex } from "../quota/budget.js";
 import { Limits } from "../quota/limits.js";
 import type { QuotaTable } from "../quota/table.js";
 import { type Router, routesByHeaders } from "../routing/router.js";
 import type { SlotMap } from "../routing/slots.js";
 import type { JournalWriter } from "../usage/journal.js";
+import { comparablePrice, estimateMicros, Pricing } from "../usage/pricing.js";
 import type { NodeLoad } from "./load.js";
 
 export interface AcceptorParts {
   readonly config: WeirConfig;
   readonly resources: Resources;
   readonly blocks: BlockMap;
+  /** Rows of the user's own price file. */
+  readonly prices: readonly PriceRow[];
   readonly quota: QuotaTable;
   readonly load: NodeLoad;
   /** Knows the slots of these resources. */
@@ -28,6 +34,7 @@ export interface AcceptorParts {
   readonly journal: JournalWriter;
   readonly estimator: Estimator;
   readonly translator: Translator;
+  readonly screener: Screener;
   readonly metrics: Metrics;
   readonly log: LogSink;
   /** Hears of every exception that cost a request. */
@@ -41,11 +48,16 @@ export function buildNode(parts: AcceptorParts): Node {
     overflows.value = quota.overflows;
   });
   const { connect_ms } = config.timeouts;
+  const snapshot = new Snapshot(parts.resources);
+  const pricing = new Pricing(parts.prices);
+  parts.router.usePrices((model) => comparablePrice(pricing.of(model)));
+  const sender = new Sender({ connectMs: connect_ms, connectionsPerOrigin: config.limits.upstream_connections });
   return {
     config,
     name: config.node_name,
     headerNames: headerNames(config.identity.header_prefix),
-    sender: new Sender({ connectMs: connect_ms, connectionsPerOrigin: config.limits.upstream_connections }),
+    sender,
+    guards: guardsOf(sender, parts.screener, metrics),
     quota,
     router: parts.router,
     estimator: parts.estimator,
@@ -56,7 +68,9 @@ export function buildNode(parts: AcceptorParts): Node {
       aborts: metrics.cell("weir_client_aborts_total"),
       losses: metrics.cell("weir_losses_total"),
       estimated: metrics.cell("weir_usage_estimated_total"),
-      attempts: rememberedAttempts(metrics),
+      attempts: rememberedCells(metrics, "weir_upstream_attempts_total"),
+      cost: rememberedCells(metrics, "weir_cost_usd_total"),
+      unknownPrices: rememberedCells(metrics, "weir_unknown_price_total"),
     },
     accessLog: config.log.access ? new AccessLog(parts.log) : null,
     reportFault: parts.reportFault,
@@ -64,35 +78,60 @@ export function buildNode(parts: AcceptorParts): Node {
     collectsHeaders: collectsHeaders(parts.resources),
     warn: warner(parts),
     onSettled: (exchange) => load.leave(exchange),
-    snapshot: new Snapshot(parts.resources),
+    snapshot,
     loadedAt: Date.now(),
     limits: new Limits(parts.resources, parts.blocks),
-    budgets: null,
+    pricing,
+    budgets: budgetsOf(snapshot, parts.blocks, pricing),
   };
 }
 
 /** Looks each cell up once; both names come from tables, so there are few. */
-function rememberedAttempts(metrics: Metrics): (provider: string, outcome: string) => Cell {
+function rememberedCells(metrics: Metrics, name: ProviderMetric): (provider: string, second: string) => Cell {
   const cells = new Map<string, Map<string, Cell>>();
-  return (provider, outcome) => {
-    let outcomes = cells.get(provider);
-    if (outcomes === undefined) {
-      outcomes = new Map();
-      cells.set(provider, outcomes);
+  return (provider, second) => {
+    let known = cells.get(provider);
+    if (known === undefined) {
+      known = new Map();
+      cells.set(provider, known);
     }
-    let cell = outcomes.get(outcome);
+    let cell = known.get(second);
     if (cell === undefined) {
-      cell = metrics.cell("weir_upstream_attempts_total", provider, outcome);
-      outcomes.set(outcome, cell);
+      cell = metrics.cell(name, provider, second);
+      known.set(second, cell);
     }
     return cell;
   };
 }
 
-/** Swaps the configuration that new exchanges begin with; those under way keep theirs. */
-export function swapResources(node: Node, resources: Resources, blocks: BlockMap, slots: SlotMap): void {
+type ProviderMetric = "weir_upstream_attempts_total" | "weir_cost_usd_total" | "weir_unknown_price_total";
+
+/** null: no budget is in force, and no request is asked about money. */
+function budgetsOf(snapshot: Snapshot, blocks: BlockMap, pricing: Pricing): BudgetIndex | null {
+  const { budgets } = snapshot.traffic;
+  if (budgets.length === 0) return null;
+  const find = (name: string) => snapshot.findModel(name);
+  return new BudgetIndex(budgets, new Places(blocks), (model, input, output) =>
+    model === null ? 0 : estimateMicros(pricing.dearestOf(model, find), input, output),
+  );
+}
+
+/** What can change while a node runs. */
+export interface Changeable {
+  readonly resources: Resources;
+  readonly blocks: BlockMap;
+  readonly slots: SlotMap;
+  readonly prices: readonly PriceRow[];
+}
+
+/** Swaps the configuration that new exchanges begin with; those under way keep theirs, but for the prices. */
+export function swapResources(node: Node, { resources, blocks, slots, prices }: Changeable): void {
   const snapshot = new Snapshot(resources);
   node.limits = new Limits(resources, blocks);
+  const pricing = new Pricing(prices);
+  node.pricing = pricing;
+  node.budgets = budgetsOf(snapshot, blocks, pricing);
+  node.router.usePrices((model) => comparablePrice(pricing.of(model)));
   node.router.adopt(slots);
   node.snapshot = snapshot;
   node.collectsHeaders = collectsHeaders(resources);

@@ -1,5 +1,6 @@
 /** `weir serve`: loads the files, starts the gateway, and lives by its signals. */
 import { loadConfig, renderError, type ResourcesContext } from "../config/load.js";
+import { loadPrices, NO_PRICES } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { embeddedDefault } from "../providers/embedded-default.js";
@@ -26,12 +27,19 @@ export async function serve(argv: readonly string[], context: ServeContext): Pro
   const config = loadConfig(options.config, context.environment);
   const loading: ResourcesContext = { ...context, ignoreUnsupported: options.ignoreUnsupported };
   const loaded = options.resources === null ? null : loadResourceFile(options.resources, loading);
-  const errors = [...(config.ok ? [] : config.errors), ...(loaded === null || loaded.ok ? [] : loaded.errors)];
+  const prices = config.ok && config.value.pricing.file !== null ? loadPrices(config.value.pricing.file) : NO_PRICES;
+  const errors = [config, loaded, prices].flatMap((result) => (result === null || result.ok ? [] : result.errors));
   for (const error of errors) context.stderr(`${renderError(error)}\n`);
-  if (!config.ok || loaded?.ok === false) return 1;
+  if (!config.ok || loaded?.ok === false || !prices.ok) return 1;
   const fallback = loaded === null ? embeddedDefault(context.environment) : null;
   const resources = loaded === null ? (fallback?.resources as Resources) : loaded.value;
-  const gateway = new Gateway({ config: config.value, resources, resourcesPath: options.resources, context: loading });
+  const gateway = new Gateway({
+    config: config.value,
+    resources,
+    resourcesPath: options.resources,
+    context: loading,
+    prices: prices.value.rows,
+  });
   // From here on: without a listener the signal would end the process, also while it is still starting.
   process.on("SIGHUP", () => gateway.reload());
   const addresses = await gateway.start();

@@ -1,5 +1,6 @@
 /** `weir validate`: checks the two files and says everything that is wrong with them. */
 import { loadConfig, type ResourcesContext, renderError } from "../config/load.js";
+import { loadPrices, NO_PRICES } from "../config/prices.js";
 import type { ConfigError } from "../config/result.js";
 import { tlsProblem } from "../runtime/tls-files.js";
 import { loadResourceFile } from "../runtime/resource-file.js";
@@ -31,6 +32,10 @@ export async function validate(argv: readonly string[], context: ValidateContext
     const message = tlsProblem(config.value.listen.tls);
     const file = options.config ?? "environment";
     if (message !== null) errors.push({ file, path: "listen.tls", message, line: null });
+    const { file: priceFile } = config.value.pricing;
+    const prices = priceFile === null ? NO_PRICES : loadPrices(priceFile);
+    if (!prices.ok) errors.push(...prices.errors);
+    else if (priceFile !== null) summary.push(`${priceFile}: ${prices.value.rows.length} prices`);
   } else errors.push(...config.errors);
   if (options.resources !== null) {
     const resources = loadResourceFile(options.resources, { ...context, ignoreUnsupported: options.ignoreUnsupported });

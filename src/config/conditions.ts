@@ -2,7 +2,7 @@
  * The tree of conditions of a rate-limit policy. It is read by hand and not by a schema: a schema would go
  * down as deep as the file does before anything could be said about its depth.
  */
-import { checkModelName, type Complain, isMapping, type Raw, type Surroundings } from "./entry.js";
+import { modelNameProblem, type Complain, isMapping, type Raw, type Surroundings } from "./entry.js";
 import type { Path } from "./result.js";
 import type { Condition, ConditionDimension, ConditionOperator } from "./traffic.js";
 
@@ -128,7 +128,7 @@ class ConditionReading {
       return directory.named("api_keys", undefined, value);
     }
     if (dimension !== "model") return value;
-    const problem = checkModelName(value, directory);
+    const problem = modelNameProblem(value, directory);
     if (problem !== null) this.#complain(path, problem);
     return directory.named("models", undefined, value);
   }

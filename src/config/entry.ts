@@ -142,20 +142,27 @@ export function checkModelReference(
   oneOf(holder, [field, `${field}_id`], complain);
   const reference = referenceIn(holder, field);
   if (reference === null) return;
-  const found = directory.findModel(reference.value, reference.byId);
-  if (found === undefined) return complain([reference.field], "there is no model of this name");
-  const called = found.raw.id === reference.value && reference.byId ? found.name : reference.value;
-  if (called?.includes("*") === true) return complain([reference.field], "must name one model, without a *");
-  if (kinds.includes(modelKind(found.raw))) return;
-  complain([reference.field], kinds.length === 1 ? `must be a ${kinds[0]} model` : "must not be a semantic model");
+  const problem = modelProblem(directory.findModel(reference.value, reference.byId), reference, kinds);
+  if (problem !== null) complain([reference.field], problem);
 }
 
-/** A model as callers name it must be there; answers its name. Patterns are refused: they stand for many. */
-export function checkModelName(reference: string, directory: Directory): string | null {
-  const found = directory.findModel(reference, true);
+function modelProblem(
+  found: Entry | undefined,
+  { value, byId }: Omit<Reference, "field">,
+  kinds: readonly ModelKind[],
+): string | null {
   if (found === undefined) return "there is no model of this name";
-  const called = found.raw.id === reference ? found.name : reference;
-  return called?.includes("*") === true ? "must name one model, without a *" : null;
+  const called = byId && found.raw.id === value ? found.name : value;
+  if (called?.includes("*") === true) return "must name one model, without a *";
+  if (kinds.includes(modelKind(found.raw))) return null;
+  return kinds.length === 1 ? `must be a ${kinds[0]} model` : "must not be a semantic model";
+}
+
+const ALL_KINDS: readonly ModelKind[] = ["direct", "routing", "ensemble", "semantic"];
+
+/** What is wrong with a name or id of a model, of any kind; null = nothing. */
+export function modelNameProblem(value: string, directory: Directory): string | null {
+  return modelProblem(directory.findModel(value, true), { value, byId: true }, ALL_KINDS);
 }
 
 export function isMapping(value: unknown): value is Raw {

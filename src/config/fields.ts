@@ -12,12 +12,14 @@ interface Node {
   readonly type?: string;
   readonly default?: unknown;
   readonly properties?: Readonly<Record<string, Node>>;
+  readonly items?: Node;
   readonly anyOf?: readonly Node[];
 }
 
 /**
  * Walks the outline of a schema. A `group` is a mapping with fields of its own, which follow it; a field
- * that may be a string or a mapping (`listen`) is a string, followed by the mapping's fields.
+ * that may be a string or a mapping (`listen`) is a string, followed by the mapping's fields, and a list of
+ * mappings is followed by theirs (`targets[].weight`).
  */
 export function fieldsOf(outline: unknown, prefix = ""): Field[] {
   const fields: Field[] = [];
@@ -26,6 +28,7 @@ export function fieldsOf(outline: unknown, prefix = ""): Field[] {
     const group = [node, ...(node.anyOf ?? [])].find((branch) => branch.properties !== undefined);
     fields.push({ path, type: typeOf(node), default: node.default });
     if (group !== undefined) fields.push(...fieldsOf(group, path));
+    if (node.items?.properties !== undefined) fields.push(...fieldsOf(node.items, `${path}[]`));
   }
   return fields;
 }

@@ -14,18 +14,14 @@ import type { Guardrail, GuardrailRule } from "./traffic.js";
 
 export function checkGuardrail(raw: Raw, surroundings: Surroundings, complain: Complain): void {
   oneOf(raw, ["name", "display_name"], complain);
-  switch (raw.kind) {
-    case "keyword":
-      for (const [index, pattern] of mappingsOf(raw.patterns)) {
-        if (pattern.kind === "regex")
-          checkPattern(pattern.value, surroundings, below(complain, "patterns", index, "value"));
-      }
-      return;
-    case "pii":
-      return checkPii(raw, surroundings, complain);
-    case "bedrock":
-      return checkSigner(raw, surroundings.directory, complain);
-    default:
+  if (raw.kind === "keyword") checkKeywords(raw, surroundings, complain);
+  if (raw.kind === "pii") checkPii(raw, surroundings, complain);
+  if (raw.kind === "bedrock") checkSigner(raw, surroundings.directory, complain);
+}
+
+function checkKeywords(raw: Raw, surroundings: Surroundings, complain: Complain): void {
+  for (const [index, { kind, value }] of mappingsOf(raw.patterns)) {
+    if (kind === "regex") checkPattern(value, surroundings, below(complain, "patterns", index, "value"));
   }
 }
 

@@ -62,8 +62,8 @@ function checkDirect(raw: Raw, directory: Directory, complain: Complain): void {
   const reference = referenceIn(raw, "provider_key");
   if (reference === null) return;
   const providerKey = directory.find("provider_keys", reference.value, reference.byId);
-  if (providerKey === undefined) return complain([reference.field], "there is no provider key of this name");
-  const theirs = providerKey.raw.provider;
+  if (providerKey === undefined) complain([reference.field], "there is no provider key of this name");
+  const theirs = providerKey?.raw.provider;
   if (typeof raw.provider === "string" && typeof theirs === "string" && raw.provider !== theirs) {
     complain([reference.field], "belongs to another provider than the model's");
   }

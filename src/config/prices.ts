@@ -41,6 +41,9 @@ export interface PriceList {
   readonly rows: readonly PriceRow[];
 }
 
+/** Where there is no price file. */
+export const NO_PRICES: Result<PriceList> = { ok: true, value: { version: 1, dated: "", rows: [] }, ignored: [] };
+
 /** A price file: YAML or JSON. Errors name the file, the place in it and the reason. */
 export function loadPrices(path: string): Result<PriceList> {
   const text = readText(path);

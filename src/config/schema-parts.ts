@@ -95,7 +95,9 @@ function isTimezone(name: string): boolean {
 /** A number that need not be whole. */
 export function number(minimum: number, maximum: number) {
   return z
-    .number({ error: ({ input }) => (input === undefined ? "is required" : "must be a number") })
+    .number({
+      error: ({ code, input }) => (code === "invalid_type" && input !== undefined ? "must be a number" : undefined),
+    })
     .min(minimum)
     .max(maximum);
 }

@@ -14,25 +14,22 @@ const names = {
 const DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const DAY_RULE = "must be a day: its name (mon, monday) or a number from 0 (Sunday) to 6";
 
-/** Number of a day from its name, long or short; -1 for anything else. */
-function dayNumber(name: string): number {
-  const lower = name.toLowerCase();
-  return DAYS.findIndex((day) => day === lower || day.slice(0, 3) === lower);
+/** Number of a day, from its name, long or short, or as it is; -1 for anything else. */
+function dayNumber(day: unknown): number {
+  if (typeof day === "number") return Number.isInteger(day) && day >= 0 && day <= 6 ? day : -1;
+  const lower = typeof day === "string" ? day.toLowerCase() : "";
+  return DAYS.findIndex((name) => name === lower || name.slice(0, 3) === lower);
 }
 
-const dayOfWeek = z
-  .union([whole(0, 6), z.string()], DAY_RULE)
-  .refine((day) => typeof day === "number" || dayNumber(day) >= 0, DAY_RULE)
-  .transform((day) => (typeof day === "number" ? day : dayNumber(day)));
+const dayOfWeek = z.custom<string | number>((day) => dayNumber(day) >= 0, DAY_RULE).transform(dayNumber);
 
 const DATE_RULE = "must be a date, such as 2027-01-31";
-const date = z
-  .string()
-  .regex(/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/, DATE_RULE)
-  .refine((written) => {
-    const time = Date.parse(`${written}T00:00:00Z`);
-    return Number.isFinite(time) && new Date(time).toISOString().startsWith(written);
-  }, DATE_RULE);
+const date = z.string().refine(isDate, DATE_RULE);
+
+function isDate(written: string): boolean {
+  const time = Date.parse(`${written}T00:00:00Z`);
+  return Number.isFinite(time) && new Date(time).toISOString().slice(0, 10) === written;
+}
 
 /** HH:MM as minutes since midnight. */
 function clock(pattern: RegExp, rule: string) {

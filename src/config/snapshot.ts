@@ -145,6 +145,11 @@ export class Snapshot {
     return this.#keys.get(hashHex);
   }
 
+  /** The provider key of this name. */
+  findProviderKey(name: string): ProviderKeyResource | undefined {
+    return this.#providerKeys.get(name);
+  }
+
   /** A plain name wins over patterns, the most literal characters over fewer, the earlier over the later. */
   findModel(name: string): ResolvedModel | undefined {
     const known = this.#resolved.get(name);

@@ -1,12 +1,12 @@
 /** Policies, budgets, cache policies and attachments: what holds between their fields, and what they become. */
 import { readConditions } from "./conditions.js";
 import {
-  type Complain,
   below,
-  checkModelName,
+  type Complain,
   checkModelReference,
   type Directory,
   isMapping,
+  modelNameProblem,
   oneOf,
   type Raw,
   referenceIn,
@@ -70,7 +70,7 @@ function checkScope({ scope, scope_ref: reference }: Raw, directory: Directory, 
   if ((scope === "api_key" || scope === "key") && directory.find("api_keys", reference, true) === undefined) {
     complain(["scope_ref"], "there is no API key of this name");
   }
-  const problem = scope === "model" ? checkModelName(reference, directory) : null;
+  const problem = scope === "model" ? modelNameProblem(reference, directory) : null;
   if (problem !== null) complain(["scope_ref"], problem);
 }
 
@@ -169,7 +169,7 @@ export function checkCachePolicy(raw: Raw, { directory }: Surroundings, complain
   if (kind === "api_key" && directory.find("api_keys", name, true) === undefined) {
     complain(["applies_to"], "there is no API key of this name");
   }
-  const problem = kind === "model" ? checkModelName(name, directory) : null;
+  const problem = kind === "model" ? modelNameProblem(name, directory) : null;
   if (problem !== null) complain(["applies_to"], problem);
   if (isMapping(raw.semantic)) {
     checkModelReference(raw.semantic, "embedding_model", ["direct"], {
@@ -234,7 +234,7 @@ export function checkAttachment(raw: Raw, { directory }: Surroundings, complain:
   if (scope === "api_key" && directory.find("api_keys", id, true) === undefined) {
     complain(["scope_id"], "there is no API key of this name");
   }
-  const problem = scope === "model" ? checkModelName(id, directory) : null;
+  const problem = scope === "model" ? modelNameProblem(id, directory) : null;
   if (problem !== null) complain(["scope_id"], problem);
 }
 

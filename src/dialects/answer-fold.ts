@@ -56,12 +56,14 @@ export const NO_USAGE: SemanticUsage = Object.freeze({
 
 /** The later counts over the earlier ones; what the later ones leave out keeps its value. */
 export function mergeUsage(before: SemanticUsage, later: SemanticUsage): SemanticUsage {
+  const cacheWriteHour = later.cacheWriteHour ?? before.cacheWriteHour;
   return {
     input: later.input >= 0 ? later.input : before.input,
     output: later.output >= 0 ? later.output : before.output,
     cacheRead: later.cacheRead >= 0 ? later.cacheRead : before.cacheRead,
     cacheWrite: later.cacheWrite >= 0 ? later.cacheWrite : before.cacheWrite,
     reasoning: later.reasoning >= 0 ? later.reasoning : before.reasoning,
+    ...(cacheWriteHour === undefined ? {} : { cacheWriteHour }),
   };
 }
 

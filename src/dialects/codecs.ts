@@ -7,6 +7,7 @@ import type { DialectId, WireId } from "./dialect.js";
 import { targetCodec as geminiTarget } from "./gemini/codec.js";
 import { clientCodec as chatClient, targetCodec as chatTarget } from "./openai-chat/codec.js";
 import { clientCodec as completionsClient } from "./openai-completions/codec.js";
+import * as completionsAnswers from "./openai-completions/decode-answer.js";
 import { clientCodec as responsesClient, targetCodec as responsesTarget } from "./openai-responses/codec.js";
 
 const CLIENTS: Readonly<Partial<Record<DialectId, ClientCodec>>> = {
@@ -42,4 +43,19 @@ export function targetCodecOf(wire: WireId): TargetCodec {
   const codec = TARGETS[wire];
   if (codec === undefined) throw new RangeError(`${wire} has no target codec`);
   return codec;
+}
+
+/** Can bodies of this dialect be written anew for an upstream that speaks it too? */
+export function isTranslatable(dialect: DialectId): boolean {
+  return CLIENTS[dialect] !== undefined && TARGETS[dialect] !== undefined;
+}
+
+/** Does the dialect take part in the hub as a caller's? */
+export function hasClientCodec(dialect: DialectId): boolean {
+  return CLIENTS[dialect] !== undefined;
+}
+
+/** What reads answers of a wire: also of one that requests are never written for. */
+export function answerCodecOf(wire: WireId): Pick<TargetCodec, "decodeAnswer" | "streamDecoder"> {
+  return wire === "openai-completions" ? completionsAnswers : targetCodecOf(wire);
 }

@@ -4,7 +4,7 @@
  */
 import { type Failure, failure, isFailure } from "../errors.js";
 import type { CodecContext, EncodedRequest, StreamDecoder, TargetTraits, WireEvent } from "./codec.js";
-import { clientCodecOf, targetCodecOf } from "./codecs.js";
+import { answerCodecOf, clientCodecOf, targetCodecOf } from "./codecs.js";
 import type { DialectId, WireId } from "./dialect.js";
 import { type AnswerEvent, type JsonObject, LossList, type SemanticRequest } from "./semantic.js";
 
@@ -76,11 +76,11 @@ function translated(job: TranslationJob): Translation | Failure {
 
 /** The events of a whole answer. Throws DecodeError when it means nothing. */
 export function decodeWhole(translation: Translation, body: JsonObject): AnswerEvent[] {
-  return targetCodecOf(translation.wire).decodeAnswer(body, encodedOf(translation));
+  return answerCodecOf(translation.wire).decodeAnswer(body, encodedOf(translation));
 }
 
 export function streamDecoderOf(translation: Translation): StreamDecoder {
-  return targetCodecOf(translation.wire).streamDecoder(encodedOf(translation));
+  return answerCodecOf(translation.wire).streamDecoder(encodedOf(translation));
 }
 
 /** All events of a stream that has been read to its end. */
@@ -123,14 +123,26 @@ export interface ErrorAnswer {
   readonly headers: readonly string[];
 }
 
-/** An upstream's error answer in the caller's envelope, as JSON text. */
-export function translateError(translation: Translation, answer: ErrorAnswer, requestId: string): string {
+/** An error answer for the caller. */
+export interface TranslatedError {
+  /** JSON text. */
+  readonly body: string;
+  /** What callers read in headers and the upstream says in its body only: names and values alternate. */
+  readonly headers: readonly string[];
+}
+
+/** An upstream's error answer in the caller's envelope. */
+export function translateError(translation: Translation, answer: ErrorAnswer, requestId: string): TranslatedError {
   const { status, body, headers } = answer;
   const codec = targetCodecOf(translation.wire);
   const at = codec.errorHeader === undefined ? -1 : headers.indexOf(codec.errorHeader);
   const errorType = at < 0 ? undefined : headers[at + 1];
   const error = codec.decodeError(status, parseObject(body), body.toString("utf8"), errorType);
-  return JSON.stringify(clientCodecOf(translation.client).encodeError(error, requestId));
+  const wait = headers.includes("retry-after") ? 0 : (error.retryAfterSeconds ?? 0);
+  return {
+    body: JSON.stringify(clientCodecOf(translation.client).encodeError(error, requestId)),
+    headers: wait > 0 ? ["retry-after", String(wait)] : [],
+  };
 }
 
 /** A JSON object; null for anything else. */

@@ -20,3 +20,9 @@ const REGISTRY: Readonly<Record<DialectId, Dialect>> = Object.freeze({
 export function dialectOf(id: DialectId): Dialect {
   return REGISTRY[id];
 }
+
+/** The dialect in which the gateway itself asks for vectors. */
+export const EMBEDDINGS_DIALECT: Dialect = openAiEmbeddings;
+
+/** The dialect in which the gateway itself asks whether a model is well. */
+export const CHAT_DIALECT: Dialect = openAiChat;

@@ -250,6 +250,8 @@ export interface SemanticUsage {
   readonly output: number;
   readonly cacheRead: number;
   readonly cacheWrite: number;
+  /** Part of `cacheWrite`: what is kept for an hour; absent = not said. */
+  readonly cacheWriteHour?: number;
   /** Part of `output`. */
   readonly reasoning: number;
 }
@@ -303,6 +305,8 @@ export interface AnswerError {
   readonly type: string;
   readonly code: string | null;
   readonly message: string;
+  /** When to ask again, in whole seconds, where the body says it; absent = it does not. */
+  readonly retryAfterSeconds?: number;
 }
 
 // ---- losses ----------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ export class UsageTally {
   outputTokens = -1;
   cacheReadTokens = -1;
   cacheWriteTokens = -1;
+  /** Part of cacheWriteTokens: what is kept for an hour. */
+  cacheWriteHourTokens = -1;
   /** Part of outputTokens. */
   reasoningTokens = -1;
   /** The model's name as the upstream gives it; "" until said. */

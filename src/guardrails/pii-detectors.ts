@@ -2,7 +2,7 @@
  * The detectors of personal data. Each scans by hand or with expressions of bounded length, and holds a growing text
  * back only where its end may be the beginning of what it looks for.
  */
-import { isIPv6 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 import type { PiiType } from "../config/traffic.js";
 import { ibanLength, isBankCard, isChinaIdCard, isCreditCard, isIban, isUsSsn } from "./pii-checks.js";
 
@@ -117,14 +117,23 @@ function isDigit(text: string, at: number): boolean {
   return unit >= 48 && unit <= 57;
 }
 
+/** The sum of check digits is kept while going on, for both ways of counting from the end: one look at each digit. */
 function cardEnd(text: string, from: number, isCard: (digits: string) => boolean): number {
-  let digits = "";
+  const sums = [0, 0];
+  let count = 0;
   let longest = 0;
   let at = from;
-  while (digits.length < 19 && isDigit(text, at)) {
-    digits += text[at++];
+  while (count < 19 && isDigit(text, at)) {
+    const digit = text.charCodeAt(at) - 48;
+    const doubled = digit > 4 ? digit * 2 - 9 : digit * 2;
+    const odd = count % 2;
+    sums[odd] = (sums[odd] as number) + doubled;
+    sums[1 - odd] = (sums[1 - odd] as number) + digit;
+    count++;
+    at++;
     const next = text.charCodeAt(at);
-    if (digits.length >= 13 && !isDigit(text, at) && isCard(digits)) longest = at;
+    const passes = count >= 13 && (sums[count % 2] as number) % 10 === 0 && !isDigit(text, at);
+    if (passes && isCard(text.slice(from, at).replace(/[ -]/g, ""))) longest = at;
     if ((next === 32 || next === 45) && isDigit(text, at + 1)) at++;
   }
   return longest;
@@ -193,7 +202,7 @@ const ADDRESS_RUN: Run = {
   most: 64,
 };
 const ipAddress = searching(ADDRESS, ADDRESS_RUN, ([match]) => {
-  if (!match.includes(":")) return true;
+  if (!match.includes(":")) return isIPv4(match);
   // Without a digit it is somebody's name for a scope.
   return match.length > 2 && /[0-9]/.test(match) && isIPv6(match);
 });

@@ -3,7 +3,7 @@
  * where some finder still needs to see more; what is cleared, and what is masked in it, does not depend on the
  * pieces in which the text came.
  */
-import type { Finder, Found, Replacement } from "./rule.js";
+import type { Finder, Found, RemoteVerdict, Replacement } from "./rule.js";
 
 /** A finder and whose it is. */
 export interface OwnedFinder {
@@ -19,12 +19,15 @@ export type OnFound = (owner: number, found: Found) => void;
 
 interface Cursor {
   readonly owned: OwnedFinder;
+  readonly rank: number;
   /** Absolute: everything that begins before it is decided. */
   at: number;
 }
 
 interface OwnedReplacement extends Replacement {
   readonly owner: number;
+  /** Of two with one owner, the lower one counts, whichever was found first. */
+  readonly rank: number;
 }
 
 /** How much of the cleared text finders can look back at. */
@@ -35,6 +38,8 @@ const TRIM = 4096;
 export class TextScreen {
   /** Absolute: the text before it is decided. */
   cleared = 0;
+  /** Absolute: nothing beyond it is cleared, whatever the finders say; masks up to it may still come. */
+  limit = Number.POSITIVE_INFINITY;
   /** Replacements in the cleared text, absolute, ordered, merged where they overlapped. */
   readonly replacements: Replacement[] = [];
   readonly #onFound: OnFound;
@@ -47,7 +52,7 @@ export class TextScreen {
 
   constructor(finders: readonly OwnedFinder[], onFound: OnFound) {
     this.#onFound = onFound;
-    this.#cursors = finders.map((owned) => ({ owned, at: 0 }));
+    this.#cursors = finders.map((owned, rank) => ({ owned, rank, at: 0 }));
   }
 
   /** Length of the text so far. */
@@ -61,7 +66,7 @@ export class TextScreen {
 
   /** Clears as much as can be cleared; all of it when the text has `ended`. */
   advance(ended: boolean): void {
-    let cleared = this.length;
+    let cleared = Math.min(this.length, this.limit);
     for (const cursor of this.#cursors) {
       this.#search(cursor, ended);
       cleared = Math.min(cleared, cursor.at);
@@ -72,7 +77,7 @@ export class TextScreen {
 
   /** A mask that somebody else asks for, over text that is not cleared yet. */
   mask(owner: number, replacement: Replacement): void {
-    this.#undecided.push({ ...replacement, owner });
+    this.#undecided.push({ ...replacement, owner, rank: this.#cursors.length });
   }
 
   #search(cursor: Cursor, ended: boolean): void {
@@ -90,21 +95,21 @@ export class TextScreen {
         cursor.at = Number.POSITIVE_INFINITY;
         return;
       }
-      this.#keep(owner, found);
+      this.#keep(cursor, found);
       from = Math.max(found.ends, from + 1);
     }
     cursor.at = this.#origin + Math.min(text.length, Math.max(from, open));
   }
 
-  #keep(owner: number, { start, end, text }: Found): void {
-    this.#undecided.push({ owner, start: this.#origin + start, end: this.#origin + end, text });
+  #keep({ rank, owned: { owner } }: Cursor, { start, end, text }: Found): void {
+    this.#undecided.push({ owner, rank, start: this.#origin + start, end: this.#origin + end, text });
   }
 
   /** Merges what overlaps; what reaches beyond `limit` may still meet a match that is not known yet. */
   #decide(limit: number): void {
     this.cleared = Math.max(this.cleared, limit);
     if (this.#undecided.length === 0) return;
-    const waiting = this.#undecided.sort((one, other) => one.start - other.start || one.owner - other.owner);
+    const waiting = this.#undecided.sort((one, other) => one.start - other.start || compare(one, other));
     this.#undecided = [];
     let at = 0;
     while (at < waiting.length) {
@@ -120,7 +125,7 @@ export class TextScreen {
         this.cleared = Math.min(this.cleared, start);
         return;
       }
-      const chosen = group.reduce((best, one) => (one.owner < best.owner ? one : best));
+      const chosen = group.reduce((best, one) => (compare(one, best) < 0 ? one : best));
       this.replacements.push({ start, end, text: chosen.text });
     }
   }
@@ -131,6 +136,10 @@ export class TextScreen {
     this.#text = this.#text.slice(needless);
     this.#origin += needless;
   }
+}
+
+function compare(one: OwnedReplacement, other: OwnedReplacement): number {
+  return one.owner - other.owner || one.rank - other.rank || one.start - other.start;
 }
 
 /** A text with its replacements made; they are ordered and do not overlap. */
@@ -150,4 +159,21 @@ export function screenWhole(text: string, finders: readonly OwnedFinder[], onFou
   screen.append(text);
   screen.advance(true);
   return screen.replacements.length === 0 ? null : replaced(text, screen.replacements);
+}
+
+/** Texts with the masks that remote rules ask for, by the index of each text; null = as it was. */
+export function maskedTexts(
+  spans: readonly { readonly text: string }[],
+  answers: readonly { readonly owner: number; readonly verdict: RemoteVerdict }[],
+): (string | null)[] {
+  return spans.map(({ text }, index) => {
+    const screen = new TextScreen([], () => {});
+    screen.append(text);
+    for (const { owner, verdict } of answers) {
+      if (verdict.action !== "mask") continue;
+      for (const replacement of verdict.replacements[index] ?? []) screen.mask(owner, replacement);
+    }
+    screen.advance(true);
+    return screen.replacements.length === 0 ? null : replaced(text, screen.replacements);
+  });
 }

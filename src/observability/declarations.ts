@@ -13,7 +13,7 @@ export interface Declaration {
   readonly type: MetricType;
   readonly help: string;
   /** Unit of the value; "1" = a count or a flag. */
-  readonly unit: "seconds" | "bytes" | "tokens" | "1";
+  readonly unit: "seconds" | "bytes" | "tokens" | "dollars" | "1";
   readonly labels: readonly string[];
   readonly aggregator: Aggregator;
   /** Upper bounds of a histogram, ascending; [] for the others. */
@@ -95,7 +95,27 @@ export const METRICS = Object.freeze({
   weir_upstream_attempts_total: counter("1", "Attempts at an upstream.", "provider", "outcome"),
   weir_usage_tokens_total: counter("tokens", "Tokens used, by kind.", "model", "token_type"),
   weir_usage_estimated_total: counter("1", "Attempts whose tokens were counted here, not by the upstream."),
+  weir_cost_usd_total: counter(
+    "dollars",
+    "US dollars that attempts cost, as far as prices are known.",
+    "provider",
+    "model",
+  ),
+  weir_unknown_price_total: counter("1", "Attempts that used a model whose price is not known.", "provider", "model"),
+  weir_budget_warnings_total: counter("1", "Fractions of budgets that were reached and warned of.", "budget"),
+  weir_budget_spent_ratio: single(
+    "1",
+    "Part of the limit that is spent in the period that runs now.",
+    "budget",
+    "value",
+  ),
   weir_losses_total: counter("1", "Parts of requests that the target's dialect could not express."),
+  weir_guardrail_actions_total: counter(
+    "1",
+    "What guardrails did; `failed`: one could not be asked.",
+    "guardrail",
+    "action",
+  ),
   weir_journal_lines_total: counter("1", "Usage events on file."),
   weir_journal_bytes_total: counter("bytes", "Bytes of usage events on file."),
   weir_journal_lost_total: counter("1", "Usage events given up because they could not be written."),

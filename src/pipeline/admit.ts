@@ -23,7 +23,7 @@ export const admit: Stage = {
   run(exchange: Exchange, node: Node): StageOutcome {
     const { keyResource: key, model } = exchange;
     const layers = node.limits.layersFor(key, model, Date.now());
-    const money = node.budgets === null ? NO_MONEY : node.budgets.layersFor(key, model);
+    const money = node.budgets === null || isFree(exchange) ? NO_MONEY : node.budgets.layersFor(key, model);
     if (layers.length === 0 && money.length === 0) return "next";
     const input = likelyInput(exchange);
     const output = likelyOutput(exchange, node);
@@ -59,6 +59,11 @@ function refused(node: Node, refusal: Failure): Failure {
   return refusal;
 }
 
+/** Costs nothing, so that no budget has a say: a list of models, a count of tokens. */
+function isFree({ model, route }: Exchange): boolean {
+  return model === null || countsHere(route.operation);
+}
+
 /** Prompt and output as far as they can be guessed before the call; settled with the true figures. */
 function likelyInput({ route, body }: Exchange): number {
   return countsHere(route.operation) ? 0 : guessPromptTokens(body.length);
@@ -73,5 +78,5 @@ function likelyOutput({ route, view, model }: Exchange, node: Node): number {
 }
 
 function estimate(exchange: Exchange, node: Node, input: number, output: number): number {
-  return node.budgets?.estimateMicros(exchange.plan?.candidates[0]?.model ?? null, input, output) ?? 0;
+  return node.budgets?.estimateMicros(exchange.model, input, output) ?? 0;
 }

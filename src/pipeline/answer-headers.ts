@@ -1,4 +1,5 @@
 /** The headers of an answer that came from an upstream. */
+import { rateLimitHeaders } from "../quota/headers.js";
 import type { Attempt } from "./attempt.js";
 
 /** What a header value may hold; anything else could end the header and begin another. */
@@ -22,6 +23,8 @@ export function answerHeaders(attempt: Attempt, losses = attempt.translation?.lo
   headers.push(names.cache, exchange.cache);
   headers.push(names.attempts, String(exchange.attempts));
   if (losses.length > 0) headers.push(names.losses, losses.join(","));
+  if (exchange.lease !== null && head !== null && head.status < 300)
+    rateLimitHeaders(exchange.lease, Date.now(), headers);
   return headers;
 }
 

@@ -11,6 +11,8 @@ import { admitTarget } from "./admit.js";
 import { retryAfterMs } from "./answer-head.js";
 import type { Attempt } from "./attempt.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
+import { isTranslatable } from "../dialects/codecs.js";
+import { Continuation } from "./continuation.js";
 import { launch } from "./launch.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
@@ -38,7 +40,10 @@ export class AttemptRun implements WorkUnderWay, Succession {
 
   /** The first attempt. A failure: no target has room under its own limits, or none can take the request. */
   begin(): StageOutcome {
-    this.#exchange.succession = this;
+    const exchange = this.#exchange;
+    exchange.succession = this;
+    const goesOn = this.#plan.routing?.continueOnFailure === true && exchange.view?.stream === true;
+    if (goesOn && isTranslatable(exchange.route.dialect.id)) exchange.continuation = new Continuation(exchange);
     return this.#advance() ? this.#launch() : this.#overLimits();
   }
 
@@ -53,6 +58,8 @@ export class AttemptRun implements WorkUnderWay, Succession {
     });
     if (verdict === "end") return false;
     this.#delayMs = 0;
+    if (this.#exchange.sink.started) return this.#advance() && this.#exchange.continuation?.prepare() === true;
+    this.#exchange.continuation?.restart();
     if (verdict === "next") return this.#advance();
     const pause = backoffMs(this.#tries, retryAfterMs(attempt.head), Math.random());
     if (now + pause >= deadline || !this.#takeRoom()) return this.#advance();

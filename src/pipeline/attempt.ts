@@ -13,7 +13,7 @@ import type { UpstreamCall, UpstreamFailureKind, UpstreamHandler } from "../prov
 import type { UsageEvent } from "../usage/event.js";
 import type { PlannedCandidate } from "../routing/plan.js";
 import { type Lease, releasePlace, settleLease } from "../quota/lease.js";
-import { type AnswerHead, readAnswerHead } from "./answer-head.js";
+import { type AnswerHead, isEventStream, readAnswerHead } from "./answer-head.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Delivery } from "./ledger.js";
 import type { Node } from "./node.js";
@@ -89,7 +89,8 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     this.candidate = candidate;
     this.target = candidate.target;
     exchange.attempts += 1;
-    this.number = exchange.attempts;
+    if (exchange.parent !== null) exchange.parent.attempts += 1;
+    this.number = (exchange.parent ?? exchange).attempts;
     this.startedAt = performance.now();
     this.#deadline = Math.min(exchange.deadline, this.#ownDeadline());
     this.lease = exchange.targetLease;
@@ -149,6 +150,10 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     if (status >= 300 && this.#superseded({ kind: "status", status })) return;
     if (status >= 300 && status < 400) {
       this.giveUp(failure("transport_error", "The upstream answered with a redirect."));
+      return;
+    }
+    if (this.exchange.sink.started && !(status < 300 && isEventStream(head.contentType))) {
+      this.giveUp(failure("transport_error", `The upstream that was to go on answered with status ${status}.`));
       return;
     }
     const decoder = decoderFor(head.contentEncoding);
@@ -215,6 +220,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     this.#stop();
     const { lease } = this.exchange;
     if (lease !== null) releasePlace(this.node.quota, lease);
+    if (this.lease !== null) releasePlace(this.node.quota, this.lease);
     this.conclude({ status: 499, error: "client_closed_request", complete: false, delivery: NOTHING_LEFT });
   }
 
@@ -310,15 +316,21 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     else this.#relay.fail(problem);
   }
 
-  /** Nothing of the answer has left yet: another attempt or an error answer takes its place. */
+  /** Nothing of this attempt's answer has left: another attempt or an error answer takes its place. */
   refuseInstead(problem: Failure): void {
     if (this.supersededBy(problem)) return;
-    const delivery: Delivery = { deliver: () => refuse(this.exchange, this.node, problem) };
+    const { exchange, node } = this;
+    // An earlier attempt has begun the stream: its error goes into it.
+    const delivery: Delivery = exchange.sink.started
+      ? { deliver: () => exchange.sink.end(Buffer.from(exchange.route.dialect.renderStreamError(problem, exchange.id))) }
+      : { deliver: () => refuse(exchange, node, problem) };
     this.conclude({ status: ERRORS[problem.code].status, error: problem.code, complete: false, delivery });
   }
 
   /** True: another attempt follows instead of this problem's answer. */
   supersededBy(problem: Failure): boolean {
+    // What guardrails refuse is no fault of the target's.
+    if (problem.code === "content_filter" || problem.code === "overloaded") return false;
     return this.exchange.succession !== null && this.#superseded(this.#mishapOf(problem));
   }
 
@@ -329,8 +341,9 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
 
   /** May another attempt take the place of this one? Then this one ends with nothing but its usage line. */
   #superseded(mishap: Mishap): boolean {
-    const { succession, sink } = this.exchange;
-    if (succession === null || sink.started || sink.closed || !succession.takesOver(this, mishap)) return false;
+    const { succession, sink, continuation } = this.exchange;
+    if (succession === null || sink.closed || (sink.started && continuation?.possible !== true)) return false;
+    if (!succession.takesOver(this, mishap)) return false;
     this.mishap = mishap;
     const code = MISHAP_CODES[mishap.kind];
     const status = mishap.status >= 300 || code === "upstream_error" ? mishap.status : ERRORS[code].status;

@@ -1,6 +1,7 @@
 /** Counts a prompt's tokens for models whose provider has no counter of its own; flagged as an estimate. */
 import { renderTokenCount } from "../dialects/token-count-answer.js";
 import type { Operation } from "../dialects/dialect.js";
+import { rateLimitHeaders } from "../quota/headers.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import { waitFor } from "./pending.js";
@@ -44,5 +45,6 @@ export async function answerHere({ route, body }: Exchange, { estimator }: Node)
 export function estimateHeaders(exchange: Exchange, { headerNames: names }: Node): string[] {
   const headers = ["content-type", "application/json", names.requestId, exchange.id, names.estimated, "true"];
   if (exchange.attempts > 0) headers.push(names.attempts, String(exchange.attempts));
+  if (exchange.lease !== null) rateLimitHeaders(exchange.lease, Date.now(), headers);
   return headers;
 }

@@ -87,7 +87,11 @@ export class CountRelay implements Relay, Delivery {
     const { passed } = this.#head;
     // Without a translation the answer's filter has given the error its envelope already.
     if (translation === null) this.#answer = body;
-    else this.#answer = Buffer.from(translateError(translation, { status, body, headers: passed }, exchange.id));
+    else {
+      const error = translateError(translation, { status, body, headers: passed }, exchange.id);
+      passed.push(...error.headers);
+      this.#answer = Buffer.from(error.body);
+    }
     this.#attempt.conclude({ status, error: "upstream_error", complete: true, delivery: this });
   }
 

@@ -1,14 +1,15 @@
 /** Stage 5: the request goes to its target; the answer comes back through an attempt's relay. */
 import type { ModelResource } from "../config/resources.js";
+import { rateLimitHeaders } from "../quota/headers.js";
 import { type ListedModel, renderModelEntry, renderModelList } from "../dialects/model-list.js";
 import { failure } from "../errors.js";
 import { countHere, countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
-import type { PlannedCandidate } from "../routing/plan.js";
-import { AttemptRun } from "./attempt-run.js";
-import { launch } from "./launch.js";
+import { beginEnsemble } from "./ensemble-run.js";
+import { beginSemantic } from "./semantic-run.js";
+import { runPlan } from "./send-to.js";
 
 export const dispatch: Stage = {
   name: "dispatch",
@@ -17,6 +18,9 @@ export const dispatch: Stage = {
     "model_not_found",
     "permission_denied",
     "invalid_request_error",
+    "ip_restricted",
+    "rate_limit_exceeded",
+    "all_candidates_unavailable",
     "unsupported_operation",
     "overloaded",
     "transport_error",
@@ -27,10 +31,11 @@ export const dispatch: Stage = {
   run(exchange: Exchange, node: Node): StageOutcome {
     if (exchange.route.operation === "models") return answerModels(exchange, node);
     const { plan } = exchange;
-    if (plan === null && countsHere(exchange.route.operation)) return countHere(exchange, node);
-    if (plan === null) return failure("internal_error");
-    if (plan.routing !== null || plan.retriesSet(0)) return new AttemptRun(exchange, node, plan).begin();
-    return launch(exchange, node, plan.candidates[0] as PlannedCandidate);
+    if (plan !== null) return runPlan(exchange, node, plan);
+    const entry = exchange.model?.entry;
+    if (entry?.kind === "ensemble") return beginEnsemble(exchange, node, entry);
+    if (entry?.kind === "semantic") return beginSemantic(exchange, node, entry);
+    return countsHere(exchange.route.operation) ? countHere(exchange, node) : failure("internal_error");
   },
 };
 
@@ -58,6 +63,8 @@ function answerModels(exchange: Exchange, node: Node): StageOutcome {
   }
   exchange.status = 200;
   exchange.responseBytes = Buffer.byteLength(body);
-  exchange.sink.answer(200, ["content-type", "application/json", node.headerNames.requestId, exchange.id], body);
+  const sent = ["content-type", "application/json", node.headerNames.requestId, exchange.id];
+  if (exchange.lease !== null) rateLimitHeaders(exchange.lease, Date.now(), sent);
+  exchange.sink.answer(200, sent, body);
   return "answered";
 }

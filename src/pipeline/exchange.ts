@@ -6,7 +6,9 @@ import type { Failure } from "../errors.js";
 import type { Plan } from "../routing/plan.js";
 import type { Lease } from "../quota/lease.js";
 import type { UsageEvent } from "../usage/event.js";
+import type { Continuation } from "./continuation.js";
 import type { Succession } from "./succession.js";
+import type { Screening } from "./screening.js";
 import type { Sink } from "./sink.js";
 
 /** A row of the route table: what a method and a path mean. */
@@ -79,11 +81,15 @@ export class Exchange {
   model: ResolvedModel | null = null;
   /** Where the request may go; null where the gateway answers itself. */
   plan: Plan | null = null;
+  /** The targets' own limits are asked for each attempt: the admission knew only the name before them. */
+  limitsTargets = false;
   /** Room under the limits of the next attempt's own target; the attempt takes it over. */
   targetLease: Lease | null = null;
   lease: Lease | null = null;
   /** What takes over where an attempt fails before its answer begins; null = nothing does. */
   succession: Succession | null = null;
+  /** A broken text stream goes on at the next target; null = it ends with an error. */
+  continuation: Continuation | null = null;
   /** When the whole request must be over, on the monotonic clock; attempts never add up past it. */
   deadline = Number.POSITIVE_INFINITY;
   cache: "hit" | "miss" | "bypass" = "bypass";
@@ -99,6 +105,12 @@ export class Exchange {
   settled = false;
   /** Tokens of all attempts so far. */
   tokensUsed = 0;
+  /** Micro-dollars of all attempts so far, those of its inner exchanges included. */
+  microsUsed = 0;
+  /** The guardrails that concern it; null = none. */
+  screening: Screening | null = null;
+  /** The stage that runs, as an index into the list of stages. */
+  stage = 0;
   /** The last attempt's usage event. */
   usage: UsageEvent | null = null;
   /** What is under way for this exchange; set by the stage that starts something. */

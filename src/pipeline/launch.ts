@@ -26,6 +26,6 @@ export function launch(exchange: Exchange, node: Node, candidate: PlannedCandida
 
 /** Off the diagonal always; on it only where the body holds what the target would refuse. */
 function mustTranslate(exchange: Exchange, target: Target): boolean {
-  if (target.bridge.kind === "hub") return true;
+  if (target.bridge.kind === "hub" || exchange.continuation !== null) return true;
   return !countsHere(exchange.route.operation) && carriesForeignProof(exchange.route.dialect.id, exchange.body);
 }

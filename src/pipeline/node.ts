@@ -11,9 +11,11 @@ import type { Limits } from "../quota/limits.js";
 import type { Budgets } from "../quota/money.js";
 import type { QuotaTable } from "../quota/table.js";
 import type { Router } from "../routing/router.js";
+import type { Pricing } from "../usage/pricing.js";
 import type { Exchange } from "./exchange.js";
 import type { InFlight } from "./in-flight.js";
 import type { Ledger } from "./ledger.js";
+import type { Guards } from "./screening.js";
 
 /** Counts the tokens of an attempt whose upstream did not say them; lives in the pool. */
 export interface Estimator {
@@ -55,6 +57,10 @@ export interface Counters {
   readonly losses: Cell;
   /** Attempts by provider and outcome. */
   attempts(provider: string, outcome: string): Cell;
+  /** Dollars by provider and configured model. */
+  cost(provider: string, model: string): Cell;
+  /** Attempts whose price nobody knows, by the same. */
+  unknownPrices(provider: string, model: string): Cell;
 }
 
 export interface Node {
@@ -67,6 +73,7 @@ export interface Node {
   readonly router: Router;
   readonly estimator: Estimator;
   readonly translator: Translator;
+  readonly guards: Guards;
   readonly ledger: Ledger;
   readonly metrics: Metrics;
   readonly counters: Counters;
@@ -87,6 +94,8 @@ export interface Node {
   loadedAt: number;
   /** What limits requests; swapped together with the snapshot. */
   limits: Limits;
+  /** What models cost; swapped when the price file is read again. */
+  pricing: Pricing;
   /** null = no budget is in force; swapped together with the snapshot. */
   budgets: Budgets | null;
 }

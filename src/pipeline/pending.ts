@@ -27,6 +27,16 @@ export function waitFor<T>(
   return "under-way";
 }
 
+/** Runs the stages behind the one that an exchange stands at. */
+type GoOn = (exchange: Exchange, node: Node) => void;
+
+let goOnBehind: GoOn | null = null;
+
+/** The pipeline says how to go on behind a stage that has waited: its stages wait, so it cannot be imported here. */
+export function behindWaiting(goOn: GoOn): void {
+  goOnBehind = goOn;
+}
+
 class Pending implements WorkUnderWay {
   readonly #exchange: Exchange;
   readonly #node: Node;
@@ -52,6 +62,11 @@ class Pending implements WorkUnderWay {
     if (this.#left) return;
     const outcome = this.#outcomeOf(goOn);
     if (outcome === "under-way") return;
+    if (outcome === "next" && goOnBehind !== null) {
+      this.#exchange.work = null;
+      goOnBehind(this.#exchange, this.#node);
+      return;
+    }
     if (isFailure(outcome)) refuse(this.#exchange, this.#node, outcome);
     settle.run(this.#exchange, this.#node);
   }

@@ -8,9 +8,11 @@ import { authenticate } from "./authenticate.js";
 import { dispatch } from "./dispatch.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
+import { behindWaiting } from "./pending.js";
 import { recall } from "./recall.js";
 import { refuse } from "./refuse.js";
 import { resolve } from "./resolve.js";
+import { screen } from "./screen.js";
 import { settle } from "./settle.js";
 
 /**
@@ -28,10 +30,12 @@ export interface Stage {
   run(exchange: Exchange, node: Node): StageOutcome;
 }
 
-export const STAGES: readonly Stage[] = [authenticate, resolve, admit, recall, dispatch, settle];
+export const STAGES: readonly Stage[] = [authenticate, resolve, admit, screen, recall, dispatch, settle];
 
 const FIRST_BODY_STAGE = STAGES.findIndex((stage) => stage.needs === "body");
 const LAST = STAGES.length - 1;
+
+behindWaiting((exchange, node) => void run(exchange, node, exchange.stage + 1, LAST));
 
 /** Runs the stages that need only headers. True: the exchange wants its body. */
 export function begin(exchange: Exchange, node: Node): boolean {
@@ -45,6 +49,7 @@ export function proceed(exchange: Exchange, node: Node): void {
 
 function run(exchange: Exchange, node: Node, from: number, to: number): boolean {
   for (let index = from; index < to; index += 1) {
+    exchange.stage = index;
     const outcome = runStage(STAGES[index] as Stage, exchange, node);
     if (outcome === "next") continue;
     if (outcome === "under-way") return false;

@@ -1,13 +1,120 @@
-/** Stage 4: has this been answered before? No cache policy exists yet, so every exchange passes by. */
+/** Stage 5: has this been answered before? A hit is told at once; of a miss the answer is recorded on its way. */
+import { cacheKey, readKeyedBody } from "../cache/key.js";
+import type { ChosenPolicy } from "../cache/policies.js";
+import { Recording, type RecordingEnd } from "../cache/recording.js";
+import type { EntryMeaning } from "../cache/shard.js";
+import type { Operation } from "../dialects/dialect.js";
+import { answerFromCache } from "./cache-hit.js";
 import type { Exchange } from "./exchange.js";
+import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
+import { Recollection } from "./recollection.js";
+import { isStrict } from "./translate.js";
+
+/** Operations whose answers depend on nothing but the request. */
+const CACHEABLE: ReadonlySet<Operation> = new Set<Operation>([
+  "chat",
+  "messages",
+  "responses",
+  "completions",
+  "embeddings",
+]);
+
+/** What is looked up for an exchange, and what may be done with it. */
+export interface LookUp {
+  readonly chosen: ChosenPolicy;
+  readonly key: Buffer;
+  /** The caller's headers that count: names and values alternate. */
+  readonly headers: readonly string[];
+  /** The caller takes an answer that was kept. */
+  readonly reads: boolean;
+  /** The caller's answer may be kept. */
+  readonly stores: boolean;
+}
 
 export const recall: Stage = {
   name: "recall",
   needs: "body",
-  failures: [],
-  run(exchange: Exchange): StageOutcome {
-    exchange.cache = "bypass";
+  failures: ["timeout", "content_filter", "upstream_decode_error", "overloaded"],
+  run(exchange: Exchange, node: Node): StageOutcome {
+    if (node.cache.policies === null) return "next";
+    const lookUp = lookUpOf(exchange, node);
+    if (lookUp === null) {
+      node.counters.cache.bypass.add(1);
+      return "next";
+    }
+    if (lookUp.reads) {
+      const found = node.cache.store.get(lookUp.key, Date.now());
+      if (found !== null && answerFromCache(exchange, node, found)) {
+        node.counters.cache.hits.add(1);
+        return "under-way";
+      }
+    }
+    const { policy } = lookUp.chosen;
+    const waits = policy.semantic !== null || (policy.collapse && lookUp.reads && lookUp.stores);
+    if (waits) return new Recollection(exchange, node, lookUp).begin();
+    recordMiss(exchange, node, lookUp);
     return "next";
   },
 };
+
+/** null: no policy concerns the exchange, or its answer is none for a cache. */
+function lookUpOf(exchange: Exchange, node: Node): LookUp | null {
+  const { view, model, route, headers } = exchange;
+  if (view === null || model === null || !CACHEABLE.has(route.operation)) return null;
+  const asking = { apiKey: exchange.keyResource?.name ?? "", model: view.model, entry: model.entry.name };
+  const chosen = node.cache.policies?.choose(asking) ?? null;
+  if (chosen === null || (view.stream && !chosen.policy.streams)) return null;
+  const reads = !headers.cacheControl.includes("no-cache");
+  const stores = !headers.cacheControl.includes("no-store");
+  if (!reads && !stores) return null;
+  const body = readKeyedBody(exchange.body);
+  if (body === null) return null;
+  const { scope } = chosen;
+  const counting = forwardedBy(exchange, node);
+  const parts = { scope, operation: route.operation, strict: isStrict(exchange), headers: counting };
+  return { chosen, key: cacheKey(parts, body), headers: counting, reads, stores };
+}
+
+/**
+ * The caller's headers that may change the answer: those that any of the possible targets gets, and the one by which
+ * the caller chooses among them.
+ */
+function forwardedBy(exchange: Exchange, node: Node): readonly string[] {
+  const { passed, others } = exchange.headers;
+  if (others.length === 0) return passed;
+  const { plan } = exchange;
+  if (plan === null) return [...passed, ...others];
+  const all = new Map<string, string>();
+  const add = (list: readonly string[]) => {
+    for (let at = 0; at + 1 < list.length; at += 2) all.set(list[at] as string, list[at + 1] as string);
+  };
+  for (const { target } of plan.candidates) add(target.forwarded(passed, others));
+  const tags = `${node.headerNames.prefix}routing-tags`;
+  for (let at = 0; at + 1 < others.length; at += 2) if (others[at] === tags) add([tags, others[at + 1] as string]);
+  return [...all].flat();
+}
+
+/** From here on the relays hand over what they send. */
+export function recordMiss(
+  exchange: Exchange,
+  node: Node,
+  lookUp: LookUp,
+  more: { readonly meaning?: EntryMeaning | null; onEnd?(end: RecordingEnd): void } = {},
+): void {
+  exchange.cache = "miss";
+  const { cache, counters } = node;
+  counters.cache.misses.add(1);
+  const { policy, tags } = lookUp.chosen;
+  exchange.recording = new Recording(
+    { key: lookUp.key, tags, ttlMs: policy.ttlSeconds * 1_000, stores: lookUp.stores, meaning: more.meaning ?? null },
+    {
+      store: cache.store,
+      clock: Date.now,
+      onEnd: (end) => {
+        if (end === "stored") counters.cache.stored.add(1);
+        more.onEnd?.(end);
+      },
+    },
+  );
+}

@@ -3,7 +3,8 @@ import { StreamTap } from "../dialects/stream-tap.js";
 import { type AnswerHead, isEventStream } from "./answer-head.js";
 import type { Attempt, Relay } from "./attempt.js";
 import { CountRelay } from "./count-relay.js";
-import { StreamRelay } from "./stream-relay.js";
+import { outputScreenOf } from "./output-screen.js";
+import { type EventTap, StreamRelay } from "./stream-relay.js";
 import { TranslatingRelay } from "./translating-relay.js";
 import { TranslatingTap } from "./translating-tap.js";
 import { WholeRelay } from "./whole-relay.js";
@@ -14,7 +15,7 @@ export function relayFor(attempt: Attempt, head: AnswerHead): Relay {
   const streamed = head.status < 300 && isEventStream(head.contentType);
   if (translation === null) return streamed ? passingStream(attempt, head) : new WholeRelay(attempt, head);
   if (streamed && attempt.exchange.view?.stream === true) {
-    return new StreamRelay(attempt, head, new TranslatingTap(attempt, translation));
+    return new StreamRelay(attempt, head, screenedTap(attempt, new TranslatingTap(attempt, translation)));
   }
   return new TranslatingRelay(attempt, head, translation);
 }
@@ -23,5 +24,11 @@ function passingStream(attempt: Attempt, head: AnswerHead): Relay {
   const { exchange, node, tally } = attempt;
   if (exchange.view === null) throw new Error("a stream needs a resolved request");
   const observer = exchange.route.dialect.streamObserver(exchange.view, tally);
-  return new StreamRelay(attempt, head, new StreamTap(observer, node.config.limits.event_bytes));
+  const tap = new StreamTap(observer, node.config.limits.event_bytes);
+  return new StreamRelay(attempt, head, screenedTap(attempt, tap));
+}
+
+/** The tap with guardrails behind it, where some concern the answer. */
+function screenedTap({ exchange, node }: Attempt, tap: EventTap): EventTap {
+  return exchange.screening === null ? tap : (outputScreenOf(exchange, node)?.tap(tap) ?? tap);
 }

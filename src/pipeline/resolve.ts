@@ -1,5 +1,9 @@
 /** Stage 2: which model is meant, may this key use it, and who serves the operation in the caller's dialect? */
 import { type Failure, failure, isFailure } from "../errors.js";
+import type { ModelResource } from "../config/resources.js";
+import { conversationOf } from "../dialects/conversation.js";
+import { servesNot } from "../routing/plan.js";
+import { planFor } from "./send-to.js";
 import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -11,7 +15,14 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 export const resolve: Stage = {
   name: "resolve",
   needs: "body",
-  failures: ["invalid_request_error", "model_not_found", "permission_denied", "ip_restricted", "unsupported_operation"],
+  failures: [
+    "invalid_request_error",
+    "model_not_found",
+    "permission_denied",
+    "ip_restricted",
+    "unsupported_operation",
+    "all_candidates_unavailable",
+  ],
   run(exchange: Exchange, node: Node): StageOutcome {
     const { route } = exchange;
     // Listing models concerns no single model; the list itself is cut to what the key may use.
@@ -63,21 +74,18 @@ function setDeadline(exchange: Exchange, { config }: Node): null {
   return null;
 }
 
-/** Where the request may go, settled before anything is sent. */
+/** Kinds of models that choose whom to ask while the request is under way; they hold conversations only. */
+const CHOOSING: ReadonlySet<ModelResource["kind"]> = new Set<ModelResource["kind"]>(["ensemble", "semantic"]);
+
 function findTarget(exchange: Exchange, node: Node): StageOutcome {
-  const { route, model, snapshot } = exchange;
+  const { route, model } = exchange;
   if (model === null) return failure("internal_error");
-  const plan = node.router.plan(
-    snapshot,
-    model,
-    { operation: route.operation, dialect: route.dialect.id },
-    {
-      clientAddress: exchange.clientAddress,
-      apiKey: exchange.keyResource?.name ?? "",
-      passed: exchange.headers.passed,
-      others: exchange.headers.others,
-    },
-  );
+  if (CHOOSING.has(model.entry.kind)) {
+    return conversationOf(route.dialect.id) === null || countsHere(route.operation)
+      ? servesNot(model.name, route.operation, route.dialect.id)
+      : "next";
+  }
+  const plan = planFor(exchange, node, model);
   if (!isFailure(plan)) exchange.plan = plan;
   else if (plan.code !== "unsupported_operation" || !countsHere(route.operation)) return plan;
   return "next";

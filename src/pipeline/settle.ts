@@ -3,6 +3,7 @@
  * the metrics and in the access log. Runs exactly once for every exchange.
  */
 import { settleLease } from "../quota/lease.js";
+import { warnOfBudgets } from "./budget-warnings.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import { noteOutput } from "./note-output.js";
@@ -19,9 +20,12 @@ export const settle: Stage = {
     if (!exchange.inner) {
       node.exchanges.delete(exchange);
       node.onSettled(exchange);
+      exchange.screening?.end();
     }
     if (exchange.lease !== null) {
-      settleLease(node.quota, exchange.lease, { tokens: exchange.tokensUsed, micros: 0 });
+      const used = { tokens: exchange.tokensUsed, micros: exchange.microsUsed };
+      const crossings = settleLease(node.quota, exchange.lease, used);
+      if (crossings.length > 0) warnOfBudgets(node, crossings);
       noteOutput(exchange, node);
     }
     const duration = performance.now() - exchange.startedAt;

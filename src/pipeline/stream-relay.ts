@@ -27,8 +27,22 @@ export interface EventTap {
   readonly failed: boolean;
   /** Inside an event too long to be held back: nothing may be put between. */
   readonly oversize: boolean;
+  /** The error event, where it is not among what was given out already; asked when nobody takes over. */
+  errorBytes?(): Buffer | null;
   /** A line feed that the last event forwarded still lacks, or null. */
   owedLineFeed(): Buffer | null;
+  /** Where guardrails stand between: events may come out later than they came in, or never. */
+  readonly screen?: TapScreen;
+}
+
+/** What the relay must know of guardrails in its tap. */
+export interface TapScreen {
+  /** The answer may not be shown. */
+  readonly refusal: Failure | null;
+  /** The answer's end is held back. */
+  readonly waiting: boolean;
+  /** Calls back when events that were held back may leave. */
+  onReady(callback: () => void): void;
 }
 
 export class StreamRelay implements Relay, Delivery {
@@ -56,6 +70,7 @@ export class StreamRelay implements Relay, Delivery {
     this.#head = head;
     this.#tap = tap;
     this.#lastWriteAt = performance.now();
+    tap.screen?.onReady(() => this.#schedule());
   }
 
   take(chunk: Buffer): boolean {
@@ -71,7 +86,9 @@ export class StreamRelay implements Relay, Delivery {
 
   fail(problem: Failure): void {
     // What came before the break is still the client's.
-    const rest = this.#pending.length > 0 ? this.#push() : null;
+    let rest = this.#pending.length > 0 ? this.#push() : null;
+    const { screen } = this.#tap;
+    if (screen !== undefined) rest = screen.refusal === null ? joined(rest, this.#tap.end()) : null;
     if (this.#tap.terminal) this.#conclude(rest, "", true);
     else this.#concludeBroken(rest, problem);
   }
@@ -115,20 +132,39 @@ export class StreamRelay implements Relay, Delivery {
   #forward(): void {
     this.#scheduled = false;
     if (this.#attempt.concluded !== null) return;
-    let out = this.#pending.length > 0 ? this.#push() : null;
+    const { screen } = this.#tap;
+    let out = this.#pending.length > 0 || screen !== undefined ? this.#push() : null;
     if (this.#ended) out = joined(out, this.#rest());
+    if (screen !== undefined && this.#screened(screen, out)) return;
     if (this.#tap.terminal) out = joined(out, this.#tap.owedLineFeed());
-    if (this.#tap.failed && this.#attempt.supersededInBand()) return;
-    if (this.#tap.failed) this.#conclude(out, "upstream_error", false);
+    if (this.#tap.failed) this.#fail(out);
     else if (this.#tap.terminal) this.#conclude(out, "", true);
     else if (this.#ended) this.#concludeBroken(out, failure("transport_error", "The upstream ended the stream early."));
     else if (out !== null && out.length > 0) this.#write(out);
   }
 
+  /** The upstream has told of an error inside its stream. */
+  #fail(out: Buffer | null): void {
+    const { sink } = this.#attempt.exchange;
+    const begun = sink.started;
+    if (!this.#attempt.supersededInBand()) {
+      this.#conclude(joined(out, this.#tap.errorBytes?.() ?? null), "upstream_error", false);
+    } else if (begun && out !== null) this.#write(out);
+  }
+
+  /** True: guardrails have the last word on this turn. An answer of which nothing has left is refused as a whole. */
+  #screened(screen: TapScreen, out: Buffer | null): boolean {
+    const { refusal } = screen;
+    if (refusal === null && !screen.waiting) return false;
+    if (out !== null && (refusal === null || this.#attempt.exchange.sink.started)) this.#write(out);
+    if (refusal !== null) this.#attempt.giveUp(refusal);
+    return true;
+  }
+
   /** An event that the upstream did not finish is none, unless it is the terminator and lacks but its blank line. */
   #rest(): Buffer | null {
     const rest = this.#tap.end();
-    if (rest === null || this.#tap.terminal || this.#tap.failed) return rest;
+    if (rest === null || this.#tap.terminal || this.#tap.failed || this.#tap.screen !== undefined) return rest;
     return rest.length > 1 && rest[rest.length - 1] === LF && rest[rest.length - 2] === LF ? rest : null;
   }
 
@@ -171,7 +207,11 @@ export class StreamRelay implements Relay, Delivery {
       this.#attempt.refuseInstead(problem);
       return;
     }
-    if (this.#attempt.supersededBy(problem)) return;
+    const begun = exchange.sink.started;
+    if (this.#attempt.supersededBy(problem)) {
+      if (begun && rest !== null) this.#write(rest);
+      return;
+    }
     const event = exchange.route.dialect.renderStreamError(problem, exchange.id);
     this.#last = joined(rest, Buffer.from(this.#tap.oversize ? BLANK_LINE + event : event));
     this.#attempt.conclude({ status: this.#head.status, error: problem.code, complete: false, delivery: this });

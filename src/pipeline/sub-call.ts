@@ -7,10 +7,11 @@ import type { Snapshot } from "../config/snapshot.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import type { UsageEvent } from "../usage/event.js";
 import { CollectingSink } from "./collecting-sink.js";
-import { dispatch } from "./dispatch.js";
 import { Exchange, type RequestHeaders, type Route, type WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
+import type { StageOutcome } from "./pipeline.js";
 import { resolveMember } from "./resolve.js";
+import { runPlan } from "./send-to.js";
 import { settle } from "./settle.js";
 
 export interface SubCallRequest {
@@ -90,9 +91,10 @@ export class SubCall implements WorkUnderWay {
     settle.run(exchange, this.#node);
   }
 
-  #dispatch() {
+  #dispatch(): StageOutcome {
+    const { plan } = this.#exchange;
     try {
-      return dispatch.run(this.#exchange, this.#node);
+      return plan === null ? failure("internal_error") : runPlan(this.#exchange, this.#node, plan);
     } catch (error) {
       this.#node.reportFault(error);
       return failure("internal_error");
@@ -118,6 +120,7 @@ function exchangeFor(principal: Principal, request: SubCallRequest, sink: Collec
     nowWall: Date.now(),
   });
   exchange.inner = true;
+  exchange.limitsTargets = true;
   exchange.parent = parent;
   exchange.key = parent?.key ?? null;
   exchange.body = request.body;

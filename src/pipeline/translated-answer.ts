@@ -57,11 +57,12 @@ export function tallyEvent(event: AnswerEvent, tally: UsageTally): void {
       tally.responseId = event.id.slice(0, MAX_NAME);
       return;
     case "usage": {
-      const { input, output, cacheRead, cacheWrite, reasoning } = event.usage;
+      const { input, output, cacheRead, cacheWrite, cacheWriteHour, reasoning } = event.usage;
       if (input >= 0) tally.inputTokens = input;
       if (output >= 0) tally.outputTokens = output;
       if (cacheRead >= 0) tally.cacheReadTokens = cacheRead;
       if (cacheWrite >= 0) tally.cacheWriteTokens = cacheWrite;
+      if (cacheWriteHour !== undefined) tally.cacheWriteHourTokens = cacheWriteHour;
       if (reasoning >= 0) tally.reasoningTokens = reasoning;
       return;
     }

@@ -13,12 +13,13 @@ import {
 } from "../dialects/hub.js";
 import type { AnswerEvent } from "../dialects/semantic.js";
 import { parseSse } from "../dialects/sse.js";
-import { type Failure, failure } from "../errors.js";
+import { type Failure, failure, isFailure } from "../errors.js";
 import { type AnswerHead, isEventStream } from "./answer-head.js";
 import { AnswerSample } from "./answer-sample.js";
 import { answerHeaders } from "./answer-headers.js";
 import type { Attempt, Relay } from "./attempt.js";
 import type { Delivery } from "./ledger.js";
+import { outputScreenOf, whenScreened } from "./output-screen.js";
 import { AnswerLosses, codecContext, lossesOf, tallyEvent } from "./translated-answer.js";
 
 export class TranslatingRelay implements Relay, Delivery {
@@ -48,11 +49,10 @@ export class TranslatingRelay implements Relay, Delivery {
     const body = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
     const { status } = this.#head;
     if (status >= 400) {
-      this.#answer = translateError(
-        this.#translation,
-        { status, body, headers: this.#head.passed },
-        this.#attempt.exchange.id,
-      );
+      const { passed } = this.#head;
+      const error = translateError(this.#translation, { status, body, headers: passed }, this.#attempt.exchange.id);
+      passed.push(...error.headers);
+      this.#answer = error.body;
       this.#attempt.conclude({ status, error: "upstream_error", complete: true, delivery: this });
       return;
     }
@@ -72,7 +72,27 @@ export class TranslatingRelay implements Relay, Delivery {
       this.#attempt.refuseInstead(failure("upstream_decode_error"));
       return;
     }
-    this.#attempt.conclude({ status: 200, error: "", complete: true, delivery: this });
+    this.#screenThenConclude();
+  }
+
+  #screenThenConclude(): void {
+    const attempt = this.#attempt;
+    const conclude = () => attempt.conclude({ status: 200, error: "", complete: true, delivery: this });
+    const screen = outputScreenOf(attempt.exchange, attempt.node);
+    if (screen === null) {
+      conclude();
+      return;
+    }
+    const answer = Buffer.from(this.#answer);
+    const result = attempt.exchange.view?.stream === true ? screen.events(answer) : screen.whole(answer);
+    whenScreened(result, (shown) => {
+      if (isFailure(shown)) {
+        attempt.refuseInstead(shown);
+        return;
+      }
+      if (shown !== answer) this.#answer = shown.toString("utf8");
+      conclude();
+    });
   }
 
   fail(problem: Failure): void {

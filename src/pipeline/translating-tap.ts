@@ -24,13 +24,15 @@ export class TranslatingTap implements EventTap, StreamObserver {
   readonly #decoder: StreamDecoder;
   readonly #encoder: StreamEncoder;
   #out = "";
+  #error: AnswerEvent | null = null;
 
   constructor(attempt: Attempt, translation: Translation) {
     this.#attempt = attempt;
     this.#framer = new StreamTap(this, MAX_EVENT_BYTES);
     this.#decoder = streamDecoderOf(translation);
     const losses = new AnswerLosses(attempt, translation);
-    this.#encoder = clientCodecOf(translation.client).streamEncoder(codecContext(attempt, translation), losses);
+    const encoder = () => clientCodecOf(translation.client).streamEncoder(codecContext(attempt, translation), losses);
+    this.#encoder = attempt.exchange.continuation?.encoder(encoder) ?? encoder();
   }
 
   /** Encoded events are always whole. */
@@ -54,6 +56,10 @@ export class TranslatingTap implements EventTap, StreamObserver {
     return this.#taken();
   }
 
+  errorBytes(): Buffer | null {
+    return this.#error === null ? null : Buffer.from(this.#encoder.push(this.#error));
+  }
+
   /** One whole SSE frame of the upstream. */
   observe(frame: Buffer): number {
     if (this.terminal || this.failed) return FRAME.PASS;
@@ -73,9 +79,16 @@ export class TranslatingTap implements EventTap, StreamObserver {
 
   #encode(event: AnswerEvent): void {
     tallyEvent(event, this.#attempt.tally);
-    this.#out += this.#encoder.push(event);
+    if (event.kind === "error") {
+      // Written when it is sure that nobody takes over.
+      this.#error = event;
+      this.failed = true;
+      return;
+    }
+    const { continuation } = this.#attempt.exchange;
+    if (continuation === null) this.#out += this.#encoder.push(event);
+    else for (const told of continuation.adapt(event)) this.#out += this.#encoder.push(told);
     if (event.kind === "end") this.terminal = true;
-    else if (event.kind === "error") this.failed = true;
   }
 
   #break(message: string): void {

@@ -1,11 +1,14 @@
 /** From an attempt to its usage event: what the upstream said, and estimates where it said nothing. */
 import type { Operation } from "../dialects/dialect.js";
 import { timeText } from "../observability/logger.js";
+import { dollarsOf } from "../usage/dollars.js";
+import { costMicros } from "../usage/pricing.js";
 import { newEventId, usageLine } from "../usage/meter.js";
 import { USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
 import { guessPromptTokens } from "../quota/window.js";
 import type { AnswerSample } from "./answer-sample.js";
 import type { Attempt } from "./attempt.js";
+import type { Exchange } from "./exchange.js";
 import { countsHere } from "./count-here.js";
 import { lossesOf } from "./translated-answer.js";
 
@@ -13,6 +16,7 @@ const MAX_USER_AGENT = 256;
 /** A delta event carries a token or two in some hundred bytes of JSON. */
 const STREAM_BYTES_PER_TOKEN = 100;
 const WHOLE_BYTES_PER_TOKEN = 4;
+const NO_ACTIONS: UsageEvent["guardrails"] = Object.freeze([]);
 
 /** Operations that use tokens, and whether their answers do. Counting tokens uses none. */
 function tokenUse(operation: Operation): { input: boolean; output: boolean } {
@@ -72,8 +76,30 @@ async function withinTime<T>(job: Promise<T>, ms: number): Promise<T | null> {
 export function usageLineOf(attempt: Attempt): string {
   const event = usageEventOf(attempt);
   attempt.exchange.usage = event;
-  attempt.exchange.tokensUsed += event.input_tokens + event.output_tokens;
+  const { exchange } = attempt;
+  // What an inner call uses is its caller's.
+  (exchange.parent ?? exchange).tokensUsed += event.input_tokens + event.output_tokens;
+  charge(attempt, event);
   return usageLine(event);
+}
+
+/** Puts what the attempt cost on its event, on the request's account and in the metrics. */
+function charge({ candidate, exchange, head, node }: Attempt, event: UsageEvent): void {
+  const charged = head !== null && head.status < 300 && tokenUse(exchange.route.operation).input;
+  // A client that left before the answer's head has been counted with an estimate.
+  if (!charged && !event.estimated) return;
+  const price = node.pricing.of(candidate.model);
+  event.price_known = price.known;
+  const { entry } = candidate.model;
+  if (!price.known) {
+    node.counters.unknownPrices(entry.provider, entry.name).add(1);
+    return;
+  }
+  const micros = costMicros(price, event);
+  event.cost_usd = dollarsOf(micros);
+  node.counters.cost(entry.provider, entry.name).add(event.cost_usd);
+  // What the gateway asks for itself on the way is part of the caller's request.
+  for (let at: Exchange | null = exchange; at !== null; at = at.parent) at.microsUsed += micros;
 }
 
 function usageEventOf(attempt: Attempt): UsageEvent {
@@ -96,8 +122,9 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     team_id: key?.teamId ?? null,
     user_id: key?.userId ?? null,
     metadata: key?.metadata ?? {},
-    model: exchange.view?.model ?? "",
-    model_entry: exchange.model?.entry.name ?? "",
+    // What the caller has named, also where the gateway asks another model for it on the way.
+    model: (exchange.parent ?? exchange).view?.model ?? "",
+    model_entry: attempt.candidate.model.entry.name,
     provider: target.provider,
     provider_key: target.providerKey,
     tags: attempt.candidate.model.providerKey.telemetryTags,
@@ -113,7 +140,10 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     output_tokens: count(tally.outputTokens),
     cache_read_tokens: count(tally.cacheReadTokens),
     cache_write_tokens: count(tally.cacheWriteTokens),
+    cache_write_1h_tokens: count(tally.cacheWriteHourTokens),
     reasoning_tokens: count(tally.reasoningTokens),
+    cost_usd: 0,
+    price_known: true,
     estimated: attempt.estimated,
     complete: concluded?.complete === true,
     duration_ms: milliseconds(now - attempt.startedAt),
@@ -124,6 +154,7 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     user_agent: exchange.headers.userAgent.slice(0, MAX_USER_AGENT),
     cache: exchange.cache,
     losses: lossesOf(attempt),
+    guardrails: exchange.screening?.actions ?? NO_ACTIONS,
   };
 }
 

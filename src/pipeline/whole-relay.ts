@@ -4,18 +4,21 @@
  */
 import type { AnswerObserver } from "../dialects/dialect.js";
 import { isJsonObject } from "../dialects/json-splice.js";
-import { ERRORS, type Failure, failure } from "../errors.js";
+import { ERRORS, type Failure, failure, isFailure } from "../errors.js";
 import type { AnswerHead } from "./answer-head.js";
 import { answerHeaders } from "./answer-headers.js";
 import { AnswerSample } from "./answer-sample.js";
 import type { Attempt, Relay } from "./attempt.js";
 import type { Delivery } from "./ledger.js";
+import { type OutputScreen, outputScreenOf, type Screened, whenScreened } from "./output-screen.js";
 
 export class WholeRelay implements Relay, Delivery {
   readonly #attempt: Attempt;
   readonly #head: AnswerHead;
   readonly #observer: AnswerObserver;
   readonly #sample = new AnswerSample();
+  /** Guardrails see the whole answer before the client sees any of it; null = none. */
+  readonly #screen: OutputScreen | null;
   #held: Buffer[] = [];
   #heldBytes = 0;
   #blockedSince = 0;
@@ -23,6 +26,7 @@ export class WholeRelay implements Relay, Delivery {
   constructor(attempt: Attempt, head: AnswerHead) {
     this.#attempt = attempt;
     this.#head = head;
+    this.#screen = head.status < 300 ? outputScreenOf(attempt.exchange, attempt.node) : null;
     const { route } = attempt.exchange;
     this.#observer = route.dialect.answerObserver(route.operation, attempt.tally);
   }
@@ -31,6 +35,7 @@ export class WholeRelay implements Relay, Delivery {
     this.#observer.feed(chunk);
     this.#sample.add(chunk);
     const { sink } = this.#attempt.exchange;
+    if (this.#screen !== null) return this.#holdForScreen(chunk);
     if (!sink.started && this.#heldBytes + chunk.length <= this.#attempt.node.config.limits.answer_buffer_bytes) {
       this.#held.push(chunk);
       this.#heldBytes += chunk.length;
@@ -48,6 +53,17 @@ export class WholeRelay implements Relay, Delivery {
       return;
     }
     this.#observer.finish();
+    if (this.#screen === null) this.#conclude();
+    else whenScreened(this.#screen.whole(this.#takeHeld()), (shown) => this.#conclude(shown));
+  }
+
+  /** `shown`: what guardrails have made of the answer. */
+  #conclude(shown?: Screened): void {
+    if (isFailure(shown)) {
+      this.#attempt.refuseInstead(shown);
+      return;
+    }
+    if (shown !== undefined) this.#held = [shown];
     const upstreamFailed = this.#head.status >= 400;
     this.#attempt.conclude({
       status: this.#head.status,
@@ -84,6 +100,14 @@ export class WholeRelay implements Relay, Delivery {
     exchange.responseBytes += rest.length;
     if (exchange.sink.started) exchange.sink.end(rest);
     else exchange.sink.answer(this.#head.status, answerHeaders(this.#attempt), rest);
+  }
+
+  #holdForScreen(chunk: Buffer): boolean {
+    this.#heldBytes += chunk.length;
+    if (this.#heldBytes > this.#attempt.node.config.limits.body_bytes) {
+      this.#attempt.giveUp(failure("upstream_decode_error", "The upstream's answer is too large to be screened."));
+    } else this.#held.push(chunk);
+    return true;
   }
 
   /**

@@ -1,5 +1,6 @@
 /** One way to send, whoever answers: an upstream over HTTP, or the built-in simulator. */
 import type { DialectId, Operation } from "../dialects/dialect.js";
+import { type PlainAnswer, type PlainCall, postPlain } from "./plain-call.js";
 import { simulatedCall } from "./simulator/call.js";
 import type { Target } from "./target.js";
 import { type UpstreamCall, type UpstreamHandler, type UpstreamOptions, Upstreams } from "./upstream.js";
@@ -32,6 +33,11 @@ export class Sender {
       handler,
       performance.now(),
     );
+  }
+
+  /** Asks a service that is no model's upstream. Rejects with PlainCallError. */
+  post(call: PlainCall): Promise<PlainAnswer> {
+    return postPlain(this.#upstreams, call);
   }
 
   /** Lets go of pools that nobody uses. */

@@ -129,6 +129,7 @@ export class GroupDirectory {
   }
 
   #slot(place: Place, probe: number): number {
-    return ((place.word0 >>> 0) + probe) % this.#size;
+    // A stride of its own for each name: neighbours in a row would fill up long before the table does.
+    return ((place.word0 >>> 0) + probe * ((place.word1 | 1) >>> 0)) % this.#size;
   }
 }

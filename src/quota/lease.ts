@@ -30,6 +30,8 @@ interface Holding {
   /** Of the block: when it has changed, the block belongs to somebody else. */
   readonly generation: number;
   readonly tokens: number;
+  /** End of the last window in which it reserved fewer tokens than it may use; 0 = it has them all. */
+  readonly shortUntil: number;
 }
 
 /** What a lease holds of one budget. */
@@ -119,19 +121,25 @@ class Admission implements Lease {
     if (layer.concurrency >= 0 && table.inFlight(block) >= layer.concurrency) this.#refuse().places(layer);
     let room = Number.POSITIVE_INFINITY;
     let tight: Bound | null = null;
+    let shortUntil = 0;
     for (const bound of layer.bounds) {
       const { windowMs } = bound;
-      const left = bound.amount - table.used(block, bound.dimension, windowOf(now, windowMs));
+      const window = windowOf(now, windowMs);
+      const left = bound.amount - table.used(block, bound.dimension, window);
       if (left <= 0) this.#refuse().window(layer, bound, now);
       else if (bound.unit === "requests") note(this.requests, bound, left - 1, now);
-      else if (left < room) {
+      else {
+        if (left < tokens) shortUntil = Math.max(shortUntil, (window + 1) * windowMs);
+        if (left >= room) continue;
         room = left;
         tight = bound;
       }
     }
+    // One request may exceed the limit; a second one waits until that one has told what it used.
+    if (tight !== null && shortUntil > 0 && table.hasShort(block, now)) this.#refuse().shortage(layer, tight);
     const reserved = Math.min(tokens, room);
     if (tight !== null) note(this.tokens, tight, room - reserved, now);
-    this.holdings.push({ layer, block, generation: table.generation(block), tokens: reserved });
+    this.holdings.push({ layer, block, generation: table.generation(block), tokens: reserved, shortUntil });
   }
 
   askMoney(layer: MoneyLayer, estimate: number): void {
@@ -145,15 +153,15 @@ class Admission implements Lease {
     if (left <= 0 && layer.action === "block") {
       this.#refuse().money(layer, { spentMicros: spent, nowMs: this.admittedAt, endsAt });
     }
-    const micros = Math.max(0, Math.min(estimate, left));
-    this.money.push({ layer, block, generation: table.generation(block), period, micros });
+    this.money.push({ layer, block, generation: table.generation(block), period, micros: estimate });
   }
 
   conclude(): Lease | Failure {
     if (this.#refusal !== null) return this.#refusal.failure();
     const table = this.#table;
     const now = this.admittedAt;
-    for (const { layer, block, tokens } of this.holdings) {
+    for (const { layer, block, tokens, shortUntil } of this.holdings) {
+      if (shortUntil > 0) table.addShort(block, shortUntil);
       if (layer.concurrency >= 0) table.changeInFlight(block, 1);
       for (const { dimension, unit, windowMs } of layer.bounds) {
         const window = windowOf(now, windowMs);
@@ -246,6 +254,7 @@ interface Correction {
 function correct(table: QuotaTable, { admittedAt }: Lease, holding: Holding, by: Correction): void {
   const { layer, block } = holding;
   if (table.generation(block) !== holding.generation) return;
+  if (holding.shortUntil > 0) table.removeShort(block, holding.shortUntil);
   for (const { dimension, unit, windowMs } of layer.bounds) {
     const change = unit === "requests" ? by.requests : by.tokens - holding.tokens;
     if (change !== 0) table.correct(block, dimension, windowOf(admittedAt, windowMs), change);

@@ -157,6 +157,7 @@ function factsOf(key: ApiKeyResource | null, model: ResolvedModel | null): Facts
     member: key?.userId ?? null,
     api_key: key?.name ?? null,
     model: model?.name ?? null,
+    model_entry: model?.entry.name ?? null,
     model_name: model?.direct?.upstreamModel ?? null,
     provider: model?.direct?.entry.provider ?? null,
   };

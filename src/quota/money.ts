@@ -1,6 +1,6 @@
 /** Money in the counters: what a budget's layer is, and how its block is read. Amounts are micro-dollars. */
 import type { ApiKeyResource } from "../config/resources.js";
-import type { ResolvedDirect, ResolvedModel } from "../config/snapshot.js";
+import type { ResolvedModel } from "../config/snapshot.js";
 import type { Place } from "./groups.js";
 
 /** The period of a budget that a moment falls into. */
@@ -18,6 +18,8 @@ export interface MoneyLayer {
   readonly name: string;
   /** "key", "team", "user", "model" or "all". */
   readonly scope: string;
+  /** Whose money it is: name of the key, team, user or model; "" = everybody's. */
+  readonly owner: string;
   readonly place: Place;
   readonly limitMicros: number;
   readonly action: "block" | "warn";
@@ -31,8 +33,8 @@ export interface MoneyLayer {
 export interface Budgets {
   /** The budgets that concern a request of this key for this model. */
   layersFor(key: ApiKeyResource | null, model: ResolvedModel | null): readonly MoneyLayer[];
-  /** What so many tokens would cost, micro-dollars. `direct` null: the request goes to no single model. */
-  estimateMicros(direct: ResolvedDirect | null, inputTokens: number, outputTokens: number): number;
+  /** What so many tokens would cost at most, micro-dollars; null: the request concerns no single model. */
+  estimateMicros(model: ResolvedModel | null, inputTokens: number, outputTokens: number): number;
 }
 
 /** A fraction of a budget that a settlement has just crossed, reported once a period over all threads. */

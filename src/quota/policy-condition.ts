@@ -1,14 +1,20 @@
 /** Conditions of policies as functions: compiled once a snapshot, asked once for each pair of key and model. */
 import { RE2JS } from "re2js";
 import { parseCidrs } from "../config/cidr.js";
-import type { Condition, ConditionDimension } from "../config/traffic.js";
+import type { Condition, ConditionDimension, ConditionOperator } from "../config/traffic.js";
 
 /** What is known of a request before it goes anywhere; null = it has none. */
-export type Facts = Readonly<Record<ConditionDimension, string | null>>;
+export interface Facts extends Readonly<Record<ConditionDimension, string | null>> {
+  /** The configured name that `model` fits, which may be a pattern: both are names of the model. */
+  readonly model_entry: string | null;
+}
 export type Test = (facts: Facts) => boolean;
 
 type TestCondition = Extract<Condition, { readonly kind: "test" }>;
 type Judge = (fact: string) => boolean;
+
+/** Operators that compare with names as they are written. */
+const NAMING: ReadonlySet<ConditionOperator> = new Set<ConditionOperator>(["==", "~=", "in", "has"]);
 
 /**
  * A condition as a function. What a request has none of is unequal to everything: only `~=` and what is negated
@@ -30,9 +36,18 @@ function compileTest(condition: TestCondition): Test {
   const { dimension } = condition;
   const judge = judgeOf(condition);
   const ofNothing = condition.operator === "~=";
+  if (dimension === "model" && NAMING.has(condition.operator)) return modelTest(judge, ofNothing);
   return (facts) => {
     const fact = facts[dimension];
     return fact === null ? ofNothing : judge(fact);
+  };
+}
+
+/** One equal name is enough; unequal is what both names are. */
+function modelTest(judge: Judge, unequal: boolean): Test {
+  return ({ model, model_entry: entry }) => {
+    if (model === null || entry === null) return unequal;
+    return unequal ? judge(model) && judge(entry) : judge(model) || judge(entry);
   };
 }
 

@@ -2,6 +2,7 @@
 import { type Failure, failure } from "../errors.js";
 import type { Bound, LimitLayer } from "./layers.js";
 import type { MoneyLayer } from "./money.js";
+import { secondsToWindowEnd } from "./window.js";
 
 /**
  * When another request ends is not known; sooner than this cannot be said in `retry-after`, and a client that is
@@ -25,21 +26,25 @@ export class Refusal {
   /** The layer that refuses, one of both; null and null = nothing does. */
   #limit: LimitLayer | null = null;
   #budget: MoneyLayer | null = null;
-  /** null: it is the concurrency. */
-  #bound: Bound | null = null;
+  /** Which limit of the layer, and what is the matter with it. */
+  #matter = "";
   #seconds = 0;
   #spentMicros = 0;
   #resetsAt = 0;
 
   /** A window of `layer` is used up. */
   window(layer: LimitLayer, bound: Bound, nowMs: number): void {
-    const { windowMs } = bound;
-    this.#limited(layer, bound, Math.max(1, Math.ceil((windowMs - (nowMs % windowMs)) / 1_000)));
+    this.#limited(layer, `${amountOf(bound)} is exhausted`, secondsToWindowEnd(nowMs, bound.windowMs));
+  }
+
+  /** What is left of `bound` is all that a request under way could reserve, and it may yet use more. */
+  shortage(layer: LimitLayer, bound: Bound): void {
+    this.#limited(layer, `${amountOf(bound)} is reserved by requests under way`, CONCURRENCY_RETRY_SECONDS);
   }
 
   /** As many requests as `layer` admits are under way. */
   places(layer: LimitLayer): void {
-    this.#limited(layer, null, CONCURRENCY_RETRY_SECONDS);
+    this.#limited(layer, `${layer.concurrency} concurrent requests is reached`, CONCURRENCY_RETRY_SECONDS);
   }
 
   /** A budget is spent, or what is left of it is reserved by requests under way. */
@@ -62,21 +67,17 @@ export class Refusal {
     throw new Error("nothing has refused");
   }
 
-  #limited(layer: LimitLayer, bound: Bound | null, seconds: number): void {
+  #limited(layer: LimitLayer, matter: string, seconds: number): void {
     if (seconds <= this.#seconds) return;
     this.#seconds = seconds;
     this.#limit = layer;
     this.#budget = null;
-    this.#bound = bound;
+    this.#matter = matter;
   }
 
   #limitFailure(layer: LimitLayer): Failure {
-    const bound = this.#bound;
-    const what =
-      bound === null
-        ? `limit of ${layer.concurrency} concurrent requests is reached.`
-        : `limit of ${bound.amount} ${bound.unit} (${bound.field}) is exhausted.`;
-    const plain = failure("rate_limit_exceeded", `The ${layer.label}'s ${what}`, null, this.#seconds);
+    const message = `The ${layer.label}'s limit of ${this.#matter}.`;
+    const plain = failure("rate_limit_exceeded", message, null, this.#seconds);
     return { ...plain, policy: layer.policy, refusedBy: layer.kind };
   }
 
@@ -95,6 +96,10 @@ export class Refusal {
     const plain = failure("budget_exceeded", message, null, this.#seconds);
     return { ...plain, budget, refusedBy: "budget" };
   }
+}
+
+function amountOf({ amount, unit, field }: Bound): string {
+  return `${amount} ${unit} (${field})`;
 }
 
 /** Of refusals by several targets, the one that passes first: when to come back. */

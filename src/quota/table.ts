@@ -26,8 +26,11 @@ export interface QuotaMemory {
   readonly counters: SharedArrayBuffer;
   /** In-flight counts, one row a thread: a thread that dies takes only its own row with it. */
   readonly inFlight: SharedArrayBuffer;
-  /** Reserved money, [period, micro-dollars] for each block, one row a thread for the same reason. */
-  readonly reserved: SharedArrayBuffer;
+  /**
+   * What requests under way hold of each block, two numbers, one row a thread for the same reason. Of a budget:
+   * period and micro-dollars reserved. Of a limit: until when a request may use more tokens than it could reserve.
+   */
+  readonly held: SharedArrayBuffer;
   readonly directory: SharedArrayBuffer;
   readonly outputs: SharedArrayBuffer;
   /** Blocks that the main thread gives out by name; the hashed ones follow. */
@@ -42,7 +45,7 @@ export function allocateQuotaMemory(named: number, rows: number, hashed = HASHED
   return {
     counters: new SharedArrayBuffer(HEADER_BYTES + blocks * BLOCK * 8),
     inFlight: new SharedArrayBuffer(blocks * rows * 4),
-    reserved: new SharedArrayBuffer(blocks * rows * PAIR * 8),
+    held: new SharedArrayBuffer(blocks * rows * PAIR * 8),
     directory: allocateDirectory(hashed),
     outputs: allocateOutputs(),
     named,
@@ -60,7 +63,7 @@ export class QuotaTable {
   readonly #lock: Int32Array;
   readonly #values: Float64Array;
   readonly #inFlight: Int32Array;
-  readonly #reserved: Float64Array;
+  readonly #held: Float64Array;
   readonly #directory: GroupDirectory;
   readonly #named: number;
   readonly #blocks: number;
@@ -74,7 +77,7 @@ export class QuotaTable {
     this.#lock = new Int32Array(memory.counters, 0, 1);
     this.#values = new Float64Array(memory.counters, HEADER_BYTES);
     this.#inFlight = new Int32Array(memory.inFlight);
-    this.#reserved = new Float64Array(memory.reserved);
+    this.#held = new Float64Array(memory.held);
     this.#directory = new GroupDirectory(memory.directory, memory.hashed);
     this.outputs = new OutputSizes(memory.outputs);
     this.#named = memory.named;
@@ -87,7 +90,7 @@ export class QuotaTable {
   /** Forgets what an earlier owner of this thread's row left behind. */
   clearRow(): void {
     zero(this.#inFlight, this.#row * this.#blocks, this.#blocks);
-    zero(this.#reserved, this.#row * this.#blocks * PAIR, this.#blocks * PAIR);
+    zero(this.#held, this.#row * this.#blocks * PAIR, this.#blocks * PAIR);
   }
 
   /** This thread is dead: its requests are over, and the lock is free if it died with it. */
@@ -190,6 +193,24 @@ export class QuotaTable {
     this.#inFlight[at] = Math.max(0, (this.#inFlight[at] as number) + by);
   }
 
+  /** Is a request under way, on any thread, that has reserved fewer tokens than it may use? */
+  hasShort(block: number, nowMs: number): boolean {
+    for (let row = 0; row < this.#rows; row += 1) {
+      if ((this.#held[(row * this.#blocks + block) * PAIR] as number) > nowMs) return true;
+    }
+    return false;
+  }
+
+  /** Notes such a request of this thread. `untilMs`: when the windows that it may exceed are over. */
+  addShort(block: number, untilMs: number): void {
+    this.#held[(this.#row * this.#blocks + block) * PAIR] = untilMs;
+  }
+
+  removeShort(block: number, untilMs: number): void {
+    const at = (this.#row * this.#blocks + block) * PAIR;
+    if (this.#held[at] === untilMs) this.#held[at] = 0;
+  }
+
   /**
    * The period in which a block counts money when `period` is asked for: a new one begins with nothing
    * spent. A clock that is set back does not begin an old one again.
@@ -232,7 +253,7 @@ export class QuotaTable {
     let sum = 0;
     for (let row = 0; row < this.#rows; row += 1) {
       const at = (row * this.#blocks + block) * PAIR;
-      if (this.#reserved[at] === period) sum += this.#reserved[at + 1] as number;
+      if (this.#held[at] === period) sum += this.#held[at + 1] as number;
     }
     return sum;
   }
@@ -240,12 +261,12 @@ export class QuotaTable {
   /** Changes what this thread has reserved. What it had reserved in an earlier period counts no more. */
   changeReserved(block: number, period: number, by: number): void {
     const at = (this.#row * this.#blocks + block) * PAIR;
-    if ((this.#reserved[at] as number) > period) return;
-    if (this.#reserved[at] !== period) {
-      this.#reserved[at] = period;
-      this.#reserved[at + 1] = 0;
+    if ((this.#held[at] as number) > period) return;
+    if (this.#held[at] !== period) {
+      this.#held[at] = period;
+      this.#held[at + 1] = 0;
     }
-    this.#reserved[at + 1] = Math.max(0, (this.#reserved[at + 1] as number) + by);
+    this.#held[at + 1] = Math.max(0, (this.#held[at + 1] as number) + by);
   }
 
   #empty(block: number): void {
@@ -255,7 +276,7 @@ export class QuotaTable {
     for (let row = 0; row < this.#rows; row += 1) {
       const at = row * this.#blocks + block;
       this.#inFlight[at] = 0;
-      this.#reserved.fill(0, at * PAIR, (at + 1) * PAIR);
+      this.#held.fill(0, at * PAIR, (at + 1) * PAIR);
     }
   }
 }

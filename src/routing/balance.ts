@@ -82,9 +82,9 @@ function byHash(members: readonly Member[], { hashKey, count }: OrderContext): r
 }
 
 /** Periods are not longer; weights that would make one so are rounded to parts of it. */
-const LONGEST_PERIOD = 10_000;
+const LONGEST_PERIOD = 100_000;
 /** Combinations of targets that are remembered for a group. */
-const REMEMBERED_TURNS = 256;
+const REMEMBERED_TURNS = 64;
 
 /**
  * Smooth weighted round robin. Those that are well take turns among themselves, so that the share of one that is not

@@ -47,17 +47,19 @@ export class HashRing {
   order(key: string, open: readonly boolean[], count: number): number[] {
     const left = [...open];
     const met: number[] = [];
+    let wanted = 0;
+    for (const isOpen of left) if (isOpen && wanted < count) wanted += 1;
     const points = this.#points;
     const steps = Math.min(points.length, MAX_STEPS);
     let at = this.#firstPoint(hash32(key));
-    for (let step = 0; step < steps && met.length < count; step += 1) {
+    for (let step = 0; step < steps && met.length < wanted; step += 1) {
       if (at === points.length) at = 0;
       const member = (points[at++] as number) % MEMBERS;
       if (left[member] !== true) continue;
       left[member] = false;
       met.push(member);
     }
-    for (let member = 0; member < this.#size && met.length < count; member += 1) {
+    for (let member = 0; member < this.#size && met.length < wanted; member += 1) {
       if (left[member] === true) met.push(member);
     }
     return met;
@@ -65,12 +67,12 @@ export class HashRing {
 
   /** Index of the first point at or after a hash. */
   #firstPoint(hash: number): number {
-    const wanted = hash * MEMBERS;
+    const sought = hash * MEMBERS;
     let low = 0;
     let high = this.#points.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#points[middle] as number) < wanted) low = middle + 1;
+      if ((this.#points[middle] as number) < sought) low = middle + 1;
       else high = middle;
     }
     return low;

@@ -50,9 +50,13 @@ export class Plan {
     this.#groupRetries = groupRetries;
   }
 
-  /** Tries on this candidate beyond the first: its own, else the group's, else two on the last one and none before. */
+  /**
+   * Tries on this candidate beyond the first: its own, else the group's, else two on the last one and none before. A
+   * model that is called by its own name is tried again only where somebody says so: its caller's client does that.
+   */
   retriesOn(index: number): number {
-    return this.#retriesSaid(index) ?? (index < this.candidates.length - 1 ? 0 : DEFAULT_RETRIES);
+    const usual = this.routing === null || index < this.candidates.length - 1 ? 0 : DEFAULT_RETRIES;
+    return this.#retriesSaid(index) ?? usual;
   }
 
   /** Has somebody set the tries on this candidate? */

@@ -36,21 +36,21 @@ export class Router implements RoutingState {
   readonly health: HealthTable;
   readonly #cursors: Cursors;
   readonly #headers: RoutingHeaders;
-  readonly #priceOf: (model: ResolvedDirect) => number | null;
+  #priceOf: (model: ResolvedDirect) => number | null = entryPrice;
   /** By name, operation and dialect; gone with the snapshot that resolved the name. */
-  readonly #ready = new WeakMap<ResolvedModel, Map<Operation, Map<DialectId, Ready>>>();
+  #ready = new WeakMap<ResolvedModel, Map<Operation, Map<DialectId, Ready>>>();
 
-  /** `headerPrefix`: of the gateway's own headers. `priceOf`: what a model costs where its entry does not say it. */
-  constructor(
-    memory: RoutingMemory,
-    row: number,
-    headerPrefix: string,
-    priceOf: (model: ResolvedDirect) => number | null = () => null,
-  ) {
+  /** `headerPrefix`: of the gateway's own headers. */
+  constructor(memory: RoutingMemory, row: number, headerPrefix: string) {
     this.health = new HealthTable(memory.health, row);
     this.#cursors = new Cursors(memory.cursors);
     this.#headers = { tags: `${headerPrefix}routing-tags`, key: `${headerPrefix}routing-key` };
-    this.#priceOf = (model) => entryPrice(model) ?? priceOf(model);
+  }
+
+  /** From now on models cost this: US dollars for 1,000 input and 1,000 output tokens, null = not known. */
+  usePrices(priceOf: (model: ResolvedDirect) => number | null): void {
+    this.#priceOf = priceOf;
+    this.#ready = new WeakMap();
   }
 
   /** New resources are in force: names mean these slots from now on. */

@@ -3,12 +3,14 @@ import { parentPort, workerData } from "node:worker_threads";
 import { Acceptor } from "../acceptor/actor.js";
 import { NodeLoad } from "../acceptor/load.js";
 import { buildNode, swapResources } from "../acceptor/setup.js";
+import type { PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { LogGate, LogOutput } from "../observability/log-sink.js";
 import { createLogger } from "../observability/logger.js";
 import { Metrics } from "../observability/metrics.js";
 import type { Node } from "../pipeline/node.js";
+import { probe } from "../pipeline/probe.js";
 import type { BlockMap } from "../quota/blocks.js";
 import { type QuotaMemory, QuotaTable } from "../quota/table.js";
 import { Router, type RoutingMemory } from "../routing/router.js";
@@ -40,6 +42,7 @@ export interface PackedSetup {
   readonly resources: Resources;
   readonly blocks: BlockMap;
   readonly slots: SlotMap;
+  readonly prices: readonly PriceRow[];
   /** Part of the journal's file names; no other writer has it. */
   readonly writer: string;
 }
@@ -52,7 +55,7 @@ const HANDOVER_MS = 5_000;
 const DRAIN_CHECK_MS = 20;
 
 const setup = workerData as ThreadSetup;
-const { config, resources, blocks, slots, writer } = unpack<PackedSetup>(setup.packed);
+const { config, resources, blocks, slots, prices, writer } = unpack<PackedSetup>(setup.packed);
 if (parentPort === null) throw new Error("an acceptor runs on a worker thread");
 const port: Port = parentPort;
 const outbox = new Outbox<SupervisorMessage>("supervisor", port, setup.outbox, OUTBOX_CAPACITY);
@@ -83,12 +86,14 @@ const node: Node = buildNode({
   config,
   resources,
   blocks,
+  prices,
   quota,
   load,
   router,
   journal,
   estimator: pool,
   translator: pool,
+  screener: pool,
   metrics,
   log: logOutput.sink,
   reportFault: (error) => logger.error({ fault: faultData(error), thread: setup.name }, "a request failed inside"),
@@ -107,7 +112,7 @@ acceptor.listen((listening) => {
 function handle(message: AcceptorMessage): void {
   switch (message.kind) {
     case "resources":
-      swapResources(node, message.resources, message.blocks, message.slots);
+      swapResources(node, message);
       return;
     case "drain":
       drain(message.noticeMs, message.maxMs);
@@ -117,6 +122,9 @@ function handle(message: AcceptorMessage): void {
       return;
     case "collect":
       outbox.send({ kind: "collected", ticket: message.ticket, metrics: metrics.collect() });
+      return;
+    case "probe":
+      void probe(node, message).then((status) => outbox.send({ kind: "probed", ticket: message.ticket, status }));
       return;
     case "throw":
       setImmediate(() => {

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
 import type { Translation, TranslationJob } from "../dialects/hub.js";
 import type { Failure } from "../errors.js";
+import type { ScreenJob, ScreenResult } from "../guardrails/screen-job.js";
 import type { Estimate, EstimateJob, PoolJobs } from "./pool-jobs.js";
 
 export type { Estimate, EstimateJob } from "./pool-jobs.js";
@@ -73,6 +74,12 @@ export class ComputePool {
   translate(job: TranslationJob): Promise<Translation | Failure> {
     const body = ownCopy(job.body);
     return this.#run("translate", { ...job, body }, [body]);
+  }
+
+  /** Runs a guardrail's local rules over a body; null: it cannot be read. Rejects as `#run` does. */
+  screen(job: ScreenJob): Promise<ScreenResult | null> {
+    const body = ownCopy(job.body);
+    return this.#run("screen", { ...job, body }, [body]);
   }
 
   /**

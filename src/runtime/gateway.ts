@@ -1,14 +1,18 @@
 /** A running gateway: supervisor, ops listener, reload and housekeeping, from start to drain. */
 import type { ResourcesContext } from "../config/load.js";
+import { loadPrices, type PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
+import { renderError } from "../config/result.js";
 import type { WeirConfig } from "../config/schema.js";
 import { LogGate, LogOutput } from "../observability/log-sink.js";
 import { createLogger, type Logger } from "../observability/logger.js";
 import { Metrics, METRICS_CONTENT_TYPE, mergeMetrics } from "../observability/metrics.js";
 import { OpsServer } from "../ops/server.js";
+import type { BudgetKeeper } from "../usage/budget-keeper.js";
 import { journalProblem } from "../usage/journal.js";
 import { enforceBound } from "../usage/retention.js";
 import { journalDirectory } from "../usage/segments.js";
+import { keepBudgets } from "./budgets.js";
 import { type ConfigStatus, configStatus, Reloader } from "./reload.js";
 import { isFree } from "./port-probe.js";
 import { Supervisor } from "./supervisor.js";
@@ -22,6 +26,8 @@ export interface GatewayOptions {
   /** The file to keep up with; null = the resources never change. */
   readonly resourcesPath: string | null;
   readonly context: ResourcesContext;
+  /** Rows of the user's own price file, `pricing.file`. */
+  readonly prices: readonly PriceRow[];
 }
 
 export interface Addresses {
@@ -36,17 +42,19 @@ export class Gateway {
   readonly #logger: Logger;
   readonly #metrics = new Metrics({ thread: "main" });
   readonly #supervisor: Supervisor;
+  readonly #budgets: BudgetKeeper;
   readonly #reloader: Reloader | null;
   readonly #ops: OpsServer;
   readonly #startedAt = new Date();
   #retention: NodeJS.Timeout | null = null;
 
   constructor(options: GatewayOptions) {
-    const { config, resources } = options;
+    const { config, resources, prices } = options;
     this.#options = options;
     this.#logger = createLogger({ level: config.log.level, write: (line) => this.#output.sink.write(line) });
     const shared = { logger: this.#logger, metrics: this.#metrics };
-    this.#supervisor = new Supervisor({ config, resources, logGate: this.#logGate, ...shared });
+    this.#supervisor = new Supervisor({ config, resources, prices, logGate: this.#logGate, ...shared });
+    this.#budgets = keepBudgets(config, this.#supervisor, shared);
     this.#reloader = this.#makeReloader();
     this.#ops = new OpsServer({
       ready: () => !this.#supervisor.draining && this.#supervisor.listening > 0,
@@ -95,6 +103,8 @@ export class Gateway {
       this.#logger.fatal({ address: config.ops.listen.address }, "cannot listen: the address is taken or not ours");
       return null;
     }
+    // Before the first request: what was spent counts.
+    await this.#budgets.start(this.#options.resources.traffic.budgets, this.#supervisor.places);
     const port = await this.#supervisor.start();
     if (port === null) return null;
     this.#reloader?.watch();
@@ -105,21 +115,25 @@ export class Gateway {
 
   /** SIGHUP. */
   reload(): void {
-    if (this.#reloader === null)
+    const { file } = this.#options.config.pricing;
+    if (this.#reloader === null && file === null)
       this.#logger.warn("nothing to reload: the gateway was started without a resource file");
-    else this.#reloader.reload("signal");
+    if (file !== null) this.#reloadPrices(file);
+    this.#reloader?.reload("signal");
   }
 
   /** Lets requests finish, then ends. */
   async drain(): Promise<void> {
     this.#logger.info({ notice_ms: this.#options.config.drain.notice_ms }, "draining");
     await this.#supervisor.drain();
+    await this.#budgets.stop();
     await this.#end();
   }
 
   /** Ends at once; what is in flight is cut. */
   async stop(): Promise<void> {
     await this.#supervisor.stop();
+    await this.#budgets.stop();
     await this.#end();
   }
 
@@ -140,11 +154,25 @@ export class Gateway {
   #enforceRetention(): void {
     const { data_dir, usage } = this.#options.config;
     try {
-      const removed = enforceBound(journalDirectory(data_dir), usage.journal.max_bytes, this.#supervisor.writers);
+      const removed = enforceBound(journalDirectory(data_dir), usage.journal.max_bytes, {
+        live: this.#supervisor.writers,
+        wanted: (name) => this.#budgets.wants(name),
+      });
       if (removed.length > 0) this.#logger.warn({ removed }, "usage journal over its bound: oldest files removed");
     } catch (error) {
       this.#logger.error({ err: error }, "usage journal cannot be kept within its bound");
     }
+  }
+
+  /** A file with an error changes nothing. */
+  #reloadPrices(file: string): void {
+    const result = loadPrices(file);
+    if (!result.ok) {
+      this.#logger.error({ errors: result.errors.map(renderError) }, "price file refused; the last prices hold on");
+      return;
+    }
+    this.#supervisor.replacePrices(result.value.rows);
+    this.#logger.info({ file, rows: result.value.rows.length, dated: result.value.dated }, "prices reloaded");
   }
 
   #makeReloader(): Reloader | null {
@@ -156,7 +184,10 @@ export class Gateway {
       initial: resources,
       logger: this.#logger,
       metrics: this.#metrics,
-      apply: (next) => this.#supervisor.replaceResources(next),
+      apply: (next) => {
+        this.#supervisor.replaceResources(next);
+        void this.#budgets.adopt(next.traffic.budgets, this.#supervisor.places);
+      },
     });
   }
 }

@@ -1,4 +1,5 @@
 /** Every message between the threads of a node: plain tagged data, one union, switched over exhaustively. */
+import type { PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
 import type { BlockMap } from "../quota/blocks.js";
 import type { SlotMap } from "../routing/slots.js";
@@ -17,11 +18,21 @@ export type AcceptorMessage =
       readonly resources: Resources;
       readonly blocks: BlockMap;
       readonly slots: SlotMap;
+      readonly prices: readonly PriceRow[];
     }
   | { readonly kind: "drain"; readonly noticeMs: number; readonly maxMs: number }
   /** A replacement listens: close what is left and go. */
   | { readonly kind: "leave" }
   | { readonly kind: "collect"; readonly ticket: number }
+  /** Make one small call to a model, and tell its status. */
+  | {
+      readonly kind: "probe";
+      readonly ticket: number;
+      readonly model: string;
+      readonly prompt: string;
+      readonly maxTokens: number;
+      readonly timeoutMs: number;
+    }
   /** Debug hook: throw inside the acceptor. */
   | { readonly kind: "throw" };
 
@@ -31,7 +42,8 @@ export type SupervisorMessage =
   | { readonly kind: "listen-failed"; readonly address: string }
   | { readonly kind: "crashed"; readonly error: ErrorData }
   | { readonly kind: "drained"; readonly cut: number }
-  | { readonly kind: "collected"; readonly ticket: number; readonly metrics: unknown };
+  | { readonly kind: "collected"; readonly ticket: number; readonly metrics: unknown }
+  | { readonly kind: "probed"; readonly ticket: number; readonly status: number };
 
 export function errorData(error: unknown): ErrorData {
   if (error instanceof Error) return { name: error.name, message: error.message, stack: error.stack ?? "" };

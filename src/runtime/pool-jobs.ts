@@ -7,6 +7,7 @@ import { type Translation, type TranslationJob, translateRequest } from "../dial
 import { dialectOf } from "../dialects/registry.js";
 import { renderTokens } from "../dialects/tokenize/answer.js";
 import { type Failure, isFailure } from "../errors.js";
+import { runScreenJob, type ScreenJob, type ScreenResult } from "../guardrails/screen-job.js";
 import { countedSlices, countSliced } from "./token-count.js";
 
 /** An attempt whose upstream did not say what it used. */
@@ -37,6 +38,7 @@ export interface PoolJobs {
   estimate(job: EstimateJob): Promise<Estimate>;
   tokenize(job: TokenizeJob): Promise<Uint8Array>;
   translate(job: TranslationJob): Translation | Failure;
+  screen(job: ScreenJob): ScreenResult | null;
 }
 
 /** Below the acceptor's, which is 0; 19 would be the lowest. */
@@ -115,4 +117,12 @@ export function translate(job: TranslationJob): Translation | Failure {
   const moved = { [transferableSymbol]: body.buffer, [valueSymbol]: { ...result, body } };
   // The pool unwraps it on the other side.
   return move(moved as never) as never;
+}
+
+/** A masked body is moved to the acceptor, as a translated one is. */
+export function screen(job: ScreenJob): ScreenResult | null {
+  const result = runScreenJob(job);
+  if (result?.body == null) return result;
+  const body = new Uint8Array(result.body);
+  return move({ [transferableSymbol]: body.buffer, [valueSymbol]: { ...result, body } } as never) as never;
 }

@@ -4,12 +4,13 @@
  */
 import { Worker } from "node:worker_threads";
 import { allocateLoadMemory, NodeLoad } from "../acceptor/load.js";
+import type { PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { LogGate } from "../observability/log-sink.js";
 import type { Logger } from "../observability/logger.js";
 import { type Metrics, type MetricObjects, retainTotals } from "../observability/metrics.js";
-import { BlockAllocator, type BlockMap } from "../quota/blocks.js";
+import { BlockAllocator, type BlockMap, Places } from "../quota/blocks.js";
 import { allocateQuotaMemory, type QuotaMemory, QuotaTable } from "../quota/table.js";
 import { SharedRouting } from "../routing/shared.js";
 import type { SlotMap } from "../routing/slots.js";
@@ -17,6 +18,7 @@ import type { ModelStatus } from "../routing/status.js";
 import type { PackedSetup, ThreadSetup } from "./acceptor-thread.js";
 import { allocateMailbox, Outbox, receive } from "./actor.js";
 import type { AcceptorMessage, ErrorData, SupervisorMessage } from "./messages.js";
+import { ModelChecks } from "./model-checks.js";
 import { freePort } from "./port-probe.js";
 import { restartDelay } from "./restart.js";
 import { pack } from "./wire.js";
@@ -44,6 +46,8 @@ interface AcceptorThread {
 export interface SupervisorOptions {
   readonly config: WeirConfig;
   readonly resources: Resources;
+  /** Rows of the user's own price file. */
+  readonly prices: readonly PriceRow[];
   readonly logger: Logger;
   /** Shared with every thread that writes to standard output. */
   readonly logGate: SharedArrayBuffer;
@@ -52,9 +56,12 @@ export interface SupervisorOptions {
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
+  /** The counters, from the main thread. */
+  readonly table: QuotaTable;
   readonly #quota: QuotaMemory;
   readonly #load: SharedArrayBuffer;
   readonly #routing: SharedRouting;
+  readonly #checks: ModelChecks;
   readonly #allocator: BlockAllocator;
   readonly #rows: number;
   readonly #threads = new Set<AcceptorThread>();
@@ -65,6 +72,7 @@ export class Supervisor {
   #resources: Resources;
   #blocks: BlockMap;
   #slots: SlotMap;
+  #prices: readonly PriceRow[];
   #ticket = 0;
   #started = 0;
   /** The port in use; differs from the configured one when that is 0. */
@@ -80,11 +88,13 @@ export class Supervisor {
     this.#quota = allocateQuotaMemory(QUOTA_BLOCKS, this.#rows);
     this.#load = allocateLoadMemory(this.#rows);
     this.#routing = new SharedRouting(this.#rows);
+    this.#checks = new ModelChecks(this.#routing, (message) => this.#sendToOne(message));
     // A row of no thread: it is the supervisor's name at the lock.
-    const table = new QuotaTable(this.#quota, this.#rows);
-    this.#allocator = new BlockAllocator(QUOTA_BLOCKS, (block) => table.clearBlock(block));
+    this.table = new QuotaTable(this.#quota, this.#rows);
+    this.#allocator = new BlockAllocator(QUOTA_BLOCKS, (block) => this.table.clearBlock(block));
     this.#port = options.config.listen.port;
     this.#resources = options.resources;
+    this.#prices = options.prices;
     this.#blocks = this.#assign(options.resources);
     this.#slots = this.#routing.assign(options.resources);
     options.metrics.onCollect(() => this.#countMailboxes());
@@ -101,6 +111,7 @@ export class Supervisor {
       });
       if (port === null) return null;
     }
+    this.#checks.adopt();
     return port;
   }
 
@@ -109,9 +120,24 @@ export class Supervisor {
     this.#blocks = this.#assign(resources);
     this.#slots = this.#routing.assign(resources);
     this.#resources = resources;
-    for (const thread of this.#threads) {
-      thread.outbox.send({ kind: "resources", resources, blocks: this.#blocks, slots: this.#slots });
-    }
+    this.#checks.adopt();
+    for (const thread of this.#threads) thread.outbox.send(this.#inForce());
+  }
+
+  /** Hands other prices to every acceptor. */
+  replacePrices(prices: readonly PriceRow[]): void {
+    this.#prices = prices;
+    for (const thread of this.#threads) thread.outbox.send(this.#inForce());
+  }
+
+  /** Where the things that are limited count. */
+  get places(): Places {
+    return new Places(this.#blocks);
+  }
+
+  #inForce(): AcceptorMessage {
+    const resources = this.#resources;
+    return { kind: "resources", resources, blocks: this.#blocks, slots: this.#slots, prices: this.#prices };
   }
 
   /** Listening acceptors. */
@@ -156,14 +182,17 @@ export class Supervisor {
 
   /** Debug hook: throws inside one listening acceptor. */
   throwInAcceptor(): void {
-    for (const thread of this.#threads) {
-      if (thread.state !== "listening") continue;
-      thread.outbox.send({ kind: "throw" });
-      return;
-    }
+    this.#sendToOne({ kind: "throw" });
+  }
+
+  /** To an acceptor that listens; false when none does, or its mailbox is full. */
+  #sendToOne(message: AcceptorMessage): boolean {
+    for (const thread of this.#threads) if (thread.state === "listening") return thread.outbox.send(message);
+    return false;
   }
 
   #endAll(message: AcceptorMessage): Promise<void> {
+    this.#checks.stop();
     for (const thread of this.#threads) {
       thread.state = "draining";
       thread.outbox.send(message);
@@ -196,6 +225,7 @@ export class Supervisor {
       resources: this.#resources,
       blocks: this.#blocks,
       slots: this.#slots,
+      prices: this.#prices,
       writer,
     };
     const setup: ThreadSetup = {
@@ -245,6 +275,9 @@ export class Supervisor {
       case "collected":
         this.#collected(message.ticket, message.metrics as MetricObjects);
         return;
+      case "probed":
+        this.#checks.answered(message.ticket, message.status);
+        return;
       default:
         message satisfies never;
     }
@@ -256,7 +289,7 @@ export class Supervisor {
     thread.replaces?.outbox.send({ kind: "leave" });
     thread.replaces = null;
     // What changed while the thread was starting did not reach it.
-    thread.outbox.send({ kind: "resources", resources: this.#resources, blocks: this.#blocks, slots: this.#slots });
+    thread.outbox.send(this.#inForce());
     this.#reportPort(port);
   }
 

@@ -6,6 +6,13 @@
 
 export const USAGE_EVENT_VERSION = 1;
 
+/** What a guardrail did with a request or its answer. */
+export interface GuardrailAction {
+  readonly name: string;
+  readonly action: "monitor" | "mask" | "block";
+  readonly hook: "input" | "output";
+}
+
 export interface UsageEvent {
   /** Schema version; grows when a field changes its meaning or goes. New fields do not change it. */
   v: typeof USAGE_EVENT_VERSION;
@@ -50,7 +57,13 @@ export interface UsageEvent {
   output_tokens: number;
   cache_read_tokens: number;
   cache_write_tokens: number;
+  /** Part of cache_write_tokens: what the upstream keeps for an hour. */
+  cache_write_1h_tokens: number;
   reasoning_tokens: number;
+  /** US dollars, whole billionths of one. */
+  cost_usd: number;
+  /** False: tokens were used whose price nobody knows, and cost_usd is 0 for that reason. */
+  price_known: boolean;
   /** True when any count above comes from a local tokenizer instead of the upstream. */
   estimated: boolean;
   /** Did the upstream answer, wholly, and did the client get all of it? */
@@ -66,4 +79,6 @@ export interface UsageEvent {
   user_agent: string;
   cache: "hit" | "miss" | "bypass";
   losses: readonly string[];
+  /** What guardrails did, in the order in which it happened; [] = nothing. */
+  guardrails: readonly GuardrailAction[];
 }

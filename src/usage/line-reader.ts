@@ -15,16 +15,23 @@ export class LineReader {
   #begun: Buffer[] = [];
   #begunBytes = 0;
   #oversized = 0;
+  readonly #end: number;
 
-  /** `position` is the byte to start at. */
-  constructor(path: string, position = 0) {
+  /** `position` is the byte to start at, `end` the one to stop before. */
+  constructor(path: string, position = 0, end = Number.POSITIVE_INFINITY) {
     this.#path = path;
+    this.#end = end;
     this.#position = position;
   }
 
   /** Bytes of a line whose end has not come yet. */
   get begunBytes(): number {
     return this.#begunBytes;
+  }
+
+  /** Bytes up to the end of the last whole line. */
+  get passed(): number {
+    return this.#position - this.#begunBytes;
   }
 
   /** Lines passed over because of their length. */
@@ -35,7 +42,8 @@ export class LineReader {
   /** The whole lines of the next piece of the file; null at its present end. Throws what open and read throw. */
   read(): string[] | null {
     if (this.#file < 0) this.#file = openSync(this.#path, "r");
-    const count = readSync(this.#file, this.#chunk, 0, CHUNK_BYTES, this.#position);
+    const wanted = Math.min(CHUNK_BYTES, this.#end - this.#position);
+    const count = wanted <= 0 ? 0 : readSync(this.#file, this.#chunk, 0, wanted, this.#position);
     if (count === 0) return null;
     this.#position += count;
     return this.#split(this.#chunk.subarray(0, count));

@@ -4,7 +4,14 @@ import { milliseconds, number, quote } from "./json-text.js";
 
 export { newEventId } from "./event-id.js";
 
-export type FieldType = "string" | "string or null" | "number" | "boolean" | "object of strings" | "array of strings";
+export type FieldType =
+  | "string"
+  | "string or null"
+  | "number"
+  | "boolean"
+  | "object of strings"
+  | "array of strings"
+  | "array of objects";
 
 /** Every field of the event with its JSON type, in the order of the line; the docs are held equal to it. */
 export const USAGE_FIELDS = Object.freeze({
@@ -38,7 +45,10 @@ export const USAGE_FIELDS = Object.freeze({
   output_tokens: "number",
   cache_read_tokens: "number",
   cache_write_tokens: "number",
+  cache_write_1h_tokens: "number",
   reasoning_tokens: "number",
+  cost_usd: "number",
+  price_known: "boolean",
   estimated: "boolean",
   complete: "boolean",
   duration_ms: "number",
@@ -49,6 +59,7 @@ export const USAGE_FIELDS = Object.freeze({
   user_agent: "string",
   cache: "string",
   losses: "array of strings",
+  guardrails: "array of objects",
 }) satisfies Readonly<Record<keyof UsageEvent, FieldType>>;
 
 function textOrNull(text: string | null): string {
@@ -69,12 +80,18 @@ function lossesText(losses: readonly string[]): string {
   return `[${losses.map(quote).join(",")}]`;
 }
 
+function guardrailsText(actions: UsageEvent["guardrails"]): string {
+  if (actions.length === 0) return "[]";
+  const each = actions.map(({ name, action, hook }) => `{"name":${quote(name)},"action":"${action}","hook":"${hook}"}`);
+  return `[${each.join(",")}]`;
+}
+
 /**
  * The event as one line of JSON, without its line end. Times are rounded to microseconds; a number that
  * JSON cannot say becomes 0.
  */
 export function usageLine(event: UsageEvent): string {
-  return `{"v":${event.v},"id":${quote(event.id)},"request_id":${quote(event.request_id)},"attempt":${number(event.attempt)},${whoText(event)},${targetText(event)},${outcomeText(event)},"request_bytes":${number(event.request_bytes)},"response_bytes":${number(event.response_bytes)},"client_address":${quote(event.client_address)},"user_agent":${quote(event.user_agent)},"cache":"${event.cache}","losses":${lossesText(event.losses)}}`;
+  return `{"v":${event.v},"id":${quote(event.id)},"request_id":${quote(event.request_id)},"attempt":${number(event.attempt)},${whoText(event)},${targetText(event)},${outcomeText(event)},"request_bytes":${number(event.request_bytes)},"response_bytes":${number(event.response_bytes)},"client_address":${quote(event.client_address)},"user_agent":${quote(event.user_agent)},"cache":"${event.cache}","losses":${lossesText(event.losses)},"guardrails":${guardrailsText(event.guardrails)}}`;
 }
 
 function whoText(event: UsageEvent): string {
@@ -86,5 +103,5 @@ function targetText(event: UsageEvent): string {
 }
 
 function outcomeText(event: UsageEvent): string {
-  return `"status":${number(event.status)},"upstream_status":${number(event.upstream_status)},"error":${quote(event.error)},"finish_reason":${quote(event.finish_reason)},"input_tokens":${number(event.input_tokens)},"output_tokens":${number(event.output_tokens)},"cache_read_tokens":${number(event.cache_read_tokens)},"cache_write_tokens":${number(event.cache_write_tokens)},"reasoning_tokens":${number(event.reasoning_tokens)},"estimated":${event.estimated},"complete":${event.complete},"duration_ms":${milliseconds(event.duration_ms)},"time_to_first_token_ms":${milliseconds(event.time_to_first_token_ms)}`;
+  return `"status":${number(event.status)},"upstream_status":${number(event.upstream_status)},"error":${quote(event.error)},"finish_reason":${quote(event.finish_reason)},"input_tokens":${number(event.input_tokens)},"output_tokens":${number(event.output_tokens)},"cache_read_tokens":${number(event.cache_read_tokens)},"cache_write_tokens":${number(event.cache_write_tokens)},"cache_write_1h_tokens":${number(event.cache_write_1h_tokens)},"reasoning_tokens":${number(event.reasoning_tokens)},"cost_usd":${number(event.cost_usd)},"price_known":${event.price_known},"estimated":${event.estimated},"complete":${event.complete},"duration_ms":${milliseconds(event.duration_ms)},"time_to_first_token_ms":${milliseconds(event.time_to_first_token_ms)}`;
 }

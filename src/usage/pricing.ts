@@ -68,7 +68,6 @@ export const UNKNOWN_PRICE: Price = Object.freeze({
 
 const THOUSANDTHS = 1_000;
 const MICROS = 1e6;
-const NANOS = 1e9;
 
 /** What one successful request cost, in micro-dollars. */
 export function costMicros(price: Price, usage: PricedUsage): number {
@@ -95,16 +94,6 @@ export function estimateMicros(price: Price, inputTokens: number, outputTokens: 
 /** Dollars for a thousand tokens of input and a thousand of output: what targets are compared by; null = unknown. */
 export function comparablePrice(price: Price): number | null {
   return price.known ? (price.rates.input + price.rates.output) / 1_000 : null;
-}
-
-/** Micro-dollars as the dollars of an event: whole billionths, so that sums of them are exact. */
-export function dollarsOf(micros: number): number {
-  return Math.round(micros * THOUSANDTHS) / NANOS;
-}
-
-/** The dollars of an event as whole billionths. */
-export function nanosOf(dollars: number): number {
-  return Math.round(dollars * NANOS);
 }
 
 /** The prices in force. Thread-wide; another price file makes another one. */

@@ -30,15 +30,27 @@ export function parseEvent(line: string): UsageEvent | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   const fields = value as Record<string, unknown>;
   if (fields.v !== USAGE_EVENT_VERSION) return null;
-  for (const name of FIELD_NAMES) if (!hasType(fields[name], USAGE_FIELDS[name])) return null;
+  for (const name of FIELD_NAMES) {
+    if (fields[name] === undefined && name in LATER_FIELDS) fields[name] = LATER_FIELDS[name];
+    if (!hasType(fields[name], USAGE_FIELDS[name])) return null;
+  }
   return value as UsageEvent;
 }
+
+/** What lines that were written before a field existed mean by its absence. */
+const LATER_FIELDS: Readonly<Partial<Record<keyof UsageEvent, unknown>>> = Object.freeze({
+  tags: Object.freeze({}),
+  cache_write_1h_tokens: 0,
+  cost_usd: 0,
+  price_known: false,
+  guardrails: Object.freeze([]),
+});
 
 const FIELD_NAMES = Object.keys(USAGE_FIELDS) as (keyof typeof USAGE_FIELDS)[];
 
 function hasType(value: unknown, type: FieldType): boolean {
   if (type === "string or null") return value === null || typeof value === "string";
-  if (type === "array of strings") return Array.isArray(value);
+  if (type === "array of strings" || type === "array of objects") return Array.isArray(value);
   if (type === "object of strings") return typeof value === "object" && value !== null;
   return typeof value === type;
 }

@@ -30,12 +30,23 @@ function openSegments(segments: readonly Segment[], live: ReadonlySet<string> | 
   return new Set(newest.values());
 }
 
+/** What somebody still has to read is kept up to this many times the bound. */
+const PATIENCE = 2;
+
+export interface RetentionOptions {
+  /** Writers that may still write; null = all are. */
+  readonly live?: ReadonlySet<string> | null;
+  /** Has somebody still to read this file? */
+  readonly wanted?: (name: string) => boolean;
+}
+
 /**
  * Removes the oldest closed files until the directory holds at most `maxBytes`; returns their names. The
- * newest file of a live writer stays whatever the bound says; without `live` every writer counts as live.
+ * newest file of a live writer stays whatever the bound says, a wanted file as long as twice the bound holds.
  * A missing directory is an empty one; a file that cannot be removed is left for the next round.
  */
-export function enforceBound(directory: string, maxBytes: number, live: ReadonlySet<string> | null = null): string[] {
+export function enforceBound(directory: string, maxBytes: number, options: RetentionOptions = {}): string[] {
+  const { live = null, wanted = () => false } = options;
   let segments: Segment[];
   try {
     segments = listSegments(directory);
@@ -49,6 +60,7 @@ export function enforceBound(directory: string, maxBytes: number, live: Readonly
   for (const { segment, bytes } of measured) {
     if (total <= maxBytes) break;
     if (open.has(segment.name)) continue;
+    if (wanted(segment.name) && total <= maxBytes * PATIENCE) continue;
     try {
       unlinkSync(segment.path);
     } catch {

@@ -1,4 +1,5 @@
 /** Sums usage events up by chosen columns. */
+import { dollarsFromNanos, nanosOf } from "./dollars.js";
 import type { UsageEvent } from "./event.js";
 
 const COLUMNS = Object.freeze({
@@ -19,6 +20,7 @@ const COLUMNS = Object.freeze({
   error: (event) => event.error,
   finish_reason: (event) => event.finish_reason,
   estimated: (event) => String(event.estimated),
+  price_known: (event) => String(event.price_known),
   complete: (event) => String(event.complete),
   cache: (event) => event.cache,
   client_address: (event) => event.client_address,
@@ -52,6 +54,8 @@ export interface Sums {
   cache_read_tokens: number;
   cache_write_tokens: number;
   reasoning_tokens: number;
+  /** US dollars. */
+  cost_usd: number;
 }
 
 const SUM_NAMES = [
@@ -63,6 +67,7 @@ const SUM_NAMES = [
   "cache_read_tokens",
   "cache_write_tokens",
   "reasoning_tokens",
+  "cost_usd",
 ] as const satisfies readonly (keyof Sums)[];
 
 function noSums(): Sums {
@@ -75,6 +80,7 @@ function noSums(): Sums {
     cache_read_tokens: 0,
     cache_write_tokens: 0,
     reasoning_tokens: 0,
+    cost_usd: 0,
   };
 }
 
@@ -87,6 +93,8 @@ function addTo(sums: Sums, event: UsageEvent): void {
   sums.cache_read_tokens += event.cache_read_tokens;
   sums.cache_write_tokens += event.cache_write_tokens;
   sums.reasoning_tokens += event.reasoning_tokens;
+  // In whole billionths, so that the order of the events does not matter.
+  sums.cost_usd = dollarsFromNanos(nanosOf(sums.cost_usd) + nanosOf(event.cost_usd));
 }
 
 interface Group {
@@ -147,10 +155,15 @@ export function printable(text: string): string {
   return text === "" ? "-" : text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }
 
+/** Millionths of a dollar are shown, as far as there are any. */
+function dollars(amount: number): string {
+  return `$${amount.toFixed(6).replace(/0{1,4}$/, "")}`;
+}
+
 /** The summary as a table for people, the totals below. */
 export function renderTable(columns: readonly Column[], summary: Summary): string {
-  const heading = [...columns, ...SUM_NAMES.map((name) => name.replace(/_tokens$/, ""))];
-  const numbers = (sums: Sums): string[] => SUM_NAMES.map((name) => String(sums[name]));
+  const heading = [...columns, ...SUM_NAMES.map((name) => name.replace(/_(?:tokens|usd)$/, ""))];
+  const numbers = (sums: Sums): string[] => SUM_NAMES.map((name) => (name === "cost_usd" ? dollars(sums[name]) : String(sums[name])));
   const body = summary.groups().map(({ values, sums }) => [...values.map(printable), ...numbers(sums)]);
   const total = [...columns.map((_column, index) => (index === 0 ? "total" : "")), ...numbers(summary.total)];
   const table = [heading, ...body, total];

@@ -355,9 +355,8 @@ function aiFailed(error: unknown): Failed | null {
 const SDK = { errors: { 400: "BadRequestError", 429: "RateLimitError" }, failed: sdkFailed };
 const AI = { errors: { 400: "AI_APICallError", 429: "AI_APICallError" }, failed: aiFailed };
 
-/** Thoughts without proof stand in chat messages as text that could be anybody's. */
 export const CLIENTS: readonly ClientKind[] = [
-  { name: "openai, chat", dialect: "openai-chat", keeps: "proofs", open: chatTalk, ...SDK },
+  { name: "openai, chat", dialect: "openai-chat", keeps: "everything", open: chatTalk, ...SDK },
   { name: "openai, responses", dialect: "openai-responses", keeps: "everything", open: responsesTalk, ...SDK },
   { name: "anthropic", dialect: "anthropic-messages", keeps: "everything", open: messagesTalk, ...SDK },
   {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { WireId } from "../../src/dialects/dialect.js";
 import type { UsageEvent } from "../../src/usage/event.js";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
-import { FAILURE, isUnproven, loopPrompt, resultOf } from "../fake-upstream/vendor-talk.js";
+import { FAILURE, loopPrompt, resultOf } from "../fake-upstream/vendor-talk.js";
 import { startVendorUpstream, type VendorUpstream, type VendorWire } from "../fake-upstream/vendor-upstream.js";
 import { call, eventOf, lastRequest } from "./calls.js";
 import { CLIENTS, type ClientKind, type Reply, type Setting, type Talk } from "./family-clients.js";
@@ -124,10 +124,8 @@ function describeVendor(family: Family, stage: () => Stage): void {
 const OF_THOUGHTS = /^(?:thinking|reasoning|thought_signature|thinking_signature|tool_call_signature)$/;
 
 /** What is told to be lost of the thoughts in each turn: what cannot come back, and what follows from that. */
-function lostBy({ keeps }: ClientKind, { wire, lostWithout }: Family): string[][] {
-  if (keeps === "nothing") return lostWithout.map((name) => (name === "" ? [] : [name]));
-  const unproven = keeps === "proofs" && wire.cast.loop.flat().some(isUnproven);
-  return [0, 1, 2, 3].map((turn) => (unproven && turn > 0 ? ["thinking"] : []));
+function lostBy({ keeps }: ClientKind, { lostWithout }: Family): string[][] {
+  return lostWithout.map((name) => (keeps === "everything" || name === "" ? [] : [name]));
 }
 
 function describeAnswers(client: ClientKind, streamed: boolean, family: Family, stage: () => Stage): void {

@@ -188,6 +188,9 @@ function frames(said: Said): Buffer[] {
 
 const WORDS: Readonly<Record<number, string>> = { 400: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED" };
 
+/** The vendor says it in the body alone. */
+const LATER = [{ "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: "6.5s" }];
+
 function wireOf(vertex: boolean): VendorWire {
   const { project, location } = VERTEX_PLACE;
   const root = vertex ? `/v1/projects/${project}/locations/${location}/publishers/google` : "/v1beta";
@@ -202,8 +205,8 @@ function wireOf(vertex: boolean): VendorWire {
     frames,
     failureFrame: (message) => frameOf({ error: { code: 503, message, status: "UNAVAILABLE" } }),
     error: (code, message) => ({
-      headers: code === 429 ? { "retry-after": "7" } : {},
-      body: { error: { code, message, status: WORDS[code] ?? "INTERNAL" } },
+      headers: {},
+      body: { error: { code, message, status: WORDS[code] ?? "INTERNAL", ...(code === 429 ? { details: LATER } : {}) } },
     }),
   };
 }

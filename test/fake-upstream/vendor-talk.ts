@@ -146,10 +146,10 @@ function placeOf(heard: Heard, answer: Answer, refusal: Refusal): Played {
   return answer({ kind: "call", id: "form_1", name: forced?.name ?? "", args: place, signature: "" });
 }
 
-/** What the caller's client keeps of an answer: all, thoughts only where they carry a proof, or neither. */
-export type Kept = "everything" | "proofs" | "nothing";
+/** What the caller's client keeps of an answer's thoughts and signatures. */
+export type Kept = "everything" | "nothing";
 
-const LOOP = /^(Loop|Thanks)(?: \(keeping (proofs|nothing)\))?\.$/;
+const LOOP = /^(Loop|Thanks)(?: \(keeping (nothing)\))?\.$/;
 
 /** The prompt of the loop of tools, or of the turn behind it. */
 export function loopPrompt(word: "Loop" | "Thanks", kept: Kept): string {
@@ -177,14 +177,8 @@ function loopOf(heard: Heard, cast: Cast, say: { answer: Answer; refusal: Refusa
   return next === undefined ? say.refusal("the loop is over") : say.answer(...next);
 }
 
-/** A thought that nothing but its words vouches for. */
-export function isUnproven(piece: Piece): boolean {
-  return piece.kind === "plan" || (piece.kind === "thought" && piece.signature === "" && piece.encrypted === "");
-}
-
 function keptOf(turn: readonly Piece[], kept: Kept, { placeholder }: Cast): readonly Piece[] {
   if (kept === "everything") return turn;
-  if (kept === "proofs") return turn.filter((piece) => !isUnproven(piece));
   let signature = placeholder;
   const pieces: Piece[] = [];
   for (const piece of turn) {

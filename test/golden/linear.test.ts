@@ -168,11 +168,21 @@ function least(client: Client, wire: Wire, bytes: number): number {
   return Math.min(cost(client, wire, events), cost(client, wire, events));
 }
 
+/** How much more the double costs; a machine that is busy is asked again, as it can only make it seem more. */
+function growth(client: Client, wire: Wire): { readonly whole: number; readonly ratio: number } {
+  let half = least(client, wire, 50_000);
+  let whole = least(client, wire, 100_000);
+  for (let again = 0; again < 2 && whole / Math.max(half, 5) >= 3; again++) {
+    half = Math.min(half, least(client, wire, 50_000));
+    whole = Math.min(whole, least(client, wire, 100_000));
+  }
+  return { whole, ratio: whole / Math.max(half, 5) };
+}
+
 describe.each(CLIENTS)("arguments in fragments of one character, for %s callers", (client) => {
   it.each(Object.keys(STREAMS) as Wire[])("from %s", (wire) => {
-    const half = least(client, wire, 50_000);
-    const whole = least(client, wire, 100_000);
+    const { whole, ratio } = growth(client, wire);
     expect(whole).toBeLessThan(2_000);
-    expect(whole / Math.max(half, 5)).toBeLessThan(3);
+    expect(ratio).toBeLessThan(3);
   });
 });

@@ -59,7 +59,7 @@ function make(client: Client, wire: Wire, name: Case): Made {
   const bytes = Buffer.from(JSON.stringify(upstream.body));
   const answer =
     name === "error"
-      ? translateError(whole, { status: upstream.status, body: bytes, headers: [] }, "req-1")
+      ? translateError(whole, { status: upstream.status, body: bytes, headers: [] }, "req-1").body
       : encodeWhole(whole, decodeWhole(whole, upstream.body), contextOf(whole), wholeLosses);
   // An error answer has nothing to lose.
   if (name === "error") expect(streamLosses.names).toEqual([]);

@@ -16,8 +16,9 @@ import type {
 } from "../semantic.js";
 import { withBlockFields } from "./block-fields.js";
 import { ownCitation } from "./citations.js";
-import type { AcceptedNames } from "./tool-names.js";
-import { IMAGE_TYPES, lossName, MESSAGES } from "./wire-name.js";
+import type { AcceptedNames } from "../accepted-names.js";
+import { lossName } from "../loss-name.js";
+import { IMAGE_TYPES, MESSAGES } from "./wire-name.js";
 
 /** What the encoding of blocks needs to know and to remember. */
 export interface ContentState {

@@ -1,6 +1,7 @@
 /** Requests as upstreams of this wire want them. */
 import type { EncodedRequest, TargetTraits } from "../codec.js";
 import { asObject, otherFields } from "../json.js";
+import { lossName } from "../loss-name.js";
 import type { JsonObject, LossList, OutputFormat, SemanticRequest } from "../semantic.js";
 import { BLOCK_FIELDS, OWN_EXTRAS } from "./block-fields.js";
 import type { ContentState } from "./encode-content.js";
@@ -9,8 +10,8 @@ import { encodeToolChoice, encodeTools } from "./encode-tools.js";
 import { type ModelGeneration, modelGeneration } from "./model-generation.js";
 import { adaptSchema } from "./output-schema.js";
 import { type EncodedReasoning, encodeReasoning, exactReasoning, isThoughtlessLoop } from "./reasoning.js";
-import { AcceptedNames } from "./tool-names.js";
-import { lossName, MESSAGES } from "./wire-name.js";
+import { AcceptedNames } from "../accepted-names.js";
+import { MESSAGES } from "./wire-name.js";
 
 const LONGEST_TOOL_NAME = 128;
 const LONGEST_CALL_ID = 256;
@@ -128,7 +129,7 @@ function encodeFormat(
   }
   const said = description === null || description === "" ? FORMAT_TOOL : `${FORMAT_TOOL} ${description}`;
   if (format.strict === true) state.losses.add("strict");
-  const name = state.toolNames.name(`answer ${format.name}`);
+  const name = state.toolNames.fresh(`answer ${format.name}`);
   const tool = { name, description: said, input_schema: { type: "object", ...schema } };
   return { ...NO_FORMAT, tool };
 }
@@ -248,7 +249,7 @@ export function encodeMessagesRequest(
   if (request.stream) body.stream = true;
   Object.assign(body, encodeRest(request, state));
   const formatTool = demands.format.tool === null ? "" : String(demands.format.tool.name);
-  return { body, renamed: renamedOf(state, formatTool), formatTool, headers: [] };
+  return { body, renamed: state.toolNames.changed, formatTool, headers: [] };
 }
 
 function samplingOf(
@@ -267,11 +268,4 @@ function samplingOf(
   }
   const thinks = reasoning.thinking !== null && reasoning.thinking.type !== "disabled";
   return encodeSampling(request, generation, thinks, state.losses);
-}
-
-/** The names that were changed, without the one that was made up for the form of the answer. */
-function renamedOf(state: ContentState, formatTool: string): ReadonlyMap<string, string> {
-  const renamed = new Map(state.toolNames.changed);
-  renamed.delete(formatTool);
-  return renamed;
 }

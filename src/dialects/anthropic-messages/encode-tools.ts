@@ -4,7 +4,8 @@ import type { FunctionTool, HostedTool, JsonObject, SemanticRequest, Tool, ToolC
 import { withBlockFields } from "./block-fields.js";
 import { cacheFields, type ContentState } from "./encode-content.js";
 import type { ModelGeneration } from "./model-generation.js";
-import { lossName, MESSAGES } from "./wire-name.js";
+import { MESSAGES } from "./wire-name.js";
+import { lossName } from "../loss-name.js";
 
 /** Says, in what is sent, that a tool's argument is free text: the answer's decoder finds it there. */
 const FREE_TEXT = "The tool's whole input, as plain text.";

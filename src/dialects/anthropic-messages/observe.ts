@@ -39,6 +39,8 @@ export class MessagesUsage {
     if (read >= 0) tally.cacheReadTokens = read;
     const write = asCount(usage.cache_creation_input_tokens);
     if (write >= 0) tally.cacheWriteTokens = write;
+    const hour = asCount(asObject(usage.cache_creation)?.ephemeral_1h_input_tokens);
+    if (hour >= 0) tally.cacheWriteHourTokens = hour;
     const output = asCount(usage.output_tokens);
     if (output >= 0) tally.outputTokens = output;
     const thinking = asCount(asObject(usage.output_tokens_details)?.thinking_tokens);

@@ -32,6 +32,7 @@ function usageOf(tally: UsageTally): SemanticUsage {
     cacheRead: tally.cacheReadTokens,
     cacheWrite: tally.cacheWriteTokens,
     reasoning: tally.reasoningTokens,
+    ...(tally.cacheWriteHourTokens < 0 ? {} : { cacheWriteHour: tally.cacheWriteHourTokens }),
   };
 }
 

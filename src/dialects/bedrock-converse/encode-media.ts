@@ -133,7 +133,9 @@ export function unreachableMedia(request: SemanticRequest): Failure | null {
     for (const [kind, source] of turn.blocks.flatMap(mediaOf)) {
       if (isReachable(source)) continue;
       const how = source.fileId === null ? "by address" : "by file id";
-      return failure("unsupported_operation", `The model takes no ${kind} ${how}; send its bytes.`, "messages");
+      const field = request.origin === "openai-responses" ? "input" : "messages";
+      const way = "send its data in the request (base64 or a data: address)";
+      return failure("unsupported_operation", `${field}: the model takes no ${kind} ${how}; ${way}.`, field);
     }
   }
   return null;

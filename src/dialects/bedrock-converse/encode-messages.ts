@@ -13,14 +13,16 @@ import type {
 } from "../semantic.js";
 import { encodeAudio, encodeDocument, encodeImage } from "./encode-media.js";
 import { type ModelFamily, mayBeClaude } from "./model-family.js";
-import { type DocumentNames, lossName, type WireNames } from "./wire-names.js";
+import type { AcceptedNames } from "../accepted-names.js";
+import { lossName } from "../loss-name.js";
+import type { DocumentNames } from "./document-names.js";
 
 /** What all blocks of one request share. */
 export interface MessageState {
   readonly family: ModelFamily;
   readonly losses: LossList;
-  readonly toolNames: WireNames;
-  readonly toolIds: WireNames;
+  readonly toolNames: AcceptedNames;
+  readonly toolIds: AcceptedNames;
   readonly documentNames: DocumentNames;
 }
 
@@ -83,7 +85,7 @@ function addToolCall(content: JsonObject[], block: ToolCallBlock, state: Message
     input = { arguments: block.arguments };
   }
   if (block.signature !== "") state.losses.add("tool_call_signature");
-  const toolUse = { toolUseId: state.toolIds.sent(block.id), name: state.toolNames.sent(block.name), input };
+  const toolUse = { toolUseId: state.toolIds.name(block.id), name: state.toolNames.name(block.name), input };
   content.push({ toolUse });
   addCachePoint(content, block.cache, state);
 }
@@ -96,7 +98,7 @@ function addToolResult(content: JsonObject[], block: ToolResultBlock, state: Mes
     mark ??= part.cache;
     addBlock(parts, { ...part, cache: null }, state);
   }
-  const toolResult: JsonObject = { toolUseId: state.toolIds.sent(block.callId), content: parts };
+  const toolResult: JsonObject = { toolUseId: state.toolIds.name(block.callId), content: parts };
   // Success is what an absent status means, and some models know no status at all.
   if (block.isError) toolResult.status = "error";
   content.push({ toolResult });
@@ -136,7 +138,7 @@ const ADDERS: { readonly [Kind in Block["kind"]]: Adder<Kind> } = {
   foreign: (content, block, state) => {
     // What a stream said of a block of this wire is no block that could be sent.
     if (block.wire === WIRE && block.raw.events === undefined) content.push(block.raw);
-    else state.losses.add(lossName(block.type));
+    else state.losses.add(lossName(block.type, "foreign_block"));
   },
 };
 

@@ -8,7 +8,12 @@ import { addText, encodeMessages, type MessageState } from "./encode-messages.js
 import { type EncodedReasoning, encodeReasoning } from "./encode-reasoning.js";
 import { encodeTools, usedToolNames } from "./encode-tools.js";
 import { familyOf, type ModelFamily } from "./model-family.js";
-import { DocumentNames, lossName, WireNames } from "./wire-names.js";
+import { AcceptedNames } from "../accepted-names.js";
+import { lossName } from "../loss-name.js";
+import { DocumentNames } from "./document-names.js";
+
+/** Of tools and calls alike. */
+const LONGEST_NAME = 64;
 
 /** Encodes the request; refuses media that stand at addresses Converse cannot read. */
 export function encodeRequest(
@@ -38,7 +43,7 @@ export function encodeRequest(
   addFamilyFields(body, request, reasoning, state);
   addExtras(body, request.extras, losses);
   reportUnsaid(request, losses);
-  return { body, renamed: state.toolNames.renamed, formatTool: tools.formatTool, headers: [] };
+  return { body, renamed: state.toolNames.changed, formatTool: tools.formatTool, headers: [] };
 }
 
 function stateOf(request: SemanticRequest, model: string, losses: LossList): MessageState {
@@ -47,11 +52,15 @@ function stateOf(request: SemanticRequest, model: string, losses: LossList): Mes
   for (const turn of request.turns) {
     for (const block of turn.blocks) if (block.kind === "tool_call") ids.push(block.id);
   }
+  const toolNames = new AcceptedNames(LONGEST_NAME);
+  const toolIds = new AcceptedNames(LONGEST_NAME);
+  toolNames.reserve(names);
+  toolIds.reserve(ids);
   return {
     family: familyOf(model),
     losses,
-    toolNames: new WireNames(names, "tool"),
-    toolIds: new WireNames(ids, "call"),
+    toolNames,
+    toolIds,
     documentNames: new DocumentNames(),
   };
 }
@@ -177,7 +186,7 @@ function addExtras(body: JsonObject, extras: JsonObject, losses: LossList): void
       body[name] = Array.isArray(before) ? [...new Set([...before, ...value])] : value;
     } else if (!(name === "store" && value === false)) {
       // Nothing is stored on this wire, so asking for just that is granted.
-      losses.add(lossName(name));
+      losses.add(lossName(name, "extra_field"));
     }
   }
 }

@@ -2,7 +2,7 @@
 import type { FunctionTool, JsonObject, SemanticRequest, Tool, ToolChoice } from "../semantic.js";
 import { addCachePoint, type MessageState, WIRE } from "./encode-messages.js";
 import { mayBeClaude } from "./model-family.js";
-import { lossName } from "./wire-names.js";
+import { lossName } from "../loss-name.js";
 
 /** The tool configuration; null = none. */
 export interface EncodedTools {
@@ -18,7 +18,7 @@ const NO_PARAMETERS: JsonObject = { type: "object", properties: {} };
 function encodeFunction(tool: FunctionTool, state: MessageState): JsonObject {
   const parameters = tool.parameters ?? NO_PARAMETERS;
   const json = parameters.type === undefined ? { type: "object", ...parameters } : parameters;
-  const toolSpec: JsonObject = { name: state.toolNames.sent(tool.name), inputSchema: { json } };
+  const toolSpec: JsonObject = { name: state.toolNames.name(tool.name), inputSchema: { json } };
   // An empty description is refused, an absent one is not.
   if (tool.description !== null && tool.description !== "") toolSpec.description = tool.description;
   if (tool.strict === true) toolSpec.strict = true;
@@ -28,7 +28,7 @@ function encodeFunction(tool: FunctionTool, state: MessageState): JsonObject {
 function encodeTool(tool: Tool, tools: JsonObject[], state: MessageState): void {
   if (tool.kind === "hosted") {
     if (tool.wire === WIRE) tools.push(tool.raw);
-    else state.losses.add(lossName(tool.type));
+    else state.losses.add(lossName(tool.type, "hosted_tool"));
     return;
   }
   tools.push(encodeFunction(tool, state));
@@ -69,7 +69,7 @@ function recalledTools(request: SemanticRequest, state: MessageState): JsonObjec
   if (names.size === 0) names.add("tool");
   state.losses.add("tool_choice");
   return [...names].map((name) => ({
-    toolSpec: { name: state.toolNames.sent(name), inputSchema: { json: { type: "object" } } },
+    toolSpec: { name: state.toolNames.name(name), inputSchema: { json: { type: "object" } } },
   }));
 }
 
@@ -82,7 +82,7 @@ function encodeChoice(choice: ToolChoice | null, state: MessageState): JsonObjec
     case "any":
       return { any: {} };
     case "tool":
-      return { tool: { name: state.toolNames.sent(choice.name) } };
+      return { tool: { name: state.toolNames.name(choice.name) } };
     case "allowed":
       return choice.required ? { any: {} } : { auto: {} };
     case "none":

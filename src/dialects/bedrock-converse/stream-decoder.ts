@@ -19,7 +19,7 @@ import {
   usageOf,
 } from "./answer-parts.js";
 import { decodeException } from "./error.js";
-import { lossName } from "./wire-names.js";
+import { lossName } from "../loss-name.js";
 
 type BlockKind = "text" | "thinking" | "call" | "image" | "foreign";
 
@@ -84,7 +84,7 @@ function push(event: WireEvent, state: StreamState): readonly AnswerEvent[] {
   }
   const reader = Object.hasOwn(READERS, event.event) ? READERS[event.event] : undefined;
   // Events of a later version of the wire are none of ours, but their caller shall know of them.
-  if (reader === undefined) return SILENT.has(event.event) ? NOTHING : [{ kind: "loss", name: lossName(event.event) }];
+  if (reader === undefined) return SILENT.has(event.event) ? NOTHING : [{ kind: "loss", name: lossName(event.event, "stream_event") }];
   const payload = parseObject(event.data);
   if (payload === null) throw new DecodeError("The payload of a stream event is not a JSON object.");
   start(state);

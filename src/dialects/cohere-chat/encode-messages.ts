@@ -13,7 +13,7 @@ import type {
   Turn,
 } from "../semantic.js";
 import { lossName } from "../loss-name.js";
-import { sentName, type ToolNames } from "../gemini/tool-names.js";
+import type { AcceptedNames } from "../accepted-names.js";
 
 export const WIRE = "cohere-chat";
 /** Id of the thinking that stands in `tool_plan` on this wire. */
@@ -25,7 +25,7 @@ export interface EncodedMessages {
 }
 
 interface MessageState {
-  readonly names: ToolNames;
+  readonly names: AcceptedNames;
   readonly losses: LossList;
   readonly messages: JsonObject[];
   readonly documents: JsonObject[];
@@ -44,7 +44,7 @@ interface OpenTurn {
 export function encodeMessages(
   system: readonly TextBlock[],
   turns: readonly Turn[],
-  names: ToolNames,
+  names: AcceptedNames,
   losses: LossList,
 ): EncodedMessages {
   const state: MessageState = { names, losses, messages: [], documents: [] };
@@ -145,7 +145,7 @@ function toolCall(block: ToolCallBlock, { names, losses }: MessageState): JsonOb
   if (block.signature !== "") losses.add("thought_signature");
   const custom = block.flavour === "custom";
   const text = custom ? JSON.stringify({ input: block.arguments }) : block.arguments || "{}";
-  return { id: block.id, type: "function", function: { name: sentName(names, block.name), arguments: text } };
+  return { id: block.id, type: "function", function: { name: names.name(block.name), arguments: text } };
 }
 
 function toolMessage(block: ToolResultBlock, { losses }: MessageState): JsonObject {

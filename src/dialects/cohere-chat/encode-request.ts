@@ -2,17 +2,16 @@
 import { type Failure, failure } from "../../errors.js";
 import type { EncodedRequest, TargetTraits } from "../codec.js";
 import { lossName } from "../loss-name.js";
-import { freeName, type NameRule, newToolNames, sentName, type ToolNames } from "../gemini/tool-names.js";
+import { AcceptedNames, type NameRule } from "../accepted-names.js";
 import { asArray, isAbsent, withoutAbsent } from "../json.js";
 import type { FunctionTool, JsonObject, LossList, Reasoning, SemanticRequest, ToolChoice } from "../semantic.js";
 import { encodeMessages } from "./encode-messages.js";
 
 const NAME_RULE: NameRule = {
-  allowed: /^[A-Za-z_][A-Za-z0-9_]*$/,
   refused: /[^A-Za-z0-9_]/g,
   refusedStart: /^[^A-Za-z_]/,
-  maxLength: 64,
 };
+const LONGEST_NAME = 64;
 const MAX_STOPS = 5;
 /** Fields of this wire that a caller may add to a request of another dialect. */
 const OWN_FIELDS = new Set(["safety_mode", "citation_options", "strict_tools", "priority"]);
@@ -24,7 +23,8 @@ export function encodeRequest(
   losses: LossList,
 ): EncodedRequest | Failure {
   const functions = wantedFunctions(request, losses);
-  const names = newToolNames(NAME_RULE, functions);
+  const names = new AcceptedNames(LONGEST_NAME, NAME_RULE);
+  names.reserve(functions.map((tool) => tool.name));
   const { messages, documents } = encodeMessages(request.system, request.turns, names, losses);
   if (messages.length === 0) return failure("invalid_request_error", "The conversation is empty.", "messages");
   const declared = functions.map((tool) => declaration(tool, names, losses));
@@ -43,7 +43,7 @@ export function encodeRequest(
   if (request.reasoning !== null) body.thinking = thinking(request.reasoning, losses);
   addExtras(request.extras, body, losses);
   reportRest(request, losses);
-  return { body, renamed: names.renamed, formatTool, headers: [] };
+  return { body, renamed: names.changed, formatTool, headers: [] };
 }
 
 // ---- tools -----------------------------------------------------------------------------------------
@@ -58,9 +58,9 @@ function wantedFunctions({ tools, toolChoice }: SemanticRequest, losses: LossLis
   return functions.filter((tool) => allowed.has(tool.name));
 }
 
-function declaration(tool: FunctionTool, names: ToolNames, losses: LossList): JsonObject {
+function declaration(tool: FunctionTool, names: AcceptedNames, losses: LossList): JsonObject {
   if (tool.cache !== null) losses.add("cache_control");
-  return declared(sentName(names, tool.name), tool.description, tool.parameters);
+  return declared(names.name(tool.name), tool.description, tool.parameters);
 }
 
 function declared(name: string, description: string | null, schema: JsonObject | null): JsonObject {
@@ -68,9 +68,9 @@ function declared(name: string, description: string | null, schema: JsonObject |
   return { type: "function", function: withoutAbsent({ name, description, parameters }) };
 }
 
-function declareFormat({ format, toolChoice }: SemanticRequest, names: ToolNames, tools: JsonObject[]): string {
+function declareFormat({ format, toolChoice }: SemanticRequest, names: AcceptedNames, tools: JsonObject[]): string {
   if (format?.kind !== "schema") return "";
-  const name = freeName(names, format.name || "answer");
+  const name = names.fresh(format.name || "answer");
   // "none" forbids the caller's own tools only, and the wire cannot say so: they are not shown.
   if (toolChoice?.kind === "none") tools.length = 0;
   const description = format.description ?? "Gives the final answer. Call it once, with the whole answer.";

@@ -16,7 +16,7 @@ import { isMadeUp } from "./call-ids.js";
 import { lossName } from "../loss-name.js";
 import { mediaPart } from "./media.js";
 import type { ModelTraits } from "./models.js";
-import { sentName, type ToolNames } from "./tool-names.js";
+import type { AcceptedNames } from "../accepted-names.js";
 
 export const WIRE = "gemini";
 
@@ -43,7 +43,7 @@ interface OpenContent {
 }
 
 export interface ContentState {
-  readonly names: ToolNames;
+  readonly names: AcceptedNames;
   readonly traits: ModelTraits;
   readonly losses: LossList;
   /** Calls so far, by id: results name their function and stand in the calls' order. */
@@ -52,7 +52,7 @@ export interface ContentState {
 }
 
 /** The contents of a conversation; turns without anything to say are left out. */
-export function encodeContents(turns: readonly Turn[], names: ToolNames, rest: ContentOptions): JsonObject[] {
+export function encodeContents(turns: readonly Turn[], names: AcceptedNames, rest: ContentOptions): JsonObject[] {
   const state: ContentState = { names, ...rest, calls: new Map(), contents: [] };
   for (const turn of turns) encodeTurn(turn, state);
   return state.contents
@@ -155,7 +155,7 @@ function encodeThinking(block: ThinkingBlock, open: OpenContent, state: ContentS
 }
 
 function callPart(block: ToolCallBlock, state: ContentState): JsonObject {
-  const name = sentName(state.names, block.name);
+  const name = state.names.name(block.name);
   state.calls.set(block.id, { name, order: state.calls.size });
   const functionCall: JsonObject = { name, args: callArguments(block) };
   if (!isMadeUp(block.id)) functionCall.id = block.id;
@@ -172,7 +172,7 @@ function callArguments(block: ToolCallBlock): JsonObject {
 
 function encodeResult(block: ToolResultBlock, open: OpenContent, state: ContentState): void {
   const call = state.calls.get(block.callId);
-  const name = call?.name ?? (block.name === "" ? "" : sentName(state.names, block.name));
+  const name = call?.name ?? (block.name === "" ? "" : state.names.name(block.name));
   if (name === "") state.losses.add("tool_result_name");
   const said = block.content.map(resultText).filter((text) => text !== null);
   const media = resultMedia(block.content, state);

@@ -5,10 +5,13 @@ import { asObject, isAbsent } from "../json.js";
 import type { JsonObject, LossList, SemanticRequest, TextBlock } from "../semantic.js";
 import { encodeConfig } from "./encode-config.js";
 import { encodeContents } from "./encode-contents.js";
-import { encodeTools, NAME_RULE } from "./encode-tools.js";
+import { encodeTools } from "./encode-tools.js";
 import { lossName } from "../loss-name.js";
 import { modelTraits } from "./models.js";
-import { newToolNames } from "./tool-names.js";
+import { AcceptedNames, type NameRule } from "../accepted-names.js";
+
+const NAME_RULE: NameRule = { refused: /[^A-Za-z0-9_.:-]/g, refusedStart: /^[^A-Za-z_]/ };
+const LONGEST_NAME = 128;
 
 /** Fields of this wire that a caller may add to a request of another dialect, by both spellings: → where they go. */
 const OWN_FIELDS: Readonly<Record<string, "body" | "config">> = {
@@ -40,7 +43,8 @@ export function encodeRequest(
 ): EncodedRequest | Failure {
   const traits = modelTraits(target.model);
   const functions = request.tools.filter((tool) => tool.kind === "function");
-  const names = newToolNames(NAME_RULE, functions);
+  const names = new AcceptedNames(LONGEST_NAME, NAME_RULE);
+  names.reserve(functions.map((tool) => tool.name));
   const contents = encodeContents(request.turns, names, { traits, losses });
   const system = systemParts(request.system, losses);
   if (contents.length === 0 && system.length === 0) {
@@ -61,7 +65,7 @@ export function encodeRequest(
   if (Object.keys(config).length > 0) body.generationConfig = config;
   encodeTier(request.serviceTier, body, losses);
   reportRest(request, losses);
-  return { body, renamed: names.renamed, formatTool, headers: [] };
+  return { body, renamed: names.changed, formatTool, headers: [] };
 }
 
 function systemParts(system: readonly TextBlock[], losses: LossList): JsonObject[] {

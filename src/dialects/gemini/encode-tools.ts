@@ -5,14 +5,7 @@ import { WIRE } from "./encode-contents.js";
 import { lossName } from "../loss-name.js";
 import type { ModelTraits } from "./models.js";
 import { olderSchema } from "./schema.js";
-import { freeName, type NameRule, sentName, type ToolNames } from "./tool-names.js";
-
-export const NAME_RULE: NameRule = {
-  allowed: /^[A-Za-z_][A-Za-z0-9_.:-]*$/,
-  refused: /[^A-Za-z0-9_.:-]/g,
-  refusedStart: /^[^A-Za-z_]/,
-  maxLength: 128,
-};
+import type { AcceptedNames } from "../accepted-names.js";
 
 /** This wire's own tools, by every spelling that callers of other dialects use. */
 const OWN_TOOLS: Readonly<Record<string, string>> = {
@@ -50,7 +43,7 @@ export interface EncodedTools {
 /** What tools are encoded for. */
 export interface ToolTask {
   readonly request: SemanticRequest;
-  readonly names: ToolNames;
+  readonly names: AcceptedNames;
   readonly traits: ModelTraits;
   readonly losses: LossList;
   /** The answer's form goes through a forced tool. */
@@ -89,7 +82,7 @@ function wantedFunctions({ tools, toolChoice }: SemanticRequest): FunctionTool[]
 function declaration(tool: FunctionTool, task: ToolTask): JsonObject {
   if (tool.cache !== null) task.losses.add("cache_control");
   if (tool.strict === true && !isForced(task.request.toolChoice)) task.losses.add("strict");
-  return declared(sentName(task.names, tool.name), tool.description, tool.parameters, task);
+  return declared(task.names.name(tool.name), tool.description, tool.parameters, task);
 }
 
 function declared(name: string, description: string | null, schema: JsonObject | null, task: ToolTask): JsonObject {
@@ -109,7 +102,7 @@ function declared(name: string, description: string | null, schema: JsonObject |
 function formatDeclaration(task: ToolTask, declarations: JsonObject[]): string {
   const { format } = task.request;
   if (!task.byTool || format?.kind !== "schema") return "";
-  const name = freeName(task.names, format.name || "answer");
+  const name = task.names.fresh(format.name || "answer");
   const description = format.description ?? "Gives the final answer. Call it once, with the whole answer.";
   declarations.push(declared(name, description, format.schema, task));
   return name;
@@ -117,9 +110,9 @@ function formatDeclaration(task: ToolTask, declarations: JsonObject[]): string {
 
 function functionCalling({ request, names }: ToolTask, formatTool: string): JsonObject {
   const choice = request.toolChoice;
-  if (choice?.kind === "tool") return { mode: "ANY", allowedFunctionNames: [sentName(names, choice.name)] };
+  if (choice?.kind === "tool") return { mode: "ANY", allowedFunctionNames: [names.name(choice.name)] };
   if (choice?.kind === "allowed" && choice.required) {
-    const allowed = choice.names.map((name) => sentName(names, name));
+    const allowed = choice.names.map((name) => names.name(name));
     return { mode: "ANY", allowedFunctionNames: formatTool === "" ? allowed : [...allowed, formatTool] };
   }
   if (formatTool !== "" && choice?.kind === "none") return { mode: "ANY", allowedFunctionNames: [formatTool] };

@@ -56,13 +56,22 @@ function errorOf(value: JsonValue | undefined): JsonObject | null {
 
 function readError(error: JsonObject, status: number): AnswerError {
   const type = asString(error.status) || typeOf(status);
-  const reason = asObjects(error.details).map((detail) => asString(detail.reason));
+  const details = asObjects(error.details);
+  const reason = details.map((detail) => asString(detail.reason)).find((word) => word !== "");
+  const wait = secondsOf(details.map((detail) => asString(detail.retryDelay)).find((delay) => delay !== "") ?? "");
   return {
     status,
     type,
-    code: reason.find((word) => word !== "") ?? null,
+    code: reason ?? null,
     message: cut(asString(error.message)) || type,
+    ...(wait > 0 ? { retryAfterSeconds: wait } : {}),
   };
+}
+
+/** Whole seconds of a google.protobuf.Duration in JSON ("3.5s"); 0 = none. */
+function secondsOf(duration: string): number {
+  const seconds = /^(\d{1,9}(?:\.\d{1,9})?)s$/.exec(duration)?.[1];
+  return seconds === undefined ? 0 : Math.ceil(Number(seconds));
 }
 
 function typeOf(status: number): string {

@@ -3,7 +3,7 @@ import type { AnswerBlock } from "../answer-fold.js";
 import type { CodecContext } from "../codec.js";
 import { citesSomething, reportCitation, reportMedia, reportStop } from "../answer-losses.js";
 import type { Annotation, JsonObject, LossList, MediaSource, StopReason, ToolCallBlock } from "../semantic.js";
-import { urlOfSource } from "./media.js";
+import { urlOfSource } from "../media.js";
 
 /** Clients expect a fingerprint; the upstream's own says nothing about a translated answer. */
 export const SYSTEM_FINGERPRINT = "fp_translated";

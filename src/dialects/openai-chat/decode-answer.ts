@@ -4,13 +4,14 @@ import { DecodeError, type EncodedRequest } from "../codec.js";
 import { asCount, asObject, asObjects, asString, isObject } from "../json.js";
 import type { Annotation, AnswerEvent, JsonObject, JsonValue, TextBlock } from "../semantic.js";
 import { foreignBlocks, imagesOf, signatureOf } from "./decode-messages.js";
-import { annotationOf, WIRE } from "./decode-parts.js";
+import { annotationOf } from "./decode-parts.js";
 import { errorIn, readError } from "./error.js";
 import { stopReason } from "./finish.js";
-import { dataSource, sourceOfUrl } from "./media.js";
+import { dataSource, sourceOfUrl } from "../media.js";
 import { readThinking, thinkingOfPart, withThinking } from "./reasoning.js";
 import { reportUnread, reportUnreadBeside, sourcesIn } from "./unread.js";
 import { usageIn } from "./usage.js";
+import { WIRE } from "./wire-name.js";
 
 /** What the readers of one answer share. */
 export interface Reading {

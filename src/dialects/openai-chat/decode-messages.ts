@@ -12,11 +12,12 @@ import type {
   ToolResultBlock,
   Turn,
 } from "../semantic.js";
-import { annotationOf, cacheOf, contentBlocks, foreignBlock, WIRE } from "./decode-parts.js";
-import { lossName } from "./loss-name.js";
-import { sourceOfUrl } from "./media.js";
+import { annotationOf, cacheOf, contentBlocks, foreignBlock } from "./decode-parts.js";
+import { lossName } from "../loss-name.js";
+import { sourceOfUrl } from "../media.js";
 import { readThinking, withThinking } from "./reasoning.js";
-import { objectAt, optionalArray, optionalObject, optionalText, refuse, textAt } from "./refusal.js";
+import { objectAt, optionalArray, optionalObject, optionalText, refuse, textAt } from "../refuse-request.js";
+import { WIRE } from "./wire-name.js";
 
 /** A conversation while it is read. */
 interface Conversation {

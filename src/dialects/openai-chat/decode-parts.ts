@@ -12,12 +12,10 @@ import type {
   JsonValue,
   TextBlock,
 } from "../semantic.js";
-import { audioType, dataSource, fileSource, NO_SOURCE, sourceOfUrl, typeOfFileName } from "./media.js";
+import { audioType, dataSource, fileSource, NO_SOURCE, sourceOfUrl, typeOfFileName } from "../media.js";
 import { thinkingOfPart } from "./reasoning.js";
-import { objectAt, refuse, textAt } from "./refusal.js";
-
-/** The name of this wire in blocks that only it understands. */
-export const WIRE = "openai-chat";
+import { objectAt, refuse, textAt } from "../refuse-request.js";
+import { WIRE } from "./wire-name.js";
 
 /** `cache_control: {type: "ephemeral", ttl?}`, or the vendor's own `prompt_cache_breakpoint`; null = no mark. */
 export function cacheOf(part: JsonObject): CacheMark | null {

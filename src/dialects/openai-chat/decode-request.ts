@@ -3,7 +3,6 @@ import type { Failure } from "../../errors.js";
 import { asString, isAbsent, isObject, numberOrNull, otherFields, stringOrNull, withoutAbsent } from "../json.js";
 import type { JsonObject, LossList, Reasoning, Sampling, SemanticRequest } from "../semantic.js";
 import { decodeMessages } from "./decode-messages.js";
-import { WIRE } from "./decode-parts.js";
 import { decodeFormat, decodeToolChoice, decodeTools } from "./decode-tools.js";
 import {
   optionalArray,
@@ -14,7 +13,8 @@ import {
   orFailure,
   refuse,
   textAt,
-} from "./refusal.js";
+} from "../refuse-request.js";
+import { WIRE } from "./wire-name.js";
 
 /** Fields with a place in the semantic request. `stream_options` is the relay's matter. */
 const KNOWN = new Set(

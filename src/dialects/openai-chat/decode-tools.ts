@@ -1,8 +1,9 @@
 /** Tools, the choice among them, and the answer's format, of a chat request. */
 import { asObjects, asString, booleanOrNull, isAbsent, isObject, stringOrNull } from "../json.js";
 import type { FunctionTool, JsonObject, JsonValue, LossList, OutputFormat, Tool, ToolChoice } from "../semantic.js";
-import { cacheOf, WIRE } from "./decode-parts.js";
-import { objectAt, optionalArray, optionalObject, refuse, textAt } from "./refusal.js";
+import { cacheOf } from "./decode-parts.js";
+import { objectAt, optionalArray, optionalObject, refuse, textAt } from "../refuse-request.js";
+import { WIRE } from "./wire-name.js";
 
 function functionTool(definition: JsonObject, path: string, cache: FunctionTool["cache"]): FunctionTool {
   return {

@@ -1,5 +1,5 @@
 /** System text and turns → chat messages. */
-import { urlOfSource, audioFormat } from "./media.js";
+import { urlOfSource, audioFormat } from "../media.js";
 import type {
   AudioBlock,
   Block,
@@ -17,11 +17,11 @@ import type {
   Turn,
 } from "../semantic.js";
 import { callObject } from "./answer-parts.js";
-import { WIRE } from "./decode-parts.js";
-import { lossName } from "./loss-name.js";
+import { lossName } from "../loss-name.js";
 import type { Quirks } from "./quirks.js";
 import { detailsOf } from "./reasoning.js";
 import { callId, type ToolNames } from "./wire-names.js";
+import { WIRE } from "./wire-name.js";
 
 /** What the encoders of one request share. */
 export interface Encoding {

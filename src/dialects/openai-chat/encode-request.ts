@@ -3,12 +3,12 @@ import type { Failure } from "../../errors.js";
 import type { EncodedRequest, TargetTraits } from "../codec.js";
 import { isAbsent } from "../json.js";
 import type { JsonObject, JsonValue, LossList, Reasoning, SemanticRequest } from "../semantic.js";
-import { WIRE } from "./decode-parts.js";
 import { type Encoding, encodeMessages } from "./encode-messages.js";
 import { encodeFormat, encodeTools, withFormatTool } from "./encode-tools.js";
-import { lossName } from "./loss-name.js";
+import { lossName } from "../loss-name.js";
 import { quirksOf } from "./quirks.js";
 import { ToolNames } from "./wire-names.js";
+import { WIRE } from "./wire-name.js";
 
 /** The vendor takes at most this many. */
 const MAX_STOPS = 4;

@@ -11,9 +11,9 @@ import type {
   Tool,
   ToolChoice,
 } from "../semantic.js";
-import { WIRE } from "./decode-parts.js";
 import { cacheField, type Encoding } from "./encode-messages.js";
-import { lossName } from "./loss-name.js";
+import { lossName } from "../loss-name.js";
+import { WIRE } from "./wire-name.js";
 
 /** A schema for tools that take nothing; look-alikes refuse functions without one. */
 const NO_PARAMETERS: JsonObject = { type: "object", properties: {} };

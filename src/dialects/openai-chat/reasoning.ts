@@ -2,16 +2,17 @@
  * Thinking in messages of the chat family, which the vendor's own types do not know. What Weir writes, and reads:
  *
  *   reasoning_content: string      the text of all thinking, for people and for clients that know no more
- *   reasoning_details: [           one entry for each thinking block that carries a proof or an id
+ *   reasoning_details: [           one entry for each thinking block that carries a proof or an id, or is another wire's
  *     { "type": "reasoning.text", "text", "signature", "id", "format", "index" }
  *     { "type": "reasoning.encrypted", "data", "id", "format", "index" } ]
  *
- * `format` names the wire whose proof it is, and `index` the place of the block in the answer, so that an
+ * `format` names the wire whose thinking it is, and `index` the place of the block in the answer, so that an
  * answer sent back as history gives the same blocks in the same order. It also reads `reasoning` (string),
  * `reasoning.summary` entries, and `thinking_blocks` ({type: "thinking" | "redacted_thinking"}).
  */
 import { asCount, asObjects, asString } from "../json.js";
 import type { JsonObject, JsonValue, ThinkingBlock } from "../semantic.js";
+import { WIRE } from "./wire-name.js";
 
 /** What others call the formats of proofs; what stands in neither column is its own name. */
 const FORMATS: ReadonlyArray<readonly [origin: string, format: string]> = [
@@ -38,9 +39,15 @@ export function hasProof(block: ThinkingBlock): boolean {
   return block.signature !== "" || block.encrypted !== "" || block.id !== "";
 }
 
+/** Does plain text say all of the block? A reader takes text without an entry for this wire's own. */
+function isPlain(block: ThinkingBlock): boolean {
+  if (hasProof(block)) return false;
+  return block.text === "" || block.origin === "" || block.origin === WIRE;
+}
+
 /** The entries of `reasoning_details` for a block at this place: text and proof, or what is encrypted. */
 export function detailsOf(block: ThinkingBlock, place: number): JsonObject[] {
-  if (!hasProof(block)) return [];
+  if (isPlain(block)) return [];
   const shared = {
     id: block.id === "" ? null : block.id,
     format: FORMAT_OF.get(block.origin) ?? (block.origin || "unknown"),

@@ -5,13 +5,14 @@ import { asCount, asObject, asObjects, asString, isObject, parseValue } from "..
 import type { Annotation, AnswerError, AnswerEvent, JsonObject, MediaSource } from "../semantic.js";
 import { type Reading, partBlocks, stopOf } from "./decode-answer.js";
 import { foreignBlocks, imagesOf } from "./decode-messages.js";
-import { annotationOf, WIRE } from "./decode-parts.js";
+import { annotationOf } from "./decode-parts.js";
 import { errorIn, readError } from "./error.js";
-import { dataSource } from "./media.js";
+import { dataSource } from "../media.js";
 import { readDetail, type ReasoningDetail } from "./reasoning.js";
 import { type CallState, closeCalls, hasOpenCall, newCallState, pushCall } from "./tool-deltas.js";
 import { losesThinkingBlocks, reportUnread, reportUnreadBeside, sourcesIn } from "./unread.js";
 import { usageIn } from "./usage.js";
+import { WIRE } from "./wire-name.js";
 
 /** The open block of a candidate, calls aside. */
 type Open = "text" | "thinking" | "refusal" | null;

@@ -1,7 +1,7 @@
 /** What look-alikes say beside the vendor's fields: the sources of an answer, and members that nobody here knows. */
 import { asArray, asObject, asObjects, asString } from "../json.js";
 import type { Annotation, AnswerEvent, JsonObject, JsonValue } from "../semantic.js";
-import { lossName } from "./loss-name.js";
+import { lossName } from "../loss-name.js";
 
 /** Members of a message or delta that have a meaning here. */
 const KNOWN: ReadonlySet<string> = new Set(

@@ -9,7 +9,7 @@ import {
   orFailure,
   refuse,
   refuseUnsupported,
-} from "../openai-chat/refusal.js";
+} from "../refuse-request.js";
 import {
   type JsonObject,
   type JsonValue,

@@ -1,7 +1,7 @@
 /** The conversation of a responses request: `input` as text or as items, read into system text and turns. */
 import { asArray, asObject, asObjects, asString, isAbsent, isObject } from "../json.js";
-import { audioType, dataSource, fileSource, NO_SOURCE, sourceOfUrl, typeOfFileName } from "../openai-chat/media.js";
-import { refuse } from "../openai-chat/refusal.js";
+import { audioType, dataSource, fileSource, NO_SOURCE, sourceOfUrl, typeOfFileName } from "../media.js";
+import { refuse } from "../refuse-request.js";
 import type {
   Block,
   CacheMark,

@@ -5,7 +5,7 @@
  */
 import type { Failure } from "../../errors.js";
 import { asArray, isAbsent, isObject, otherFields } from "../json.js";
-import { orFailure, refuse } from "../openai-chat/refusal.js";
+import { orFailure, refuse } from "../refuse-request.js";
 import {
   type JsonObject,
   type LossList,

@@ -1,6 +1,6 @@
 /** Tools and the choice among them, as callers of the responses dialect write them. */
 import { asObjects, asString, isAbsent, isObject } from "../json.js";
-import { refuse } from "../openai-chat/refusal.js";
+import { refuse } from "../refuse-request.js";
 import type { FunctionTool, JsonObject, JsonValue, LossList, Tool, ToolChoice } from "../semantic.js";
 import { demandString, readArray, readBoolean, readObject, readString } from "./fields.js";
 import { WIRE } from "./shapes.js";

@@ -1,7 +1,7 @@
 /** A conversation as the items of a responses request. */
-import type { AcceptedNames } from "../anthropic-messages/tool-names.js";
-import { lossName } from "../openai-chat/loss-name.js";
-import { urlOfSource } from "../openai-chat/media.js";
+import type { AcceptedNames } from "../accepted-names.js";
+import { lossName } from "../loss-name.js";
+import { urlOfSource } from "../media.js";
 import type {
   Block,
   DocumentBlock,

@@ -1,10 +1,10 @@
 /** Requests to upstreams of the responses dialect. Nothing is stored there: reasoning travels encrypted. */
 import { createHash } from "node:crypto";
 import type { Failure } from "../../errors.js";
-import { AcceptedNames } from "../anthropic-messages/tool-names.js";
+import { AcceptedNames } from "../accepted-names.js";
 import type { EncodedRequest, TargetTraits } from "../codec.js";
 import { isAbsent } from "../json.js";
-import { lossName } from "../openai-chat/loss-name.js";
+import { lossName } from "../loss-name.js";
 import type { JsonObject, LossList, Reasoning, Sampling, SemanticRequest, TextBlock } from "../semantic.js";
 import { encodeTurns } from "./encode-input.js";
 import { encodeTools } from "./encode-tools.js";

@@ -1,7 +1,7 @@
 /** Tools and the choice among them, for upstreams of the responses dialect. */
-import type { AcceptedNames } from "../anthropic-messages/tool-names.js";
+import type { AcceptedNames } from "../accepted-names.js";
 import { asObject, isAbsent } from "../json.js";
-import { lossName } from "../openai-chat/loss-name.js";
+import { lossName } from "../loss-name.js";
 import type { FunctionTool, HostedTool, JsonObject, JsonValue, LossList, SemanticRequest, Tool } from "../semantic.js";
 import { customToolOf, encodeToolChoice, WIRE } from "./shapes.js";
 

@@ -1,6 +1,6 @@
 /** Readers of a request's fields at any depth: absent reads as null, a wrong type is refused by its path. */
 import { isAbsent, isObject } from "../json.js";
-import { refuse } from "../openai-chat/refusal.js";
+import { refuse } from "../refuse-request.js";
 import type { JsonObject, JsonValue } from "../semantic.js";
 
 /** The path of a member; built only when something is refused, since histories are long. */

@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import { environmentName } from "../../../src/config/environment.js";
 import { loadConfig, parseResources } from "../../../src/config/load.js";
 import { type Field, fieldsOf } from "../../../src/config/fields.js";
+import { GUARDRAIL_SCHEMAS } from "../../../src/config/schema-guardrails.js";
 import { COLLECTIONS, type CollectionName, outline, weirConfigSchema } from "../../../src/config/schema.js";
-import { UNSUPPORTED_COLLECTIONS, UNSUPPORTED_FIELDS } from "../../../src/config/unsupported.js";
+import { UNSUPPORTED_COLLECTIONS, UNSUPPORTED_FIELDS, UNSUPPORTED_VALUES } from "../../../src/config/unsupported.js";
 import { contextWith, temporaryDirectory, loaded } from "./files.js";
 
 const read = (name: string): string => readFileSync(new URL(`../../../docs/${name}`, import.meta.url), "utf8");
@@ -16,6 +17,12 @@ function tableRows(markdown: string): string[][] {
     const cells = line.split(" | ").map((cell) => cell.replace(/^\| | \|$/g, ""));
     return [(cells[0] ?? "").replaceAll("`", ""), ...cells.slice(1)];
   });
+}
+
+/** What stands under a heading of the third rank, or before the first one. */
+function subsection(markdown: string, heading: string | null): string {
+  const parts = markdown.split(/^### /m);
+  return heading === null ? (parts[0] ?? "") : (parts.find((part) => part.startsWith(`${heading}\n`)) ?? "");
 }
 
 function section(markdown: string, heading: string): string {
@@ -70,15 +77,37 @@ describe("docs/configuration.md", () => {
 describe("docs/resources.md", () => {
   const markdown = read("resources.md");
   const collections = Object.keys(COLLECTIONS) as CollectionName[];
+  const plain = collections.filter((collection) => collection !== "guardrails");
+  const kinds = GUARDRAIL_SCHEMAS.map((schema) => [schema.shape.kind.value, schema] as const);
 
-  it.each(collections)("lists exactly the fields of %s, with their defaults", (collection) => {
-    const rows = new Map(tableRows(section(markdown, collection)).map((row) => [row[0], row]));
-    const fields = leaves(COLLECTIONS[collection]);
-    expect([...rows.keys()].sort()).toEqual(fields.map((field) => field.path).sort());
+  function expectTold(rows: ReadonlyMap<string | undefined, string[]>, fields: readonly Field[]): void {
     for (const field of fields) {
       expect(rows.get(field.path), field.path).toHaveLength(4);
       if (statedDefault(field) !== null) expect(rows.get(field.path)?.[2], field.path).toBe(statedDefault(field));
     }
+  }
+
+  it.each(plain)("lists exactly the fields of %s, with their defaults", (collection) => {
+    const rows = new Map(tableRows(section(markdown, collection)).map((row) => [row[0], row]));
+    const fields = leaves(COLLECTIONS[collection]);
+    expect([...rows.keys()].sort()).toEqual(fields.map((field) => field.path).sort());
+    expectTold(rows, fields);
+  });
+
+  it.each(kinds)("lists exactly the fields of guardrails of kind %s, with their defaults", (kind, schema) => {
+    const told = section(markdown, "guardrails");
+    const shared = new Map(tableRows(subsection(told, null)).map((row) => [row[0], row]));
+    const own = new Map(tableRows(subsection(told, kind)).map((row) => [row[0], row]));
+    const fields = leaves(schema);
+    const mine = fields.filter((field) => !shared.has(field.path));
+    expect([...own.keys()].sort()).toEqual(mine.map((field) => field.path).sort());
+    expectTold(new Map([...shared, ...own]), fields);
+  });
+
+  it("shares no field of guardrails that no kind has", () => {
+    const known = new Set(kinds.flatMap(([, schema]) => leaves(schema).map((field) => field.path)));
+    const shared = tableRows(subsection(section(markdown, "guardrails"), null)).map((row) => row[0] ?? "");
+    expect(shared.filter((path) => !known.has(path))).toEqual([]);
   });
 
   it("has no table outside the collections", () => {
@@ -88,7 +117,8 @@ describe("docs/resources.md", () => {
 
   it("names what is not supported yet", () => {
     const named = [...section(markdown, "Not supported yet").matchAll(/`([a-z_.0-9]+)`/g)].map((match) => match[1]);
-    const expected = [...UNSUPPORTED_COLLECTIONS, ...Object.values(UNSUPPORTED_FIELDS).flat()];
+    const values = Object.values(UNSUPPORTED_VALUES).flatMap((fields) => Object.entries(fields).flat(2));
+    const expected = [...UNSUPPORTED_COLLECTIONS, ...Object.values(UNSUPPORTED_FIELDS).flat(), ...values];
     expect([...new Set(named)].sort()).toEqual([...new Set(expected)].sort());
   });
 
@@ -96,9 +126,12 @@ describe("docs/resources.md", () => {
     const operations = new Set(["chat", "embeddings"]);
     const providers = new Set(["openai", "bedrock"]);
     const text = `_format_version: "1"\n${examples(markdown).join("")}`;
-    const names = ["OPENAI_API_KEY", "CI_WEIR_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    const names = ["JUDGE_TOKEN", "OPENAI_API_KEY", "CI_WEIR_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     const environment = Object.fromEntries(names.map((name) => [name, name.toLowerCase()]));
     const resources = loaded(parseResources(text, contextWith(environment, { operations, providers })));
-    expect([resources.providerKeys.length, resources.models.length, resources.apiKeys.length]).toEqual([4, 2, 1]);
+    expect([resources.providerKeys.length, resources.models.length, resources.apiKeys.length]).toEqual([4, 5, 1]);
+    const { policies, budgets, cachePolicies, guardrails, attachments } = resources.traffic;
+    const counts = [policies, budgets, cachePolicies, guardrails, attachments].map(({ length }) => length);
+    expect(counts).toEqual([2, 3, 1, 3, 2]);
   });
 });

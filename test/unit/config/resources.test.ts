@@ -34,6 +34,7 @@ describe("parseResources", () => {
         defaultHeaders: {},
         request: NO_REQUEST_OVERRIDES,
         response: null,
+        telemetryTags: {},
       },
     ]);
     expect(resources.models[0]).toMatchObject({
@@ -240,45 +241,6 @@ api_keys:
     expect(errors(file("[{id: a, name: x, provider: openai}, {id: a, name: y, provider: openai}]"))).toEqual([
       "provider_keys[1].id: is the same as that of provider_keys[0]",
     ]);
-  });
-});
-
-describe("what is not supported yet", () => {
-  const text = `${HEAD}
-mcp_servers: [{name: g, secret: "\${NOT_SET}"}]
-provider_keys: [${KEY}]
-cache_policies:
-  - {name: shared, backend: cluster, ttl_seconds: no, applies_to: "\${NOT_SET}"}
-  - {name: own, backend: memory}
-guardrails:
-  - {name: later, kind: semantic, categories: []}
-  - {name: now, kind: keyword, patterns: [], window_size: 100, created_at: "\${NOT_SET}"}
-guardrail_attachments:
-  - {guardrail: later, scope_type: env}
-  - {guardrail: now, scope_type: passthrough_route, scope_id: r}
-  - {guardrail: now, scope_type: env}
-`;
-  const places = [
-    "cache_policies[0].backend",
-    "guardrail_attachments[1].scope_type",
-    "guardrails[0].kind",
-    "guardrails[1].created_at",
-    "guardrails[1].window_size",
-    "mcp_servers",
-  ];
-
-  it("is refused by name, once", () => {
-    expect(errors(text).sort()).toEqual(places.map((place) => `${place}: not yet supported`));
-  });
-
-  it("is left out, and listed, when asked for", () => {
-    const result = parseResources(text, contextWith({}, { ignoreUnsupported: true }));
-    const { traffic } = loaded(result);
-    expect(traffic.cachePolicies.map(({ name }) => name)).toEqual(["own"]);
-    expect(traffic.guardrails.map(({ name }) => name)).toEqual(["now"]);
-    expect(traffic.attachments).toEqual([{ guardrail: "now", scope: "env", scopeRef: "", priority: 0 }]);
-    const listed = result.ok && result.ignored.map((error) => error.path).sort();
-    expect(listed).toEqual(["guardrail_attachments[0].guardrail", ...places].sort());
   });
 });
 

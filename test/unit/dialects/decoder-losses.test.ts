@@ -277,7 +277,7 @@ describe("bedrock-converse", () => {
   });
 
   it("events of a later version, not of the protocol", () => {
-    expect(losses(stream({}, { event: "initial-response" }, { event: "weatherReport" }))).toEqual(["weatherreport"]);
+    expect(losses(stream({}, { event: "initial-response" }, { event: "weatherReport" }))).toEqual(["weather_report"]);
   });
 
   it("a picture without bytes", () => {

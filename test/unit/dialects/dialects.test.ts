@@ -49,16 +49,18 @@ describe("errors", () => {
   it.each(codes)("%s in every dialect, whole and streamed", (code) => {
     for (const id of DIALECTS) {
       const dialect = dialectOf(id);
-      const refused = { ...failure(code, odd, "messages[0]"), policy: { id: "p", name: "n" } };
+      const policy = { id: "p", name: "n" };
+      const budget = { scope: "key", limit_usd: 1, spent_usd: 1.5, resets_at: null };
+      const refused = { ...failure(code, odd, "messages[0]"), policy, budget };
       const whole = JSON.parse(dialect.renderError(refused, "req-1"));
       if (id === "anthropic-messages") {
         expect(whole).toEqual({
           type: "error",
-          error: { type: expect.any(String), message: odd },
+          error: { type: expect.any(String), message: odd, policy, budget },
           request_id: "req-1",
         });
       } else {
-        const error = { message: odd, type: ERRORS[code].type, param: "messages[0]", code, policy: refused.policy };
+        const error = { message: odd, type: ERRORS[code].type, param: "messages[0]", code, policy, budget };
         expect(whole).toEqual({ error });
       }
       const frame = dialect.renderStreamError(refused, "req-1");
@@ -75,9 +77,11 @@ describe("errors", () => {
     }
   });
 
-  it("leaves out a policy that there is none of", () => {
+  it("leaves out a policy and a budget that there are none of", () => {
     const error = JSON.parse(dialectOf("openai-chat").renderError(failure("timeout"), "r")).error;
     expect(Object.keys(error)).toEqual(["message", "type", "param", "code"]);
+    const messages = JSON.parse(dialectOf("anthropic-messages").renderError(failure("timeout"), "r")).error;
+    expect(Object.keys(messages)).toEqual(["type", "message"]);
   });
 
   it.each<[ErrorCode, string]>([

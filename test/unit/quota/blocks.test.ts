@@ -44,7 +44,9 @@ describe("places", () => {
   it("of policies and keys are their blocks; of names within them they are found by a hash", () => {
     const places = new Places(blocks ?? {});
     expect([places.find("api_key:a").block, places.find("policy:p").block]).toEqual([0, 1]);
-    const [group, same, other] = ["policy:p:x", "policy:p:x", "policy:p:y"].map((name) => places.find(name, "policy:p"));
+    const [group, same, other] = ["policy:p:x", "policy:p:x", "policy:p:y"].map((name) =>
+      places.find(name, "policy:p"),
+    );
     expect(group).toMatchObject({ overflow: 1, block: 1 });
     expect(same).toEqual(group);
     expect(other?.word0).not.toBe(group?.word0);

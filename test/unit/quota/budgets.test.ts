@@ -5,7 +5,7 @@ import { Place } from "../../../src/quota/groups.js";
 import { admitRequest, balanceOf, type Lease, restoreSpent, settleLease, voidLease } from "../../../src/quota/lease.js";
 import type { MoneyLayer } from "../../../src/quota/money.js";
 import { QuotaTable } from "../../../src/quota/table.js";
-import { budget, DAY, keyLayer, NOON, setUpTables } from "./quota-setup.js";
+import { budget, DAY, dimensionOf, keyLayer, MINUTE, NOON, setUpTables } from "./quota-setup.js";
 
 function ask(table: QuotaTable, money: MoneyLayer, micros: number, now = NOON): Lease | Failure {
   return admitRequest(table, { layers: [], money: [money], tokens: 0, micros }, () => now);
@@ -17,17 +17,17 @@ function admitted(result: Lease | Failure): Lease {
 }
 
 describe("a budget", () => {
-  it("admits while something is left, reserves no more than that, and is settled with the truth", () => {
+  it("admits while something is left, reserves the estimate, and is settled with the truth", () => {
     const { table, other } = setUpTables();
     const money = budget(1_000);
     const first = admitted(ask(table, money, 700));
     const second = admitted(ask(other, money, 700));
-    expect(balanceOf(table, money, () => NOON)).toEqual({ spentMicros: 0, reservedMicros: 1_000 });
+    expect(balanceOf(table, money, () => NOON)).toEqual({ spentMicros: 0, reservedMicros: 1_400 });
     expect(isFailure(ask(table, money, 1))).toBe(true);
-    settleLease(table, first, { tokens: 0, micros: 650 });
+    settleLease(table, first, { tokens: 0, micros: 250 });
     expect(isFailure(ask(table, money, 1))).toBe(false);
     settleLease(other, second, { tokens: 0, micros: 720 });
-    expect(balanceOf(table, money, () => NOON).spentMicros).toBe(1_370);
+    expect(balanceOf(table, money, () => NOON)).toEqual({ spentMicros: 970, reservedMicros: 1 });
   });
 
   it("that is spent refuses with its scope, amounts and end, and says when to come back", () => {
@@ -100,10 +100,11 @@ describe("a budget", () => {
   it("and limits are one admission: whichever refuses, nothing is held of the others", () => {
     const { table } = setUpTables();
     const layers = [keyLayer({ rpm: 10, concurrency: 5 })];
-    const both = (micros: number) => admitRequest(table, { layers, money: [budget(100)], tokens: 0, micros }, () => NOON);
+    const both = (micros: number) =>
+      admitRequest(table, { layers, money: [budget(100)], tokens: 0, micros }, () => NOON);
     admitted(both(100));
     expect(isFailure(both(1))).toBe(true);
-    expect([table.used(0, 1, NOON / 60_000), table.inFlight(0)]).toEqual([1, 1]);
+    expect([table.used(0, dimensionOf("rpm"), NOON / MINUTE), table.inFlight(0)]).toEqual([1, 1]);
   });
 
   it("counts what was spent before a restart, in the period it was spent in", () => {

@@ -48,10 +48,10 @@ describe("weir usage sum", () => {
     expect(err).toBe("");
     expect(code).toBe(0);
     expect(out.split("\n").map((line) => line.split(/ +/).join(" "))).toEqual([
-      "key model requests attempts errors input output cache_read cache_write reasoning",
-      "a m1 1 2 1 101 10 4 0 2",
-      "b m2 1 1 0 7 5 2 0 1",
-      "total 2 3 1 108 15 6 0 3",
+      "key model requests attempts errors input output cache_read cache_write reasoning cost",
+      "a m1 1 2 1 101 10 4 0 2 $0.000025",
+      "b m2 1 1 0 7 5 2 0 1 $0.000013",
+      "total 2 3 1 108 15 6 0 3 $0.000037",
       "",
     ]);
   });

@@ -192,7 +192,7 @@ describe("enforceBound", () => {
   test("spares the newest file of live writers only", () => {
     const gone = segment("old", 9, 100, 5000);
     const live = segment("new", 1, 100, 1000);
-    expect(enforceBound(directory, 0, new Set(["new"]))).toEqual([gone]);
+    expect(enforceBound(directory, 0, { live: new Set(["new"]) })).toEqual([gone]);
     expect(statSync(join(directory, live)).size).toBe(100);
   });
 

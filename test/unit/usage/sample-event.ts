@@ -33,7 +33,10 @@ export function sampleEvent(change: Partial<UsageEvent> = {}): UsageEvent {
     output_tokens: 5,
     cache_read_tokens: 2,
     cache_write_tokens: 0,
+    cache_write_1h_tokens: 0,
     reasoning_tokens: 1,
+    cost_usd: 0.000_012_5,
+    price_known: true,
     estimated: false,
     complete: true,
     duration_ms: 12.345,
@@ -44,6 +47,7 @@ export function sampleEvent(change: Partial<UsageEvent> = {}): UsageEvent {
     user_agent: "client/1.0",
     cache: "miss",
     losses: [],
+    guardrails: [],
     ...change,
   };
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { AcceptedNames } from "../../../../src/dialects/anthropic-messages/tool-names.js";
+import { AcceptedNames } from "../../../../src/dialects/accepted-names.js";
 import type { Block, FunctionTool, JsonObject, Tool } from "../../../../src/dialects/semantic.js";
 import { assistant, encode, request, text, traits, user } from "./support.js";
 

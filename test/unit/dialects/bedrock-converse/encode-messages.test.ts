@@ -77,7 +77,7 @@ describe("messages", () => {
       ],
     });
     expect(body.messages).toEqual([{ role: "user", content: [raw] }]);
-    expect(losses).toEqual(["server_tool__use"]);
+    expect(losses).toEqual(["foreign_block"]);
   });
 });
 

@@ -162,7 +162,7 @@ describe("what Converse has no field for", () => {
         "metadata",
         "service_tier",
         "store",
-        "performanceconfig",
+        "performance_config",
         "name",
       ].sort(),
     );

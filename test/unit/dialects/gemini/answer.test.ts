@@ -322,6 +322,15 @@ describe("gemini failures", () => {
       status: 502,
       message: "<html>bad</html>",
     });
+    for (const [retryDelay, seconds] of [
+      ["12s", 12],
+      ["3.5s", 4],
+      ["0s", undefined],
+      ["soon", undefined],
+    ]) {
+      const limited = { error: { code: 429, message: "slow", details: [{ reason: "R" }, { retryDelay: retryDelay as string }] } };
+      expect(targetCodec.decodeError(429, limited, "").retryAfterSeconds).toBe(seconds);
+    }
     expect(targetCodec.decodeError(429, null, "")).toMatchObject({
       type: "RESOURCE_EXHAUSTED",
       message: "HTTP status 429",

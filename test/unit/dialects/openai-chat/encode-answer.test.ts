@@ -230,6 +230,15 @@ describe("a chat stream", () => {
     ]);
   });
 
+  it.each([
+    ["another wire's is named as such", "gemini", [expect.objectContaining({ text: "hm, well", format: "google-gemini-v1" })]],
+    ["this wire's own needs no entry", "openai-chat", undefined],
+  ])("says whose thinking without a proof is: %s", (_name, origin, details) => {
+    const plain: AnswerBlock = { ...THINKING, signature: "", id: "", origin };
+    const said = deltas(events({ blocks: [plain, TEXT] }));
+    expect(said.find((delta) => delta.reasoning_details !== undefined)?.reasoning_details).toEqual(details);
+  });
+
   it("ends with the error and without a terminator when the answer fails", () => {
     const error = { status: 500, type: "server_error", code: "x", message: "broke\n\ndata: [DONE]" };
     const stream = streamed([

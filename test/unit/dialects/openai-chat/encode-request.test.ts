@@ -369,7 +369,7 @@ describe("the other fields of a chat request for an upstream", () => {
       stop: ["a", "b", "c", "d", "e"],
       serviceTier: "batch",
       metadata: { a: "b" },
-      extras: { context_management: {}, "Strange-Field": 1 },
+      extras: { context_management: {}, "strange field": 1 },
     });
     expect(made.body).toMatchObject({ temperature: 1, stop: ["a", "b", "c", "d"] });
     expect(made.losses).toEqual(["top_k", "stop", "service_tier", "metadata", "context_management", "extra_fields"]);

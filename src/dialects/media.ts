@@ -1,5 +1,5 @@
-/** Bytes in the chat family: data URIs, file parts, and the names of audio formats. */
-import type { MediaSource } from "../semantic.js";
+/** Bytes in requests and answers: data URIs, file parts, and the names of audio formats. */
+import type { MediaSource } from "./semantic.js";
 
 const EMPTY_SOURCE: MediaSource = Object.freeze({ data: null, url: null, fileId: null, mediaType: "" });
 

@@ -1,7 +1,7 @@
-/** How the request decoders of the chat family refuse: from any depth, naming the field. */
-import { type Failure, failure } from "../../errors.js";
-import { isAbsent } from "../json.js";
-import type { JsonObject, JsonValue } from "../semantic.js";
+/** How request decoders refuse: from any depth, naming the field. */
+import { type Failure, failure } from "../errors.js";
+import { isAbsent } from "./json.js";
+import type { JsonObject, JsonValue } from "./semantic.js";
 
 /** Carries a failure up to the decoder's entry. */
 class RequestRefused extends Error {

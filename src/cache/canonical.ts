@@ -1,0 +1,218 @@
+/**
+ * One spelling for every JSON text that means the same: members sorted at every depth, no white space, strings and
+ * numbers spelled one way. Made from the bytes, without building the values: twice as fast as parsing, and numbers
+ * that a double cannot hold stay apart. Members that come twice stay in their order, as parsers disagree on them.
+ */
+
+/** Deeper nesting is nobody's request. */
+const MAX_DEPTH = 512;
+/** Digits that a double holds exactly, whatever they are. */
+const EXACT_DIGITS = 15;
+/** Beyond these, doubles run out or lose digits. */
+const LARGEST = 1e300;
+const SMALLEST = 1e-300;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/** Escapes of which JSON has a second spelling; of the others it has none. */
+const SOLIDUS = "\\/";
+const UNICODE = "\\u";
+const PLAIN_INTEGER = /^-?(?:0|[1-9][0-9]{0,14})$/;
+
+/** One member of an object: its name as canonical JSON text, quotes included, and its value. */
+export interface Member {
+  readonly name: string;
+  readonly value: string;
+}
+
+/**
+ * The members of the JSON object in `body`, sorted by name, names and values canonical. A byte is a character of
+ * the texts (latin1). null: this is no JSON object, or one that is nested too deeply.
+ */
+export function canonicalMembers(body: Buffer): readonly Member[] | null {
+  const reading = new Reading(body);
+  try {
+    return reading.whole();
+  } catch (error) {
+    if (error instanceof NotJson) return null;
+    throw error;
+  }
+}
+
+class NotJson extends Error {}
+
+class Reading {
+  readonly #body: Buffer;
+  readonly #text: string;
+  /** Does any string hold an escape that can be spelled in two ways? Asked once: mostly none does. */
+  readonly #respells: boolean;
+  #at = 0;
+  #depth = 0;
+
+  constructor(body: Buffer) {
+    this.#body = body;
+    this.#text = body.toString("latin1");
+    this.#respells = body.includes(SOLIDUS) || body.includes(UNICODE);
+  }
+
+  whole(): Member[] {
+    this.#space();
+    if (this.#text.charCodeAt(this.#at) !== OPEN_BRACE) throw new NotJson();
+    const members = this.#members();
+    this.#space();
+    if (this.#at !== this.#text.length) throw new NotJson();
+    return members;
+  }
+
+  #space(): void {
+    let code = this.#text.charCodeAt(this.#at);
+    while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) code = this.#text.charCodeAt(++this.#at);
+  }
+
+  #value(): string {
+    switch (this.#text.charCodeAt(this.#at)) {
+      case QUOTE:
+        return this.#string();
+      case OPEN_BRACE:
+        return joined(this.#members());
+      case OPEN_BRACKET:
+        return this.#array();
+      default:
+        return this.#scalar();
+    }
+  }
+
+  #members(): Member[] {
+    if (++this.#depth > MAX_DEPTH) throw new NotJson();
+    const members: Member[] = [];
+    this.#at += 1;
+    this.#space();
+    if (this.#text.charCodeAt(this.#at) !== CLOSE_BRACE) {
+      do {
+        this.#space();
+        if (this.#text.charCodeAt(this.#at) !== QUOTE) throw new NotJson();
+        const name = this.#string();
+        this.#space();
+        if (this.#text.charCodeAt(this.#at) !== COLON) throw new NotJson();
+        this.#at += 1;
+        this.#space();
+        members.push({ name, value: this.#value() });
+      } while (this.#goesOn());
+    }
+    this.#close(CLOSE_BRACE);
+    return members.length > 1 ? members.sort(byName) : members;
+  }
+
+  #array(): string {
+    if (++this.#depth > MAX_DEPTH) throw new NotJson();
+    this.#at += 1;
+    this.#space();
+    let text = "[";
+    if (this.#text.charCodeAt(this.#at) !== CLOSE_BRACKET) {
+      text += this.#item();
+      while (this.#goesOn()) text += `,${this.#item()}`;
+    }
+    this.#close(CLOSE_BRACKET);
+    return `${text}]`;
+  }
+
+  #item(): string {
+    this.#space();
+    return this.#value();
+  }
+
+  /** True: a comma was there, and is behind us. */
+  #goesOn(): boolean {
+    this.#space();
+    if (this.#text.charCodeAt(this.#at) !== COMMA) return false;
+    this.#at += 1;
+    return true;
+  }
+
+  #close(bracket: number): void {
+    if (this.#text.charCodeAt(this.#at) !== bracket) throw new NotJson();
+    this.#at += 1;
+    this.#depth -= 1;
+  }
+
+  #string(): string {
+    const start = this.#at;
+    const text = this.#text;
+    let quote = start;
+    do {
+      quote = text.indexOf('"', quote + 1);
+      if (quote < 0) throw new NotJson();
+    } while (isEscaped(text, start, quote));
+    this.#at = quote + 1;
+    const slice = text.slice(start, this.#at);
+    const respell = this.#respells && (slice.includes(SOLIDUS) || slice.includes(UNICODE));
+    return respell ? this.#respelled(start, slice) : slice;
+  }
+
+  #respelled(start: number, slice: string): string {
+    try {
+      const value: unknown = JSON.parse(this.#body.toString("utf8", start, this.#at));
+      return Buffer.from(JSON.stringify(value)).toString("latin1");
+    } catch {
+      // Not quite JSON: upstreams may read it all the same, and it is equal to itself alone.
+      return slice;
+    }
+  }
+
+  #scalar(): string {
+    const start = this.#at;
+    const text = this.#text;
+    let code = text.charCodeAt(this.#at);
+    while (isScalar(code)) code = text.charCodeAt(++this.#at);
+    if (this.#at === start) throw new NotJson();
+    const slice = text.slice(start, this.#at);
+    return slice === "true" || slice === "false" || slice === "null" ? slice : canonicalNumber(slice);
+  }
+}
+
+/** A character of a number or of a word. */
+function isScalar(code: number): boolean {
+  if (code >= 0x30 && code <= 0x39) return true;
+  const letter = code | 0x20;
+  return (letter >= 0x61 && letter <= 0x7a) || code === 0x2b || code === 0x2d || code === 0x2e;
+}
+
+/** Does an odd number of backslashes stand before the quote? */
+function isEscaped(text: string, start: number, quote: number): boolean {
+  let at = quote;
+  while (at - 1 > start && text.charCodeAt(at - 1) === BACKSLASH) at -= 1;
+  return ((quote - at) & 1) === 1;
+}
+
+/** 1.0, 1 and 1e0 are one number; one that a double does not hold exactly is spelled as it came. */
+function canonicalNumber(text: string): string {
+  if (PLAIN_INTEGER.test(text)) return text === "-0" ? "0" : text;
+  const value = Number(text);
+  if (Number.isNaN(value)) throw new NotJson();
+  const digits = text
+    .replace(/[eE].*$/, "")
+    .replace(/[-+.]/g, "")
+    .replace(/^0+/, "").length;
+  if (digits === 0) return "0";
+  const size = Math.abs(value);
+  const exact = digits <= EXACT_DIGITS && size < LARGEST && size > SMALLEST;
+  return exact ? String(value) : text;
+}
+
+function byName(left: Member, right: Member): number {
+  return left.name < right.name ? -1 : left.name > right.name ? 1 : 0;
+}
+
+/** The object of these members as JSON text. */
+function joined(members: readonly Member[]): string {
+  let text = "";
+  for (const { name, value } of members) text += text === "" ? `${name}:${value}` : `,${name}:${value}`;
+  return `{${text}}`;
+}

@@ -1,0 +1,68 @@
+/** Which cache policy concerns a request: the first enabled one, in the file's order, that applies to it. */
+import type { CachePolicy } from "../config/traffic.js";
+import { keyScope } from "./key.js";
+import type { EntryTags } from "./shard.js";
+import { tagOf } from "./store.js";
+
+/** A policy, and what it means for one caller and one model. */
+export interface ChosenPolicy {
+  readonly policy: CachePolicy;
+  /** The part of the cache key that all requests of this caller to this model share. */
+  readonly scope: string;
+  readonly tags: EntryTags;
+}
+
+export interface Asking {
+  readonly apiKey: string;
+  /** As the caller names it. */
+  readonly model: string;
+  /** The configured model, or pattern, that matched. */
+  readonly entry: string;
+}
+
+// Models' names come from callers: what is remembered of them is bounded in number and in length.
+const MAX_REMEMBERED = 4096;
+const MAX_NAME = 256;
+
+export class CachePolicies {
+  readonly #policies: readonly CachePolicy[];
+  readonly #chosen = new Map<string, ChosenPolicy | null>();
+
+  private constructor(policies: readonly CachePolicy[]) {
+    this.#policies = policies;
+  }
+
+  /** null: no policy is enabled. */
+  static of(policies: readonly CachePolicy[]): CachePolicies | null {
+    const enabled = policies.filter((policy) => policy.enabled);
+    return enabled.length === 0 ? null : new CachePolicies(enabled);
+  }
+
+  choose(asking: Asking): ChosenPolicy | null {
+    const { apiKey, model } = asking;
+    if (model.length > MAX_NAME) return this.#choose(asking);
+    const name = `${apiKey}\n${model}`;
+    const known = this.#chosen.get(name);
+    if (known !== undefined) return known;
+    const chosen = this.#choose(asking);
+    if (this.#chosen.size >= MAX_REMEMBERED) this.#chosen.clear();
+    this.#chosen.set(name, chosen);
+    return chosen;
+  }
+
+  #choose(asking: Asking): ChosenPolicy | null {
+    const policy = this.#policies.find(({ appliesTo }) => applies(appliesTo, asking));
+    if (policy === undefined) return null;
+    const { apiKey, model } = asking;
+    return {
+      policy,
+      scope: keyScope(policy, apiKey, model),
+      tags: { policy: tagOf(policy.name), model: tagOf(model), apiKey: tagOf(apiKey) },
+    };
+  }
+}
+
+function applies({ kind, name }: CachePolicy["appliesTo"], { apiKey, model, entry }: Asking): boolean {
+  if (kind === "all") return true;
+  return kind === "api_key" ? name === apiKey : name === model || name === entry;
+}

@@ -1,0 +1,50 @@
+/** Local rules over a whole body: what they find in its texts, and the body with what they mask. */
+import { spliceTexts, type TextShape, type TextSpan, textsOf } from "../dialects/text-spans.js";
+import type { Found } from "./rule.js";
+import { type OwnedFinder, screenWhole } from "./text-screen.js";
+
+/** One thing found, told once an owner, however often it stands there. */
+export interface Finding {
+  readonly owner: number;
+  readonly action: "block" | "mask";
+  readonly category: string;
+}
+
+export interface ScreenedBody {
+  readonly findings: readonly Finding[];
+  /** The body with masks; null = it is as it was. */
+  readonly body: Buffer | null;
+  /** The texts as they are now, and where they stand in the body as it is now. */
+  readonly spans: readonly TextSpan[];
+  /** Text is there in a form that cannot be read. */
+  readonly unreadable: boolean;
+}
+
+/** Collects findings, each owner's action once. */
+export class Findings {
+  readonly list: Finding[] = [];
+
+  /** May be handed around without its object. */
+  readonly add = (owner: number, { action, category }: Pick<Found, "action" | "category">): void => {
+    if (this.list.some((one) => one.owner === owner && one.action === action)) return;
+    this.list.push({ owner, action, category });
+  };
+}
+
+/** null: the body is no JSON that can be read to its end. */
+export function screenBody(body: Buffer, shape: TextShape, finders: readonly OwnedFinder[]): ScreenedBody | null {
+  const texts = textsOf(body, shape);
+  if (texts === null) return null;
+  const { spans, unreadable } = texts;
+  const findings = new Findings();
+  let masked: (string | null)[] | null = null;
+  for (const [index, { text }] of spans.entries()) {
+    const instead = screenWhole(text, finders, findings.add);
+    if (instead === null) continue;
+    masked ??= new Array<string | null>(spans.length).fill(null);
+    masked[index] = instead;
+  }
+  if (masked === null) return { findings: findings.list, body: null, spans, unreadable };
+  const changed = spliceTexts(body, spans, masked);
+  return { findings: findings.list, body: changed, spans: textsOf(changed, shape)?.spans ?? [], unreadable };
+}

@@ -1,0 +1,45 @@
+/** Vectors of texts, from an embedding model among the resources. */
+import { parseBody } from "../dialects/conversation.js";
+import { EMBEDDINGS_DIALECT } from "../dialects/registry.js";
+import type { Route } from "./exchange.js";
+import type { Node } from "./node.js";
+import { type Principal, SubCall, type SubCallAnswer } from "./sub-call.js";
+
+const EMBEDDINGS: Route = Object.freeze({
+  method: "POST",
+  path: "/v1/embeddings",
+  operation: "embeddings",
+  dialect: EMBEDDINGS_DIALECT,
+});
+
+export interface EmbeddingRequest {
+  /** Name of a direct model. */
+  readonly model: string;
+  readonly texts: readonly string[];
+  /** On the monotonic clock. */
+  readonly deadline: number;
+}
+
+export interface Embedding {
+  /** One vector a text, in their order; null = the model did not answer, or not so. Never rejects. */
+  readonly vectors: Promise<readonly Float32Array[] | null>;
+  readonly call: SubCall;
+}
+
+export function embed(principal: Principal, node: Node, { model, texts, deadline }: EmbeddingRequest): Embedding {
+  const body = Buffer.from(JSON.stringify({ model, input: texts, encoding_format: "float" }));
+  const call = new SubCall(principal, node, { route: EMBEDDINGS, model, body, deadline });
+  return { call, vectors: call.answer.then((answer) => vectorsOf(answer, texts.length)) };
+}
+
+function vectorsOf({ status, body }: SubCallAnswer, count: number): readonly Float32Array[] | null {
+  const data = status >= 200 && status < 300 ? parseBody(body)?.data : undefined;
+  if (!Array.isArray(data) || data.length !== count) return null;
+  const vectors: Float32Array[] = [];
+  for (const entry of data) {
+    const values = typeof entry === "object" && entry !== null && !Array.isArray(entry) ? entry.embedding : undefined;
+    if (!Array.isArray(values) || !values.every((value) => typeof value === "number")) return null;
+    vectors.push(Float32Array.from(values as number[]));
+  }
+  return vectors;
+}

@@ -1,0 +1,141 @@
+/**
+ * An ensemble: the panel's members answer at once and unseen, then the judge writes the caller's answer from what
+ * they said. The judge's call is the request's own attempt, so that it streams where the caller streams.
+ */
+import type { EnsembleModel } from "../config/resources.js";
+import type { PanelMember } from "../config/traffic.js";
+import { conversationOf, parseBody } from "../dialects/conversation.js";
+import type { JsonObject } from "../dialects/semantic.js";
+import { type Failure, failure, isFailure } from "../errors.js";
+import { type PanelAnswer, synthesisTurn } from "../routing/ensemble.js";
+import type { Exchange, WorkUnderWay } from "./exchange.js";
+import type { Node } from "./node.js";
+import type { StageOutcome } from "./pipeline.js";
+import { refuse } from "./refuse.js";
+import { sendTo } from "./send-to.js";
+import { settle } from "./settle.js";
+import { SubCall, type SubCallAnswer } from "./sub-call.js";
+
+export function beginEnsemble(exchange: Exchange, node: Node, entry: EnsembleModel): StageOutcome {
+  const form = conversationOf(exchange.route.dialect.id);
+  const body = parseBody(exchange.body);
+  if (form === null || body === null) return failure("invalid_request_error", "The body is not a JSON object.");
+  const tools = form.toolField(body);
+  if (tools !== null) {
+    return failure("invalid_request_error", "An ensemble of models cannot call tools.", tools);
+  }
+  if (form.withUserTurn(body, "") === null) {
+    return failure("invalid_request_error", "An ensemble of models takes one conversation.", "prompt");
+  }
+  new EnsembleRun(exchange, node, entry).begin(body);
+  return "under-way";
+}
+
+class EnsembleRun implements WorkUnderWay {
+  readonly #exchange: Exchange;
+  readonly #node: Node;
+  readonly #entry: EnsembleModel;
+  readonly #calls: SubCall[] = [];
+  readonly #answers = new Map<number, PanelAnswer>();
+  readonly #deadline: number;
+  #open = 0;
+  #over = false;
+
+  constructor(exchange: Exchange, node: Node, entry: EnsembleModel) {
+    this.#exchange = exchange;
+    this.#node = node;
+    this.#entry = entry;
+    const { timeoutMs } = entry.ensemble;
+    const own = timeoutMs > 0 ? performance.now() + timeoutMs : Number.POSITIVE_INFINITY;
+    this.#deadline = Math.min(exchange.deadline, own);
+  }
+
+  begin(body: JsonObject): void {
+    this.#exchange.work = this;
+    const { panel } = this.#entry.ensemble;
+    this.#open = panel.length;
+    for (const [index, member] of panel.entries()) {
+      const call = new SubCall(this.#exchange, this.#node, {
+        route: this.#exchange.route,
+        model: member.model,
+        body: this.#memberBody(body, member),
+        deadline: this.#deadline,
+      });
+      this.#calls.push(call);
+      void call.answer.then((answer) => this.#take(index, member.model, answer));
+    }
+  }
+
+  cancel(): void {
+    this.#over = true;
+    for (const call of this.#calls) call.cancel();
+    this.#exchange.status = 499;
+    this.#exchange.error = "client_closed_request";
+    settle.run(this.#exchange, this.#node);
+  }
+
+  tick(now: number): void {
+    for (const call of this.#calls) call.tick(now);
+  }
+
+  /** The caller's request, unstreamed, with what the member has of its own. */
+  #memberBody(body: JsonObject, { temperature, seed }: PanelMember): Buffer {
+    const { stream: _stream, stream_options: _options, ...rest } = body;
+    const own: JsonObject = { ...rest };
+    if (temperature !== null) own.temperature = temperature;
+    if (seed !== null && conversationOf(this.#exchange.route.dialect.id)?.seed === true) own.seed = seed;
+    return Buffer.from(JSON.stringify(own));
+  }
+
+  #take(index: number, model: string, answer: SubCallAnswer): void {
+    this.#open -= 1;
+    if (this.#over) return;
+    const text = this.#textOf(answer);
+    if (text !== "") this.#answers.set(index, { model, text });
+    if (this.#open === 0) this.#endPanel();
+  }
+
+  #textOf({ status, body }: SubCallAnswer): string {
+    const parsed = status >= 200 && status < 300 ? parseBody(body) : null;
+    return parsed === null ? "" : (conversationOf(this.#exchange.route.dialect.id)?.answerText(parsed) ?? "");
+  }
+
+  #endPanel(): void {
+    this.#over = true;
+    const outcome = this.#outcome();
+    if (!isFailure(outcome)) return;
+    refuse(this.#exchange, this.#node, outcome);
+    settle.run(this.#exchange, this.#node);
+  }
+
+  #outcome(): StageOutcome {
+    const { panel, minResponses } = this.#entry.ensemble;
+    if (this.#answers.size < minResponses) {
+      const message = `Only ${this.#answers.size} of the ensemble's ${panel.length} models answered.`;
+      return failure("transport_error", `${message} At least ${minResponses} must.`);
+    }
+    try {
+      return this.#askJudge() ?? sendTo(this.#exchange, this.#node, this.#entry.ensemble.judge.model);
+    } catch (error) {
+      this.#node.reportFault(error);
+      return failure("internal_error");
+    }
+  }
+
+  /** The request becomes the judge's. */
+  #askJudge(): Failure | null {
+    const exchange = this.#exchange;
+    const { dialect, operation } = exchange.route;
+    const inOrder = [...this.#answers].sort(([one], [other]) => one - other).map(([, answer]) => answer);
+    const turn = synthesisTurn(this.#entry.ensemble.judge.synthesisPrompt, inOrder);
+    const body = parseBody(exchange.body);
+    const asked = body === null ? null : (conversationOf(dialect.id)?.withUserTurn(body, turn) ?? null);
+    if (asked === null) return failure("internal_error");
+    const bytes = Buffer.from(JSON.stringify(asked));
+    const view = dialect.readRequest(bytes, operation, exchange.view?.model ?? null);
+    if (isFailure(view)) return view;
+    exchange.body = bytes;
+    exchange.view = view;
+    return null;
+  }
+}

@@ -1,0 +1,121 @@
+/** Stage 4: what must not pass does not. Guardrails on the request, before anything is spent on it. */
+import { spliceTexts, type TextSpan } from "../dialects/text-spans.js";
+import { textsOfDialect } from "../dialects/texts.js";
+import { type Failure, failure, isFailure } from "../errors.js";
+import { askAll, type RemoteAnswer } from "../guardrails/ask-remote.js";
+import type { HookPlan } from "../guardrails/plan.js";
+import { screenBody } from "../guardrails/screen-body.js";
+import type { ScreenResult } from "../guardrails/screen-job.js";
+import { maskedTexts } from "../guardrails/text-screen.js";
+import { voidAdmission } from "./admit.js";
+import type { Exchange } from "./exchange.js";
+import type { Node } from "./node.js";
+import { waitFor } from "./pending.js";
+import type { Stage, StageOutcome } from "./pipeline.js";
+import { remoteMasks, type Screening, screeningOf } from "./screening.js";
+
+export const screen: Stage = {
+  name: "screen",
+  needs: "body",
+  failures: ["content_filter", "invalid_request_error", "overloaded"],
+  run(exchange: Exchange, node: Node): StageOutcome {
+    const screening = screeningOf(exchange, node);
+    if (screening === null) return "next";
+    exchange.screening = screening;
+    const hook = screening.plan.input;
+    return hook === null ? "next" : new InputScreen(exchange, node, { screening, hook }).run();
+  },
+};
+
+/** The pool had no room; there will be some again soon. */
+const NO_ROOM = "no-room";
+const RETRY_SECONDS = 1;
+
+interface InputParts {
+  readonly screening: Screening;
+  readonly hook: HookPlan;
+}
+
+class InputScreen {
+  readonly #exchange: Exchange;
+  readonly #node: Node;
+  readonly #screening: Screening;
+  readonly #hook: HookPlan;
+
+  constructor(exchange: Exchange, node: Node, { screening, hook }: InputParts) {
+    this.#exchange = exchange;
+    this.#node = node;
+    this.#screening = screening;
+    this.#hook = hook;
+  }
+
+  /** Small bodies here; large ones on a pool thread, so that other requests do not wait for them. */
+  run(): StageOutcome {
+    const { body, route } = this.#exchange;
+    const hook = this.#hook;
+    if (body.length <= this.#node.config.pool.inline_bytes) {
+      return this.#local(screenBody(body, textsOfDialect(route.dialect.id).request, hook.finders));
+    }
+    const job = {
+      dialect: route.dialect.id,
+      direction: hook.direction,
+      body,
+      name: hook.name,
+      rules: hook.local,
+      wantsTexts: hook.remote.length > 0,
+    };
+    const work = this.#node.guards.screen(job).catch((): typeof NO_ROOM => NO_ROOM);
+    return waitFor(this.#exchange, this.#node, work, (result) =>
+      result === NO_ROOM ? this.#refused(failure("overloaded", undefined, null, RETRY_SECONDS)) : this.#local(result),
+    );
+  }
+
+  #local(screened: ScreenResult | null): StageOutcome {
+    if (screened === null) {
+      return this.#refused(failure("invalid_request_error", "The body cannot be read to its end."));
+    }
+    const { findings, body, spans, unreadable } = screened;
+    const refusal =
+      this.#screening.judge(this.#hook, findings) ??
+      (unreadable ? this.#screening.judgeUnreadable(this.#hook) : null) ??
+      (body === null ? null : this.#replaceBody(Buffer.from(body.buffer, body.byteOffset, body.byteLength)));
+    if (refusal !== null) return this.#refused(refusal);
+    const { remote } = this.#hook;
+    return remote.length === 0 || spans.length === 0 ? "next" : this.#ask(spans);
+  }
+
+  /** The remote rules see what the local ones have masked. */
+  #ask(spans: readonly TextSpan[]): StageOutcome {
+    const texts = spans.map(({ text }) => text);
+    const asked = askAll(this.#hook.remote, this.#screening.question(this.#hook, texts), this.#screening.signal);
+    return waitFor(this.#exchange, this.#node, asked, (answers) => this.#remote(spans, answers));
+  }
+
+  #remote(spans: readonly TextSpan[], answers: readonly RemoteAnswer[]): StageOutcome {
+    const refusal = this.#screening.judgeRemote(this.#hook, answers) ?? this.#maskRemote(spans, answers);
+    return refusal === null ? "next" : this.#refused(refusal);
+  }
+
+  #maskRemote(spans: readonly TextSpan[], answers: readonly RemoteAnswer[]): Failure | null {
+    const masks = remoteMasks(this.#hook, answers);
+    if (masks.length === 0) return null;
+    return this.#replaceBody(spliceTexts(this.#exchange.body, spans, maskedTexts(spans, masks)));
+  }
+
+  /** What stood somewhere in the body stands elsewhere now. */
+  #replaceBody(body: Buffer): Failure | null {
+    const exchange = this.#exchange;
+    const override = exchange.headers.model || exchange.pathParameter || null;
+    const view = exchange.route.dialect.readRequest(body, exchange.route.operation, override);
+    if (isFailure(view)) return view;
+    exchange.body = body;
+    exchange.view = view;
+    return null;
+  }
+
+  /** Nothing has been done for it: nothing is consumed. */
+  #refused(refusal: Failure): Failure {
+    voidAdmission(this.#exchange, this.#node);
+    return refusal;
+  }
+}

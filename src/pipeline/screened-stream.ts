@@ -1,0 +1,224 @@
+/**
+ * A stream of events in the caller's dialect, held back as long as guardrails need it: events leave whole and in
+ * their order, with masks where matches stood. Text is held only as far as a match could still reach, or until the
+ * remote rules have answered.
+ */
+import { type FrameTexts, readFrame } from "../dialects/frame-texts.js";
+import { applyEdits, type Edit } from "../dialects/json-splice.js";
+import { LINE, nextEventEnd, sseDataBytes, sseEvent } from "../dialects/sse.js";
+import { type Failure, failure } from "../errors.js";
+import { askAll, type RemoteAnswer } from "../guardrails/ask-remote.js";
+import type { HookPlan } from "../guardrails/plan.js";
+import { Findings } from "../guardrails/screen-body.js";
+import { maskedTexts, screenWhole } from "../guardrails/text-screen.js";
+import { type ChannelParts, ScreenedChannel } from "./screened-channel.js";
+import { remoteMasks, type Screening } from "./screening.js";
+
+/** Held events beyond this: what is there of each text counts as all of it. */
+const HELD_BYTES = 1024 * 1024;
+/** Held events beyond this: the remote rules are too slow for this answer. */
+const MOST_HELD_BYTES = 8 * 1024 * 1024;
+
+/** A text of a held event: a piece of a channel, or one that stands for itself. */
+interface HeldText {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+  readonly channel: ScreenedChannel | null;
+  readonly from: number;
+  readonly to: number;
+  /** Of a text that stands for itself: what is shown instead, null = itself. */
+  instead: string | null;
+  /** Remote rules have not answered about it yet. */
+  waiting: boolean;
+}
+
+interface HeldEvent {
+  readonly bytes: Buffer;
+  readonly texts: readonly HeldText[];
+}
+
+export class ScreenedStream {
+  /** A guardrail blocks the answer: nothing more comes out. */
+  refusal: Failure | null = null;
+  /** Told when remote rules have answered, so that `drain` may have something. */
+  onReady: () => void = () => {};
+  readonly #dialect: FrameTexts;
+  readonly #hook: HookPlan;
+  readonly #screening: Screening;
+  readonly #findings = new Findings();
+  readonly #parts: ChannelParts;
+  readonly #channels = new Map<string, ScreenedChannel>();
+  #held: HeldEvent[] = [];
+  #heldBytes = 0;
+  #judged = 0;
+
+  constructor(dialect: FrameTexts, hook: HookPlan, screening: Screening) {
+    this.#dialect = dialect;
+    this.#hook = hook;
+    this.#screening = screening;
+    this.#parts = {
+      hook,
+      screening,
+      findings: this.#findings,
+      answered: (answers) => this.#answered(answers),
+    };
+  }
+
+  /** Everything taken has come out. */
+  get empty(): boolean {
+    return this.#held.length === 0;
+  }
+
+  /** Takes whole events. */
+  take(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length && this.refusal === null; ) {
+      const end = nextEventEnd(bytes, at, LINE.START);
+      this.#takeEvent(bytes.subarray(at, end));
+      at = end;
+    }
+  }
+
+  /** Nothing more will come: every text ends where it is. */
+  close(): void {
+    for (const channel of this.#channels.values()) channel.closed = true;
+  }
+
+  /** The events that may leave now, or null. */
+  drain(): Buffer | null {
+    if (this.refusal !== null) return null;
+    this.#advance(this.#heldBytes > HELD_BYTES);
+    if (this.#judge()) return null;
+    let count = 0;
+    while (count < this.#held.length && this.#cleared(this.#held[count] as HeldEvent)) count++;
+    if (count === 0) {
+      if (this.#heldBytes > MOST_HELD_BYTES) this.#refuse(failure("content_filter", TOO_SLOW));
+      return null;
+    }
+    const out: Buffer[] = [];
+    for (let index = 0; index < count; index++) {
+      const event = this.#held[index] as HeldEvent;
+      this.#heldBytes -= event.bytes.length;
+      out.push(shown(event));
+    }
+    this.#held = this.#held.slice(count);
+    return out.length === 1 ? (out[0] as Buffer) : Buffer.concat(out);
+  }
+
+  #takeEvent(bytes: Buffer): void {
+    const { texts, closed } = readFrame(sseDataBytes(bytes), this.#dialect);
+    const held: HeldText[] = [];
+    for (const { start, end, text, channel } of texts) {
+      const span = { start, end, text };
+      held.push(channel === null ? this.#whole(span) : this.#piece(span, this.#channelOf(channel)));
+    }
+    for (const name of closed) {
+      for (const [known, channel] of this.#channels) if (known.startsWith(name)) channel.closed = true;
+    }
+    this.#held.push({ bytes, texts: held });
+    this.#heldBytes += bytes.length;
+  }
+
+  #channelOf(name: string): ScreenedChannel {
+    let channel = this.#channels.get(name);
+    if (channel === undefined) {
+      channel = new ScreenedChannel(this.#parts);
+      this.#channels.set(name, channel);
+    }
+    // Whoever said that it had ended was wrong.
+    channel.closed = false;
+    return channel;
+  }
+
+  #piece(span: { start: number; end: number; text: string }, channel: ScreenedChannel): HeldText {
+    const { from, to } = channel.append(span.text);
+    return { ...span, channel, from, to, instead: null, waiting: false };
+  }
+
+  /** A text told as a whole; often one that has been told in pieces before. */
+  #whole(span: { start: number; end: number; text: string }): HeldText {
+    const plain = { ...span, from: 0, to: 0, waiting: false };
+    if (this.#hook.remote.length === 0) {
+      return { ...plain, channel: null, instead: screenWhole(span.text, this.#hook.finders, this.#findings.add) };
+    }
+    for (const channel of this.#channels.values()) {
+      if (channel.full === span.text) return { ...plain, channel, instead: null, waiting: true };
+    }
+    const held: HeldText = { ...plain, channel: null, instead: null, waiting: true };
+    held.instead = screenWhole(span.text, this.#hook.finders, this.#findings.add);
+    const question = this.#screening.question(this.#hook, [held.instead ?? span.text]);
+    void askAll(this.#hook.remote, question, this.#screening.signal).then((answers) => {
+      const [masked = null] = maskedTexts([{ text: held.instead ?? span.text }], remoteMasks(this.#hook, answers));
+      held.instead = masked ?? held.instead;
+      held.waiting = false;
+      this.#answered(answers);
+    });
+    return held;
+  }
+
+  #answered(answers: readonly RemoteAnswer[]): void {
+    if (this.refusal !== null) return;
+    const refusal = this.#screening.judgeRemote(this.#hook, answers);
+    if (refusal !== null) this.#refuse(refusal);
+    this.onReady();
+  }
+
+  #advance(forced: boolean): void {
+    for (const channel of this.#channels.values()) if (!channel.done) channel.advance(channel.closed || forced);
+  }
+
+  /** True: what the local rules have found by now blocks. */
+  #judge(): boolean {
+    const { list } = this.#findings;
+    if (list.length === this.#judged) return false;
+    const refusal = this.#screening.judge(this.#hook, list.slice(this.#judged));
+    this.#judged = list.length;
+    if (refusal !== null) this.#refuse(refusal);
+    return refusal !== null;
+  }
+
+  #refuse(refusal: Failure): void {
+    this.refusal = refusal;
+    this.#held = [];
+    this.#heldBytes = 0;
+  }
+
+  #cleared({ texts }: HeldEvent): boolean {
+    for (const held of texts) {
+      const { channel } = held;
+      if (held.waiting && channel?.done === true) {
+        held.instead = channel.shown();
+        held.waiting = false;
+      }
+      if (held.waiting || (channel !== null && channel.screen.cleared < held.to)) return false;
+    }
+    return true;
+  }
+}
+
+const TOO_SLOW = "The answer could not be screened in time.";
+
+/** The event as it leaves: its own bytes where nothing in it is masked. */
+function shown({ bytes, texts }: HeldEvent): Buffer {
+  const edits: Edit[] = [];
+  for (const { start, end, text, channel, from, to, instead } of texts) {
+    const piece = channel === null || to === 0 ? instead : channel.pieceShown(text, from, to);
+    if (piece !== null && piece !== text) edits.push({ start, end, bytes: Buffer.from(JSON.stringify(piece)) });
+  }
+  return edits.length === 0 ? bytes : withData(bytes, edits);
+}
+
+function withData(frame: Buffer, edits: readonly Edit[]): Buffer {
+  const data = sseDataBytes(frame);
+  const offset = data.byteOffset - frame.byteOffset;
+  if (data.buffer === frame.buffer && offset > 0 && offset + data.length <= frame.length) {
+    return applyEdits(
+      frame,
+      edits.map(({ start, end, bytes }) => ({ start: start + offset, end: end + offset, bytes })),
+    );
+  }
+  // Data in several lines is JSON over several lines: it fits into one.
+  const name = sseEvent(frame);
+  const text = applyEdits(data, edits).toString("utf8").replace(/\n/g, " ");
+  return Buffer.from(`${name === "" ? "" : `event: ${name}\n`}data: ${text}\n\n`);
+}

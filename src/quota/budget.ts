@@ -1,0 +1,184 @@
+/** The budgets in force: which of them concern a request, and where each counts. */
+import type { ApiKeyResource } from "../config/resources.js";
+import type { ResolvedModel } from "../config/snapshot.js";
+import type { Budget } from "../config/traffic.js";
+import type { PlaceFinder } from "./groups.js";
+import type { BudgetPeriod, Budgets, MoneyLayer } from "./money.js";
+import { PeriodClock } from "./period.js";
+
+const MICROS = 1e6;
+/** Names of models come from callers: what is remembered of them is bounded in number and in length. */
+const MAX_REMEMBERED = 16_384;
+const MAX_NAME = 256;
+const NO_LAYERS: readonly MoneyLayer[] = Object.freeze([]);
+
+/**
+ * What a budget asks of a request, or of the usage event that it left. null = there is none. Requests of no key are
+ * the gateway's own, and concern no budget.
+ */
+export interface Spender {
+  readonly key: string | null;
+  readonly team: string | null;
+  readonly user: string | null;
+  /** As the caller named it. */
+  readonly model: string | null;
+}
+
+/**
+ * What a counter is known by, on every thread and over restarts. A budget whose scope, period or timezone changes
+ * counts anew; one whose limit changes goes on.
+ */
+export function counterName(budget: Budget, owner: string): string {
+  return JSON.stringify(["budget", budget.id, budget.scope, budget.period, budget.timezone, owner]);
+}
+
+class BudgetLayer implements MoneyLayer {
+  readonly label: string;
+  readonly name: string;
+  readonly scope: string;
+  readonly owner: string;
+  readonly place: MoneyLayer["place"];
+  readonly limitMicros: number;
+  readonly action: Budget["action"];
+  readonly warnAt: readonly number[];
+  readonly #clock: PeriodClock;
+
+  constructor({ budget, clock }: BudgetCounters, owner: string, place: MoneyLayer["place"]) {
+    this.label = `budget "${budget.name}"`;
+    this.name = budget.name;
+    this.scope = budget.scope;
+    this.owner = owner;
+    this.place = place;
+    this.limitMicros = budget.limitUsd * MICROS;
+    this.action = budget.action;
+    this.warnAt = budget.warnAt;
+    this.#clock = clock;
+  }
+
+  periodAt(nowMs: number): BudgetPeriod {
+    return this.#clock.at(nowMs);
+  }
+}
+
+/** A request's probable cost, micro-dollars. */
+export type Estimate = (model: ResolvedModel | null, inputTokens: number, outputTokens: number) => number;
+
+/** One budget with its calendar; its counters' layers are made as their owners appear. */
+export class BudgetCounters {
+  readonly budget: Budget;
+  readonly clock: PeriodClock;
+  /** What the budget is known by, whosever counter it is. */
+  readonly identity: string;
+  readonly #places: PlaceFinder;
+
+  constructor(budget: Budget, clock: PeriodClock, places: PlaceFinder) {
+    this.budget = budget;
+    this.clock = clock;
+    this.identity = counterName(budget, "");
+    this.#places = places;
+  }
+
+  layerOf(owner: string): MoneyLayer {
+    const place = this.#places.find(counterName(this.budget, owner), `budget:${this.budget.id}`);
+    return new BudgetLayer(this, owner, place);
+  }
+}
+
+/** All budgets, found by whom they concern: there may be one at each of many thousand keys. */
+export class BudgetSet {
+  readonly counters: readonly BudgetCounters[];
+  /** Those that concern one key, team, user or model, by scope and name; the others by scope alone. */
+  readonly #byRef = new Map<string, BudgetCounters[]>();
+
+  /** Throws when `places` knows no block of one of the budgets. */
+  constructor(budgets: readonly Budget[], places: PlaceFinder) {
+    const clocks = new Map<string, PeriodClock>();
+    this.counters = budgets.map((budget) => {
+      const calendar = `${budget.period} ${budget.timezone}`;
+      let clock = clocks.get(calendar);
+      if (clock === undefined) {
+        clock = new PeriodClock(budget.period, budget.timezone);
+        clocks.set(calendar, clock);
+      }
+      const counters = new BudgetCounters(budget, clock, places);
+      const ref = refOf(budget.scope, budget.scopeRef);
+      const known = this.#byRef.get(ref);
+      if (known === undefined) this.#byRef.set(ref, [counters]);
+      else known.push(counters);
+      return counters;
+    });
+  }
+
+  /** Calls `visit` with every budget that concerns this spender, and whose counter of it. */
+  concerning(spender: Spender, visit: (counters: BudgetCounters, owner: string) => void): void {
+    if (spender.key === null) return;
+    for (const scope of SCOPES) {
+      const owner = scope === "all" ? "" : spender[scope];
+      if (owner === null) continue;
+      for (const counters of this.#byRef.get(refOf(scope, null)) ?? []) visit(counters, owner);
+      if (scope === "all") continue;
+      for (const counters of this.#byRef.get(refOf(scope, owner)) ?? []) visit(counters, owner);
+    }
+  }
+}
+
+const SCOPES = ["key", "team", "user", "model", "all"] as const satisfies readonly Budget["scope"][];
+
+function refOf(scope: Budget["scope"], ref: string | null): string {
+  return ref === null ? scope : `${scope} ${ref}`;
+}
+
+/** Answers which budgets concern a request; found once for each pair of key and model, and remembered. */
+export class BudgetIndex implements Budgets {
+  readonly #set: BudgetSet;
+  readonly #estimate: Estimate;
+  readonly #remembered = new Map<ApiKeyResource | null, Map<string, readonly MoneyLayer[]>>();
+  #count = 0;
+
+  /** Throws when `places` knows no block of one of the budgets. */
+  constructor(budgets: readonly Budget[], places: PlaceFinder, estimate: Estimate) {
+    this.#set = new BudgetSet(budgets, places);
+    this.#estimate = estimate;
+  }
+
+  layersFor(key: ApiKeyResource | null, model: ResolvedModel | null): readonly MoneyLayer[] {
+    const name = model === null ? "" : model.name;
+    const known = this.#remembered.get(key)?.get(name);
+    if (known !== undefined) return known;
+    const layers = this.#find(spenderOf(key, model));
+    this.#remember(key, name, layers);
+    return layers;
+  }
+
+  estimateMicros(model: ResolvedModel | null, inputTokens: number, outputTokens: number): number {
+    return this.#estimate(model, inputTokens, outputTokens);
+  }
+
+  #find(spender: Spender): readonly MoneyLayer[] {
+    const layers: MoneyLayer[] = [];
+    this.#set.concerning(spender, (counters, owner) => layers.push(counters.layerOf(owner)));
+    return layers.length === 0 ? NO_LAYERS : layers;
+  }
+
+  /** Full means start anew: only a flood of invented names gets there. */
+  #remember(key: ApiKeyResource | null, name: string, layers: readonly MoneyLayer[]): void {
+    if (name.length > MAX_NAME) return;
+    if (this.#count >= MAX_REMEMBERED) {
+      this.#remembered.clear();
+      this.#count = 0;
+    }
+    this.#count += 1;
+    const known = this.#remembered.get(key);
+    if (known === undefined) this.#remembered.set(key, new Map([[name, layers]]));
+    else known.set(name, layers);
+  }
+}
+
+function spenderOf(key: ApiKeyResource | null, model: ResolvedModel | null): Spender {
+  return {
+    key: key?.name ?? null,
+    team: key?.teamId ?? null,
+    user: key?.userId ?? null,
+    model: model?.name ?? null,
+  };
+}

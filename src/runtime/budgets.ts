@@ -1,0 +1,47 @@
+/** The budgets' account of this node: where it is kept, and what it tells the operator. */
+import { join } from "node:path";
+import type { WeirConfig } from "../config/schema.js";
+import type { Logger } from "../observability/logger.js";
+import type { Metrics } from "../observability/metrics.js";
+import { BudgetKeeper } from "../usage/budget-keeper.js";
+import { dollarsFromNanos } from "../usage/dollars.js";
+import { journalDirectory } from "../usage/segments.js";
+import type { Supervisor } from "./supervisor.js";
+
+/** Counters shown one by one; there may be one for each of many thousand keys. */
+const MAX_SHOWN = 500;
+
+export function keepBudgets(
+  config: WeirConfig,
+  supervisor: Supervisor,
+  tell: { readonly logger: Logger; readonly metrics: Metrics },
+): BudgetKeeper {
+  const { logger, metrics } = tell;
+  const keeper = new BudgetKeeper({
+    directory: journalDirectory(config.data_dir),
+    path: join(config.data_dir, "budgets.json"),
+    table: supervisor.table,
+    live: () => supervisor.writers,
+    log: {
+      info: (fields, message) => logger.info(fields, message),
+      warn: (fields, message) => logger.warn(fields, message),
+      error: (fields, message) => logger.error(fields, message),
+    },
+  });
+  metrics.onCollect(() => show(keeper, metrics));
+  return keeper;
+}
+
+/** The fullest first. */
+function show(keeper: BudgetKeeper, metrics: Metrics): void {
+  metrics.clear("weir_budget_spent_ratio");
+  const ratios: { readonly budget: string; readonly value: string; readonly ratio: number }[] = [];
+  for (const { counters, owner, nanos } of keeper.totals()) {
+    const { name: budget, limitUsd } = counters.budget;
+    ratios.push({ budget, value: owner, ratio: dollarsFromNanos(nanos) / limitUsd });
+  }
+  ratios.sort((a, b) => b.ratio - a.ratio);
+  for (const { budget, value, ratio } of ratios.slice(0, MAX_SHOWN)) {
+    metrics.cell("weir_budget_spent_ratio", budget, value).value = ratio;
+  }
+}

@@ -1,0 +1,48 @@
+/** Background checks of models: the main thread says when, an acceptor makes the call. */
+import { type CheckedModel, type ProbeCall, Prober } from "../routing/prober.js";
+import type { SharedRouting } from "../routing/shared.js";
+import type { AcceptorMessage } from "./messages.js";
+
+export class ModelChecks {
+  readonly #routing: SharedRouting;
+  readonly #send: (message: AcceptorMessage) => boolean;
+  readonly #prober: Prober;
+  readonly #waiting = new Map<number, (status: number) => void>();
+  #ticket = 0;
+
+  /** `send`: to some acceptor that listens; false when there is none. */
+  constructor(routing: SharedRouting, send: (message: AcceptorMessage) => boolean) {
+    this.#routing = routing;
+    this.#send = send;
+    this.#prober = new Prober(routing.health, (model, call) => this.#probe(model, call));
+  }
+
+  /** New resources are in force. */
+  adopt(): void {
+    this.#prober.adopt(this.#routing.checked());
+  }
+
+  /** An acceptor has made a call. `status`: the upstream's; 0 = it sent none. */
+  answered(ticket: number, status: number): void {
+    this.#waiting.get(ticket)?.(status);
+  }
+
+  stop(): void {
+    this.#prober.stop();
+  }
+
+  async #probe({ name }: CheckedModel, call: ProbeCall): Promise<{ readonly status: number }> {
+    const ticket = ++this.#ticket;
+    const { prompt, maxTokens, timeoutMs, signal } = call;
+    try {
+      const status = await new Promise<number>((done) => {
+        this.#waiting.set(ticket, done);
+        signal.addEventListener("abort", () => done(0));
+        if (!this.#send({ kind: "probe", ticket, model: name, prompt, maxTokens, timeoutMs })) done(0);
+      });
+      return { status };
+    } finally {
+      this.#waiting.delete(ticket);
+    }
+  }
+}

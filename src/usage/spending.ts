@@ -1,0 +1,171 @@
+/** What has been spent of each budget in its present period, added up from usage events. */
+import { type BudgetCounters, type BudgetSet, counterName, type Spender } from "../quota/budget.js";
+import type { Checkpoint } from "./checkpoint.js";
+import { nanosOf } from "./dollars.js";
+
+/** What one line of the journal says about money. */
+export interface Expense {
+  readonly spender: Spender;
+  /** When the attempt began, milliseconds since the epoch. */
+  readonly at: number;
+  /** Billionths of a dollar. */
+  readonly nanos: number;
+}
+
+/** Spares most of the work where nothing was paid. No text of an event can hold this: quotes in it are escaped. */
+const NOTHING = '"cost_usd":0,';
+
+/** The expense that a line of the journal tells of; null = none, or no event. */
+export function expenseOf(line: string): Expense | null {
+  if (line.includes(NOTHING)) return null;
+  let event: Record<string, unknown>;
+  try {
+    event = JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+  const { v, cost_usd: cost, time, duration_ms: duration, api_key: key, model } = event;
+  if (v !== 1 || typeof cost !== "number" || !(cost > 0) || typeof time !== "string") return null;
+  const at = Date.parse(time) - (typeof duration === "number" ? duration : 0);
+  if (!Number.isFinite(at)) return null;
+  const spender = {
+    key: textOr(key),
+    team: textOr(event.team_id),
+    user: textOr(event.user_id),
+    model: textOr(model),
+  };
+  return { spender, at, nanos: nanosOf(cost) };
+}
+
+/** "" is what an event says where there is none. */
+function textOr(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+/** One counter's total in one period. */
+export interface Total {
+  readonly counters: BudgetCounters;
+  readonly owner: string;
+  /** The period's id. */
+  period: number;
+  nanos: number;
+  /** The part of `nanos` that the counter in memory does not know of yet. */
+  owed: number;
+}
+
+/** What each budget's counter in memory counts by itself: requests that began at this time or later. */
+export type CountedSince = ReadonlyMap<string, number>;
+
+/** Totals of the budgets in force. */
+export class Spending {
+  readonly set: BudgetSet;
+  readonly countedSince: CountedSince;
+  readonly #totals = new Map<string, Total>();
+  readonly #owed = new Set<Total>();
+
+  /** `countedSince`: by the identity of the budgets. */
+  constructor(set: BudgetSet, countedSince: CountedSince) {
+    this.set = set;
+    this.countedSince = countedSince;
+  }
+
+  get isEmpty(): boolean {
+    return this.set.counters.length === 0;
+  }
+
+  /** The earliest beginning of a period that runs at `nowMs`: what came before it matters to nobody. */
+  since(nowMs: number): number {
+    let since = Number.POSITIVE_INFINITY;
+    for (const { clock } of this.set.counters) since = Math.min(since, clock.at(nowMs).startsAt);
+    return since;
+  }
+
+  /**
+   * Adds an expense to every budget that it concerns, where it fell into the period of `nowMs`. `only`: identities
+   * of the budgets that it is for; null = for all.
+   */
+  add(expense: Expense, nowMs: number, only: ReadonlySet<string> | null = null): void {
+    this.set.concerning(expense.spender, (counters, owner) => {
+      const period = counters.clock.at(nowMs);
+      if (expense.at < period.startsAt) return;
+      const { identity } = counters;
+      if (only !== null && !only.has(identity)) return;
+      const total = this.#totalOf(counters, owner, period.id);
+      total.nanos += expense.nanos;
+      if (expense.at < (this.countedSince.get(identity) ?? 0)) this.#owe(total, expense.nanos);
+    });
+  }
+
+  /** Takes totals that were kept; those of another period, or of a budget that is not among these, are dropped. */
+  restore(kept: Checkpoint["totals"], nowMs: number): void {
+    const byIdentity = new Map(this.set.counters.map((counters) => [counters.identity, counters] as const));
+    for (const [name, [period, nanos]] of Object.entries(kept)) {
+      const [identity, owner] = namedIn(name);
+      const counters = byIdentity.get(identity);
+      if (counters === undefined || counters.clock.at(nowMs).id !== period) continue;
+      const total = this.#totalOf(counters, owner, period);
+      total.nanos += nanos;
+      this.#owe(total, nanos);
+    }
+  }
+
+  /** Takes over the totals of the set that was in force before, of the budgets that are in both. */
+  adopt(before: Spending): void {
+    const byIdentity = new Map(this.set.counters.map((counters) => [counters.identity, counters] as const));
+    for (const { counters, owner, period, nanos, owed } of before.#totals.values()) {
+      const mine = byIdentity.get(counters.identity);
+      if (mine === undefined) continue;
+      const total = this.#totalOf(mine, owner, period);
+      total.nanos = nanos;
+      if (owed > 0) this.#owe(total, owed);
+    }
+  }
+
+  /** The totals by the names that they are known by; those of periods that are over are left out. */
+  *entries(nowMs: number): Generator<readonly [string, Total]> {
+    for (const entry of this.#totals) {
+      const { counters, period } = entry[1];
+      if (counters.clock.at(nowMs).id === period) yield entry;
+    }
+  }
+
+  /** Hands out what the counters in memory do not know of yet; it is taken as told to them. */
+  settleOwed(tell: (total: Total, nanos: number) => void): void {
+    for (const total of this.#owed) {
+      if (total.owed > 0) tell(total, total.owed);
+      total.owed = 0;
+    }
+    this.#owed.clear();
+  }
+
+  #owe(total: Total, nanos: number): void {
+    total.owed += nanos;
+    this.#owed.add(total);
+  }
+
+  #totalOf(counters: BudgetCounters, owner: string, period: number): Total {
+    const name = counterName(counters.budget, owner);
+    let total = this.#totals.get(name);
+    if (total === undefined) {
+      total = { counters, owner, period, nanos: 0, owed: 0 };
+      this.#totals.set(name, total);
+    } else if (total.period !== period) {
+      total.period = period;
+      total.nanos = 0;
+      total.owed = 0;
+    }
+    return total;
+  }
+}
+
+/** The identity and the owner that a counter's name is made of; two times "" for what is no such name. */
+function namedIn(name: string): readonly [identity: string, owner: string] {
+  try {
+    const parts: unknown = JSON.parse(name);
+    const owner: unknown = Array.isArray(parts) ? parts.at(-1) : null;
+    if (Array.isArray(parts) && typeof owner === "string") return [JSON.stringify([...parts.slice(0, -1), ""]), owner];
+  } catch {
+    // Not ours.
+  }
+  return ["", ""];
+}
