@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The entry: reads the command line and runs a command. */
+import { cache } from "./cli/cache.js";
 import { usage } from "./cli/usage.js";
 import { validate } from "./cli/validate.js";
 import { loadConfig } from "./config/load.js";
@@ -15,6 +16,7 @@ usage: weir COMMAND [OPTIONS]
   weir serve      run the gateway           [--config FILE] [--resources FILE] [--ignore-unsupported]
   weir validate   check the files           [--config FILE] [--resources FILE] [--ignore-unsupported]
   weir usage      tail or sum usage events  tail | sum --by key,model
+  weir cache      forget cached answers     purge [--policy NAME] [--model NAME] [--key NAME]
 `;
 
 const context = {
@@ -36,6 +38,8 @@ async function run(argv: readonly string[]): Promise<number> {
       return validate(rest, context);
     case "usage":
       return runUsage(rest);
+    case "cache":
+      return cache(rest, context);
     case "help":
     case "--help":
     case "-h":

@@ -44,6 +44,7 @@ class Reading {
   model = "";
   contentEncoding = "";
   strict = false;
+  cacheControl = "";
   contentLength = -1;
   bytes = 0;
   count = 0;
@@ -74,6 +75,7 @@ export function readRequestHeaders(request: HttpRequest, rules: HeaderRules, col
     contentEncoding: reading.contentEncoding === "identity" ? "" : reading.contentEncoding,
     contentLength: reading.contentLength,
     strict: reading.strict,
+    cacheControl: reading.cacheControl,
     passed: reading.passed,
     others: reading.others,
     problem: reading.problem,
@@ -117,6 +119,9 @@ function readOwn(reading: Reading, name: string, value: string): void {
       break;
     case "x-forwarded-for":
       reading.forwardedFor = reading.forwardedFor === "" ? value : `${reading.forwardedFor}, ${value}`;
+      break;
+    case "cache-control":
+      reading.cacheControl = `${reading.cacheControl},${value.toLowerCase()}`;
       break;
     case "content-encoding":
       reading.contentEncoding = value.trim().toLowerCase();

@@ -1,4 +1,6 @@
 /** Builds the node context of one acceptor from what its thread was started with. */
+import { NodeCache } from "../cache/node-cache.js";
+import type { CacheStore } from "../cache/store.js";
 import type { PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
@@ -28,6 +30,7 @@ export interface AcceptorParts {
   /** Rows of the user's own price file. */
   readonly prices: readonly PriceRow[];
   readonly quota: QuotaTable;
+  readonly cache: CacheStore;
   readonly load: NodeLoad;
   /** Knows the slots of these resources. */
   readonly router: Router;
@@ -44,12 +47,16 @@ export interface AcceptorParts {
 export function buildNode(parts: AcceptorParts): Node {
   const { config, metrics, load, quota } = parts;
   const overflows = metrics.cell("weir_limit_overflows_total");
+  const evicted = metrics.cell("weir_cache_evicted_total");
   metrics.onCollect(() => {
     overflows.value = quota.overflows;
+    evicted.value = parts.cache.evictions;
   });
   const { connect_ms } = config.timeouts;
   const snapshot = new Snapshot(parts.resources);
   const pricing = new Pricing(parts.prices);
+  const cache = new NodeCache(parts.cache);
+  cache.usePolicies(snapshot.traffic.cachePolicies);
   parts.router.usePrices((model) => comparablePrice(pricing.of(model)));
   const sender = new Sender({ connectMs: connect_ms, connectionsPerOrigin: config.limits.upstream_connections });
   return {
@@ -62,12 +69,20 @@ export function buildNode(parts: AcceptorParts): Node {
     router: parts.router,
     estimator: parts.estimator,
     translator: parts.translator,
+    cache,
     ledger: new Ledger(parts.journal),
     metrics,
     counters: {
       aborts: metrics.cell("weir_client_aborts_total"),
       losses: metrics.cell("weir_losses_total"),
       estimated: metrics.cell("weir_usage_estimated_total"),
+      cache: {
+        hits: metrics.cell("weir_cache_requests_total", "hit"),
+        semanticHits: metrics.cell("weir_cache_requests_total", "semantic_hit"),
+        misses: metrics.cell("weir_cache_requests_total", "miss"),
+        bypass: metrics.cell("weir_cache_requests_total", "bypass"),
+        stored: metrics.cell("weir_cache_stored_total"),
+      },
       attempts: rememberedCells(metrics, "weir_upstream_attempts_total"),
       cost: rememberedCells(metrics, "weir_cost_usd_total"),
       unknownPrices: rememberedCells(metrics, "weir_unknown_price_total"),
@@ -133,6 +148,7 @@ export function swapResources(node: Node, { resources, blocks, slots, prices }: 
   node.budgets = budgetsOf(snapshot, blocks, pricing);
   node.router.usePrices((model) => comparablePrice(pricing.of(model)));
   node.router.adopt(slots);
+  node.cache.usePolicies(snapshot.traffic.cachePolicies);
   node.snapshot = snapshot;
   node.collectsHeaders = collectsHeaders(resources);
   node.loadedAt = Date.now();

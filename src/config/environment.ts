@@ -6,7 +6,13 @@ import type { ConfigError } from "./result.js";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Variables with the prefix that name no field of weir.yaml; other parts read them. */
-export const RESERVED: ReadonlySet<string> = new Set(["WEIR_DEBUG_HOOKS", "WEIR_KEY", "WEIR_CONFIG", "WEIR_RESOURCES"]);
+export const RESERVED: ReadonlySet<string> = new Set([
+  "WEIR_ADMIN_KEY",
+  "WEIR_DEBUG_HOOKS",
+  "WEIR_KEY",
+  "WEIR_CONFIG",
+  "WEIR_RESOURCES",
+]);
 
 const PREFIX = "WEIR_";
 

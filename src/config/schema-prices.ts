@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { text, whole } from "./schema-parts.js";
 
-const dollars = z.number("must be a number of US dollars").min(0).max(1_000_000).optional();
+const RULE_OF_DOLLARS = "must be a number of US dollars from 0 to 1000000";
+const dollars = z.number(RULE_OF_DOLLARS).min(0, RULE_OF_DOLLARS).max(1_000_000, RULE_OF_DOLLARS).optional();
 
 const tokens = {
   input_per_1m: dollars,

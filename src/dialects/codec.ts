@@ -53,6 +53,8 @@ export interface ClientCodec {
    * translated and must not be ignored. null = none; absent = the dialect has no such field.
    */
   stateField?(request: SemanticRequest): string | null;
+  /** The same on the bytes of a body that nobody decodes, without parsing it whole. */
+  stateFieldIn?(body: Buffer): string | null;
   /**
    * May this body hold proofs of another vendor's thinking, wrapped by a translation of an earlier answer? Then
    * it must be translated even to an upstream of its own dialect, which would refuse them. Cheap, on the bytes.
@@ -93,6 +95,8 @@ export interface StreamDecoder {
   push(event: WireEvent): readonly AnswerEvent[];
   /** The upstream has ended its body: what is still open is closed, or an `error` event when the end came too early. */
   finish(): readonly AnswerEvent[];
+  /** The upstream has broken off: the answer's end, where all but that has been said; else nothing. Absent: nothing. */
+  close?(): readonly AnswerEvent[];
 }
 
 /** An upstream's answer that does not mean anything. */

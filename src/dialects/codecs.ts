@@ -38,6 +38,11 @@ export function carriesForeignProof(dialect: DialectId, body: Buffer): boolean {
   return CLIENTS[dialect]?.mayCarryForeignProof?.(body) === true;
 }
 
+/** The field by which this body leans on stored state; see `stateFieldIn` of the codec. */
+export function stateFieldIn(dialect: DialectId, body: Buffer): string | null {
+  return CLIENTS[dialect]?.stateFieldIn?.(body) ?? null;
+}
+
 /** Throws RangeError for a wire that is only ever reached on the diagonal. */
 export function targetCodecOf(wire: WireId): TargetCodec {
   const codec = TARGETS[wire];

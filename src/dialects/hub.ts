@@ -4,7 +4,7 @@
  */
 import { type Failure, failure, isFailure } from "../errors.js";
 import type { CodecContext, EncodedRequest, StreamDecoder, TargetTraits, WireEvent } from "./codec.js";
-import { answerCodecOf, clientCodecOf, targetCodecOf } from "./codecs.js";
+import { answerCodecOf, clientCodecOf, stateFieldIn, targetCodecOf } from "./codecs.js";
 import type { DialectId, WireId } from "./dialect.js";
 import { type AnswerEvent, type JsonObject, LossList, type SemanticRequest } from "./semantic.js";
 
@@ -54,10 +54,7 @@ function translated(job: TranslationJob): Translation | Failure {
   const request = client.decodeRequest(parsed, losses);
   if (isFailure(request)) return request;
   const state = client.stateField?.(request) ?? null;
-  if (state !== null) {
-    const message = `The model's provider holds no state: "${state}" cannot be used with it. Send the whole conversation.`;
-    return failure("unsupported_operation", message, state);
-  }
+  if (state !== null) return stateRefusal(state);
   const wanted = { ...request, model: job.traits.model, stream: job.stream };
   const encoded = targetCodecOf(job.wire).encodeRequest(wanted, job.traits, losses);
   if (isFailure(encoded)) return encoded;
@@ -72,6 +69,17 @@ function translated(job: TranslationJob): Translation | Failure {
     losses: losses.names,
     request: { ...request, system: [], turns: [] },
   };
+}
+
+function stateRefusal(field: string): Failure {
+  const message = `The model's provider holds no state: "${field}" cannot be used with it. Send the whole conversation.`;
+  return failure("unsupported_operation", message, field);
+}
+
+/** Refuses a request that leans on state that somebody else holds; null = it stands alone. Cheap, on the bytes. */
+export function refuseState(client: DialectId, body: Buffer): Failure | null {
+  const field = stateFieldIn(client, body);
+  return field === null ? null : stateRefusal(field);
 }
 
 /** The events of a whole answer. Throws DecodeError when it means nothing. */

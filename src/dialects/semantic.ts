@@ -141,6 +141,8 @@ export interface FunctionTool {
   readonly parameters: JsonObject | null;
   readonly strict: boolean | null;
   readonly cache: CacheMark | null;
+  /** Fields that tell its own wire how to deliver the tool's calls, not what they are: no loss elsewhere. */
+  readonly hints?: JsonObject;
 }
 /** A tool that its vendor runs or that has a form of its own (web_search, code execution, custom…). */
 export interface HostedTool {

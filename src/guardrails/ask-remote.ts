@@ -1,7 +1,7 @@
 /** Asks every remote guardrail of a plan at once, each within its own time. */
 import type { Guardrail } from "../config/traffic.js";
 import type { OwnedRemote } from "./plan.js";
-import { type Question, RemoteError, type RemoteVerdict } from "./rule.js";
+import { type Question, RemoteError, type RemoteVerdict } from "../providers/safety/verdict.js";
 
 /** What one guardrail says; `failed`: why it could not be asked, in which case the verdict follows its `failOpen`. */
 export interface RemoteAnswer {

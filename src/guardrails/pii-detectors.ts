@@ -4,6 +4,7 @@
  */
 import { isIPv4, isIPv6 } from "node:net";
 import type { PiiType } from "../config/traffic.js";
+import { KEY_SHAPES } from "../providers/key-shapes.js";
 import { ibanLength, isBankCard, isChinaIdCard, isCreditCard, isIban, isUsSsn } from "./pii-checks.js";
 
 export interface PlainMatch {
@@ -208,27 +209,7 @@ const ipAddress = searching(ADDRESS, ADDRESS_RUN, ([match]) => {
 });
 
 const TOKEN = classOf(`${LOWER}${UPPER}${DIGITS}_-.`);
-const API_KEY = new RegExp(
-  `(?<![A-Za-z0-9_-])(?:${[
-    "sk-[A-Za-z0-9_-]{20,200}",
-    "(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,200}",
-    "(?:AKIA|ASIA)[0-9A-Z]{16}",
-    "gh[pousr]_[A-Za-z0-9]{36,255}",
-    "github_pat_[A-Za-z0-9_]{22,255}",
-    "glpat-[A-Za-z0-9_-]{20,64}",
-    "xox[abeoprs]-[A-Za-z0-9-]{10,200}",
-    "AIza[0-9A-Za-z_-]{35}",
-    "ya29\\.[0-9A-Za-z_-]{20,300}",
-    "hf_[A-Za-z0-9]{30,64}",
-    "npm_[A-Za-z0-9]{36}",
-    "gsk_[A-Za-z0-9]{40,64}",
-    "xai-[A-Za-z0-9]{40,100}",
-    "dop_v1_[a-f0-9]{64}",
-    "shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}",
-    "SG\\.[A-Za-z0-9_-]{16,32}\\.[A-Za-z0-9_-]{16,64}",
-  ].join("|")})(?![A-Za-z0-9_-])`,
-  "g",
-);
+const API_KEY = new RegExp(`(?<![A-Za-z0-9_-])(?:${KEY_SHAPES.join("|")})(?![A-Za-z0-9_-])`, "g");
 const apiKey = searching(API_KEY, { within: TOKEN, starts: TOKEN, most: 320 }, always);
 
 /** Three parts in base64url, of which the first says `{"`. */

@@ -3,7 +3,7 @@ import type { Guardrail, GuardrailAttachment, Traffic } from "../config/traffic.
 import { findersOf, isLocal, type LocalRule } from "./local-rules.js";
 import { remoteRuleOf } from "./remote-rules.js";
 import type { Direction, Finder, RemoteRule } from "./rule.js";
-import type { Services } from "./service.js";
+import type { Services } from "../providers/safety/service.js";
 import type { OwnedFinder } from "./text-screen.js";
 
 /** A local rule as the pool gets it. */

@@ -38,8 +38,6 @@ const TRIM = 4096;
 export class TextScreen {
   /** Absolute: the text before it is decided. */
   cleared = 0;
-  /** Absolute: nothing beyond it is cleared, whatever the finders say; masks up to it may still come. */
-  limit = Number.POSITIVE_INFINITY;
   /** Replacements in the cleared text, absolute, ordered, merged where they overlapped. */
   readonly replacements: Replacement[] = [];
   readonly #onFound: OnFound;
@@ -66,7 +64,7 @@ export class TextScreen {
 
   /** Clears as much as can be cleared; all of it when the text has `ended`. */
   advance(ended: boolean): void {
-    let cleared = Math.min(this.length, this.limit);
+    let cleared = this.length;
     for (const cursor of this.#cursors) {
       this.#search(cursor, ended);
       cleared = Math.min(cleared, cursor.at);
@@ -161,19 +159,68 @@ export function screenWhole(text: string, finders: readonly OwnedFinder[], onFou
   return screen.replacements.length === 0 ? null : replaced(text, screen.replacements);
 }
 
+/** What remote rules said about some texts, as far as it masks. */
+export interface RemoteMask {
+  readonly owner: number;
+  readonly verdict: RemoteVerdict;
+}
+
+/** The masks of several remote rules on the text at `index`, merged where they overlap. */
+export function mergedMasks(text: string, masks: readonly RemoteMask[], index: number): readonly Replacement[] {
+  const screen = new TextScreen([], () => {});
+  screen.append(text);
+  for (const { owner, verdict } of masks) {
+    if (verdict.action !== "mask") continue;
+    for (const replacement of verdict.replacements[index] ?? []) screen.mask(owner, replacement);
+  }
+  screen.advance(true);
+  return screen.replacements;
+}
+
 /** Texts with the masks that remote rules ask for, by the index of each text; null = as it was. */
 export function maskedTexts(
   spans: readonly { readonly text: string }[],
-  answers: readonly { readonly owner: number; readonly verdict: RemoteVerdict }[],
+  masks: readonly RemoteMask[],
 ): (string | null)[] {
   return spans.map(({ text }, index) => {
-    const screen = new TextScreen([], () => {});
-    screen.append(text);
-    for (const { owner, verdict } of answers) {
-      if (verdict.action !== "mask") continue;
-      for (const replacement of verdict.replacements[index] ?? []) screen.mask(owner, replacement);
-    }
-    screen.advance(true);
-    return screen.replacements.length === 0 ? null : replaced(text, screen.replacements);
+    const merged = mergedMasks(text, masks, index);
+    return merged.length === 0 ? null : replaced(text, merged);
   });
+}
+
+/**
+ * Two rounds of masks as one: `later` counts in the text that `earlier` has made. A later mask that touches an
+ * earlier one takes all of its place.
+ */
+export function combined(earlier: readonly Replacement[], later: readonly Replacement[]): Replacement[] {
+  const out: Replacement[] = [];
+  let at = 0;
+  /** How much longer the text has become by the earlier masks before `at`. */
+  let grown = 0;
+  for (const { start: from, end: to, text } of later) {
+    for (; at < earlier.length; at++) {
+      const one = earlier[at] as Replacement;
+      if (one.start + grown + one.text.length > from) break;
+      out.push(one);
+      grown += one.text.length - (one.end - one.start);
+    }
+    let start = from - grown;
+    let [before, after] = ["", ""];
+    let end = to - grown;
+    for (; at < earlier.length; at++) {
+      const one = earlier[at] as Replacement;
+      const shown = one.start + grown;
+      if (shown >= to) break;
+      if (shown < from) {
+        start = one.start;
+        before = one.text.slice(0, from - shown);
+      }
+      grown += one.text.length - (one.end - one.start);
+      const past = shown + one.text.length - to;
+      if (past > 0) after = one.text.slice(one.text.length - past);
+      end = past > 0 ? one.end : to - grown;
+    }
+    out.push({ start, end, text: before + text + after });
+  }
+  return [...out, ...earlier.slice(at)];
 }

@@ -1,8 +1,15 @@
 /** The webhook kind: a service of the operator's own decides. docs/guardrails.md tells the contract. */
 import type { GuardrailRule } from "../config/traffic.js";
 import { asArray } from "../dialects/json-values.js";
-import { PASS, type Question, RemoteError, type RemoteRule, type RemoteVerdict, type Replacement } from "./rule.js";
-import { askForObject, categoryOf, jsonBody, type Services } from "./service.js";
+import {
+  PASS,
+  type Question,
+  RemoteError,
+  type RemoteRule,
+  type RemoteVerdict,
+  type Replacement,
+} from "../providers/safety/verdict.js";
+import { askForObject, categoryOf, changeOf, jsonBody, type Services } from "../providers/safety/service.js";
 
 type WebhookRule = Extract<GuardrailRule, { kind: "webhook" }>;
 
@@ -38,7 +45,7 @@ function maskOf({ texts }: Question, masked: readonly unknown[], category: strin
     const instead = masked[index];
     if (instead === null || instead === text) return [];
     if (typeof instead !== "string") throw new RemoteError("masked a text with something that is none");
-    return [{ start: 0, end: text.length, text: instead }];
+    return [changeOf(text, instead)];
   });
   return { action: "mask", category, replacements };
 }

@@ -1,5 +1,13 @@
 /** The ops listener on the main thread: health, metrics and status. It carries no caller's traffic. */
 import uWS, { type HttpRequest, type HttpResponse, type TemplatedApp, type us_listen_socket } from "uWebSockets.js";
+import {
+  ADMIN_PREFIX,
+  type AdminAnswer,
+  type AdminSources,
+  adminProblem,
+  answerAdmin,
+  MAX_ADMIN_BODY_BYTES,
+} from "./admin.js";
 
 /** What the listener shows; each part is asked when somebody looks. */
 export interface OpsSources {
@@ -8,6 +16,7 @@ export interface OpsSources {
   metricsContentType: string;
   configStatus(): unknown;
   modelStatus(): unknown;
+  readonly admin: AdminSources;
 }
 
 /** The library takes listen options after a host too; its types do not say so. */
@@ -69,6 +78,10 @@ export class OpsServer {
 
   #answer(response: HttpResponse, request: HttpRequest): void {
     const method = request.getMethod();
+    if (request.getUrl().startsWith(ADMIN_PREFIX)) {
+      answerAdminCall(response, request, this.#sources.admin);
+      return;
+    }
     let aborted = false;
     response.onAborted(() => {
       aborted = true;
@@ -96,6 +109,41 @@ export class OpsServer {
     }
   }
 }
+
+/** Reads the body of a call to the admin API, if its key is known, and answers it. */
+function answerAdminCall(response: HttpResponse, request: HttpRequest, sources: AdminSources): void {
+  const head = {
+    method: request.getMethod(),
+    path: request.getUrl(),
+    authorization: request.getHeader("authorization"),
+    apiKey: request.getHeader("x-api-key"),
+  };
+  let over = false;
+  response.onAborted(() => {
+    over = true;
+  });
+  const send = ({ status, body }: AdminAnswer, close: boolean) => {
+    if (over) return;
+    over = true;
+    response.cork(() => {
+      response.writeStatus(status).writeHeader("content-type", "application/json");
+      response.end(`${JSON.stringify(body)}\n`, close);
+    });
+  };
+  const refusal = adminProblem(head, sources);
+  if (refusal !== null) {
+    send(refusal, true);
+    return;
+  }
+  let body = Buffer.alloc(0);
+  response.onData((piece, isLast) => {
+    body = Buffer.concat([body, Buffer.from(piece)]);
+    if (body.length > MAX_ADMIN_BODY_BYTES) send({ status: "400 Bad Request", body: TOO_LONG }, true);
+    else if (isLast) send(answerAdmin({ ...head, body }, sources), false);
+  });
+}
+
+const TOO_LONG = { error: { message: "The request body is too long." } };
 
 function problem(status: string, message: string): Answer {
   return json(status, { error: { message } });

@@ -16,7 +16,7 @@ export function answerHeaders(attempt: Attempt, losses = attempt.translation?.lo
   const names = node.headerNames;
   const head = attempt.head;
   const headers = head === null ? [] : head.passed;
-  headers.push("content-type", contentType(attempt));
+  headers.push("content-type", answerType(attempt));
   headers.push(names.requestId, exchange.id);
   headers.push(names.servedBy, headerValue(target.provider));
   headers.push(names.upstreamModel, headerValue(attempt.candidate.model.upstreamModel));
@@ -28,14 +28,14 @@ export function answerHeaders(attempt: Attempt, losses = attempt.translation?.lo
   return headers;
 }
 
-/** A translated answer has the form the caller asked for, not the one the upstream sent. */
-function contentType({ translation, exchange, head }: Attempt): string {
+/** Its content type. A translated answer has the form the caller asked for, not the one the upstream sent. */
+export function answerType({ translation, exchange, head }: Attempt): string {
   if (translation === null) return head?.contentType || "application/json";
   const stream = exchange.view?.stream === true && head !== null && head.status < 300;
   return stream ? "text/event-stream; charset=utf-8" : "application/json";
 }
 
 /** A name that callers or files chose, made safe for a header. Half a surrogate pair cannot be encoded. */
-function headerValue(text: string): string {
+export function headerValue(text: string): string {
   return SAFE.test(text) ? text : encodeURIComponent(text.replace(/\p{Surrogate}/gu, "\ufffd"));
 }

@@ -17,7 +17,8 @@ import { type AnswerHead, isEventStream, readAnswerHead } from "./answer-head.js
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Delivery } from "./ledger.js";
 import type { Node } from "./node.js";
-import { refuse } from "./refuse.js";
+import { concludeRecording, recordAnew } from "./record-answer.js";
+import { isOfTarget, refuse } from "./refuse.js";
 import { settle } from "./settle.js";
 import { MISHAP_CODES, type Mishap } from "./succession.js";
 import { attemptBegins, attemptEnds } from "./target-health.js";
@@ -254,7 +255,8 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
 
   /** Called by the ledger once the usage line is on file. */
   deliver(): void {
-    if (this.lease !== null) settleLease(this.node.quota, this.lease, { tokens: tokensOf(this.exchange.usage), micros: 0 });
+    if (this.lease !== null)
+      settleLease(this.node.quota, this.lease, { tokens: tokensOf(this.exchange.usage), micros: 0 });
     if (this.mishap !== null) {
       this.exchange.succession?.deliver();
       return;
@@ -322,16 +324,16 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     const { exchange, node } = this;
     // An earlier attempt has begun the stream: its error goes into it.
     const delivery: Delivery = exchange.sink.started
-      ? { deliver: () => exchange.sink.end(Buffer.from(exchange.route.dialect.renderStreamError(problem, exchange.id))) }
+      ? {
+          deliver: () => exchange.sink.end(Buffer.from(exchange.route.dialect.renderStreamError(problem, exchange.id))),
+        }
       : { deliver: () => refuse(exchange, node, problem) };
     this.conclude({ status: ERRORS[problem.code].status, error: problem.code, complete: false, delivery });
   }
 
   /** True: another attempt follows instead of this problem's answer. */
   supersededBy(problem: Failure): boolean {
-    // What guardrails refuse is no fault of the target's.
-    if (problem.code === "content_filter" || problem.code === "overloaded") return false;
-    return this.exchange.succession !== null && this.#superseded(this.#mishapOf(problem));
+    return isOfTarget(problem) && this.exchange.succession !== null && this.#superseded(this.#mishapOf(problem));
   }
 
   /** The stream's first event is an error, and nothing has left: true when another attempt follows. */
@@ -344,6 +346,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     const { succession, sink, continuation } = this.exchange;
     if (succession === null || sink.closed || (sink.started && continuation?.possible !== true)) return false;
     if (!succession.takesOver(this, mishap)) return false;
+    recordAnew(this);
     this.mishap = mishap;
     const code = MISHAP_CODES[mishap.kind];
     const status = mishap.status >= 300 || code === "upstream_error" ? mishap.status : ERRORS[code].status;
@@ -363,11 +366,11 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     return this.candidate.model.entry.streamTimeoutMs ?? this.exchange.model?.entry.streamTimeoutMs ?? null;
   }
 
-  /** A stream whose silence is bounded is bounded before its first event too. */
+  /** A stream whose silence is bounded is so before its first event, too; at the deadline, a tick may be late. */
   #firstByteMs(silence: number): number {
-    const { first_byte_ms } = this.node.config.timeouts;
-    if (this.streamTimeoutMs === null || silence === 0 || this.exchange.view?.stream !== true) return first_byte_ms;
-    return first_byte_ms === 0 ? silence : Math.min(first_byte_ms, silence);
+    const left = Math.max(1, Math.ceil(this.#deadline - performance.now()) + 1);
+    const quiet = this.streamTimeoutMs !== null && this.exchange.view?.stream === true ? silence : 0;
+    return Math.min(left, quiet || left, this.node.config.timeouts.first_byte_ms || left, 0x7fff_ffff);
   }
 
   /** The target's own time, where it stands behind another name; the name's own is the exchange's deadline. */
@@ -378,7 +381,9 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   }
 
   #post(): void {
-    this.node.ledger.post(usageLineOf(this), this);
+    const line = usageLineOf(this);
+    if (this.exchange.recording !== null) concludeRecording(this);
+    this.node.ledger.post(line, this);
   }
 }
 

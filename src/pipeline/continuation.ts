@@ -11,15 +11,23 @@ import type { Exchange } from "./exchange.js";
 
 /** A longer answer is not sent along again. */
 const MAX_TEXT = 262_144;
-/** What cannot be told again to another model, or not in the middle of an answer. */
-const NOT_PLAIN: ReadonlySet<AnswerEvent["kind"]> = new Set<AnswerEvent["kind"]>([
-  "choice",
+
+type Kind = AnswerEvent["kind"];
+
+/** What cannot be told again to another model. */
+const NOT_PLAIN: ReadonlySet<Kind> = new Set<Kind>(["choice", "tool_start", "refusal_start", "media", "foreign"]);
+/** Nothing of these may stand inside a block. */
+const OUTSIDE_BLOCKS: ReadonlySet<Kind> = new Set<Kind>([
+  "text_start",
+  "thinking_start",
   "tool_start",
   "refusal_start",
   "media",
   "foreign",
   "stop",
+  "end",
 ]);
+const OF_THINKING: ReadonlySet<Kind> = new Set<Kind>(["thinking", "signature", "encrypted"]);
 
 export class Continuation {
   readonly #exchange: Exchange;
@@ -27,7 +35,10 @@ export class Continuation {
   #encoder: StreamEncoder | null = null;
   #text = "";
   #plain = true;
-  #textOpen = false;
+  /** The caller has been told that an answer begins. */
+  #begun = false;
+  #stopped = false;
+  #open: "text" | "other" | null = null;
   /** The caller has the answer's beginning from an earlier attempt. */
   #resumed = false;
   /** Inside a block that the caller must not see, because its text block is still open. */
@@ -38,9 +49,14 @@ export class Continuation {
     this.#body = exchange.body;
   }
 
-  /** Has the caller got a part of an answer that another model can go on with? */
+  /** Is what the caller has got a part of an answer that another model can go on with? */
   get possible(): boolean {
-    return this.#plain && this.#text !== "" && this.#text.length <= MAX_TEXT;
+    return this.#plain && !this.#stopped && this.#text.length <= MAX_TEXT;
+  }
+
+  /** The model has said why it stops: what is missing is but the end. */
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
   /** One encoder writes the whole stream, whoever answers. */
@@ -54,13 +70,21 @@ export class Continuation {
     this.#encoder = null;
     this.#text = "";
     this.#plain = true;
-    this.#textOpen = false;
+    this.#begun = false;
+    this.#stopped = false;
+    this.#open = null;
     this.#resumed = false;
     this.#hiding = false;
   }
 
-  /** Makes the request one for the rest of the answer. False: it cannot be. */
+  /** Makes the request one for the rest of the answer, which is all of it where nothing was said. False: it cannot be. */
   prepare(): boolean {
+    this.#resumed = true;
+    this.#hiding = false;
+    return this.#text.trim() === "" || this.#askForRest();
+  }
+
+  #askForRest(): boolean {
     const { route, view } = this.#exchange;
     const body = parseBody(this.#body);
     const continued = body === null ? null : (conversationOf(route.dialect.id)?.continued(body, this.#text) ?? null);
@@ -70,7 +94,6 @@ export class Continuation {
     if (isFailure(next)) return false;
     this.#exchange.body = bytes;
     this.#exchange.view = next;
-    this.#resumed = true;
     return true;
   }
 
@@ -81,27 +104,29 @@ export class Continuation {
     return told;
   }
 
-  /** The open text block goes on; thinking about how to go on is not part of the answer. */
+  /** An open text block goes on; thinking about how to go on is not part of the answer. */
   #joined(event: AnswerEvent): readonly AnswerEvent[] {
     const { kind } = event;
+    if (kind === "start") return this.#begun ? [] : [event];
     if (this.#hiding) {
       if (kind === "block_stop") this.#hiding = false;
-      return [];
+      if (kind === "block_stop" || OF_THINKING.has(kind)) return [];
     }
-    if (kind === "start") return [];
-    if (!this.#textOpen) return [event];
-    if (kind === "thinking_start") {
-      this.#hiding = true;
-      return [];
+    if (this.#open === "text") {
+      if (kind === "thinking_start") this.#hiding = true;
+      if (kind === "thinking_start" || kind === "text_start") return [];
     }
-    if (kind === "text_start") return [];
-    return kind === "tool_start" || kind === "refusal_start" ? [{ kind: "block_stop" }, event] : [event];
+    return this.#open !== null && OUTSIDE_BLOCKS.has(kind) ? [{ kind: "block_stop" }, event] : [event];
   }
 
   #note(event: AnswerEvent): void {
-    if (NOT_PLAIN.has(event.kind)) this.#plain = false;
-    else if (event.kind === "text") this.#text += event.text;
-    if (event.kind === "text_start") this.#textOpen = true;
-    else if (event.kind === "block_stop") this.#textOpen = false;
+    const { kind } = event;
+    if (NOT_PLAIN.has(kind)) this.#plain = false;
+    if (kind === "text") this.#text += event.text;
+    else if (kind === "start") this.#begun = true;
+    else if (kind === "stop") this.#stopped = true;
+    else if (kind === "text_start") this.#open = "text";
+    else if (kind === "block_stop") this.#open = null;
+    else if (kind.endsWith("_start")) this.#open = "other";
   }
 }

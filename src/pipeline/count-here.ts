@@ -1,7 +1,9 @@
 /** Counts a prompt's tokens for models whose provider has no counter of its own; flagged as an estimate. */
 import { renderTokenCount } from "../dialects/token-count-answer.js";
 import type { Operation } from "../dialects/dialect.js";
+import { refuseState } from "../dialects/hub.js";
 import { rateLimitHeaders } from "../quota/headers.js";
+import { voidLease } from "../quota/lease.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import { waitFor } from "./pending.js";
@@ -15,13 +17,24 @@ export function countsHere(operation: Operation): boolean {
   return COUNTING.has(operation);
 }
 
+/** A prompt that leans on state of the provider's is refused: what stands in the request is not all of it. */
 export function countHere(exchange: Exchange, node: Node): StageOutcome {
+  const refusal = refuseState(exchange.route.dialect.id, exchange.body);
+  if (refusal !== null) return refusal;
   return waitFor(exchange, node, answerHere(exchange, node), (answer) => {
     exchange.status = 200;
     exchange.responseBytes = answer.length;
     exchange.sink.answer(200, estimateHeaders(exchange, node), answer);
     return "answered";
   });
+}
+
+/** Counts in place of an attempt that would find no counter; its room under the target's own limits is given back. */
+export function countInstead(exchange: Exchange, node: Node): StageOutcome {
+  const { targetLease } = exchange;
+  exchange.targetLease = null;
+  if (targetLease !== null) voidLease(node.quota, targetLease);
+  return countHere(exchange, node);
 }
 
 /** The whole answer of a counting operation, made on a pool thread. Rejects when the pool has no room or failed. */

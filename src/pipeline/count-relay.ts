@@ -3,10 +3,11 @@
  * to have no counter for the model, the gateway counts itself and says so: a caller who asks how long a prompt is
  * has more use for an estimate than for that news.
  */
-import { translateError } from "../dialects/hub.js";
+import { refuseState, translateError } from "../dialects/hub.js";
 import { renderTokenCount } from "../dialects/token-count-answer.js";
 import { type Failure, failure } from "../errors.js";
 import { type Counter, cannotCount, countIn } from "../providers/counter.js";
+import { noteCounterRefusal } from "./absent-counters.js";
 import type { AnswerHead } from "./answer-head.js";
 import { answerHeaders } from "./answer-headers.js";
 import { AnswerSample } from "./answer-sample.js";
@@ -50,7 +51,7 @@ export class CountRelay implements Relay, Delivery {
     const body = Buffer.concat(this.#pieces);
     const { status } = this.#head;
     if (status >= 300) {
-      if (cannotCount(status, body)) this.#estimate();
+      if (cannotCount(status, body)) this.#estimate(status);
       else this.#fail(status, body);
       return;
     }
@@ -96,8 +97,14 @@ export class CountRelay implements Relay, Delivery {
   }
 
   /** The attempt is open until the pool has counted: its deadline holds, and the client may leave. */
-  #estimate(): void {
-    const { exchange, node } = this.#attempt;
+  #estimate(status: number): void {
+    const { exchange, node, target, candidate } = this.#attempt;
+    const refusal = refuseState(exchange.route.dialect.id, exchange.body);
+    if (refusal !== null) {
+      this.#attempt.refuseInstead(refusal);
+      return;
+    }
+    noteCounterRefusal(target, candidate.model.upstreamModel, status);
     answerHere(exchange, node).then(
       (answer) => {
         this.#estimated = true;

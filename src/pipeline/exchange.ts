@@ -1,4 +1,5 @@
 /** One request's state from its headers to its settlement. Every exchange has the same shape, whatever its way. */
+import type { Recording } from "../cache/recording.js";
 import type { ApiKeyResource } from "../config/resources.js";
 import type { CallerKey, ResolvedModel, Snapshot } from "../config/snapshot.js";
 import type { Dialect, Operation, RequestView } from "../dialects/dialect.js";
@@ -31,6 +32,8 @@ export interface RequestHeaders {
   readonly contentEncoding: string;
   /** The caller would rather be refused than lose a part of the request in translation. */
   readonly strict: boolean;
+  /** Value of `cache-control`, in lower case; "" = none. */
+  readonly cacheControl: string;
   /** -1 when not given. */
   readonly contentLength: number;
   /** Headers that go on to the upstream: names and values alternate. */
@@ -93,6 +96,8 @@ export class Exchange {
   /** When the whole request must be over, on the monotonic clock; attempts never add up past it. */
   deadline = Number.POSITIVE_INFINITY;
   cache: "hit" | "miss" | "bypass" = "bypass";
+  /** Takes the answer down for the cache; null = it is not kept, and nobody waits for it. */
+  recording: Recording | null = null;
   attempts = 0;
   status = 0;
   /** Code of the error table, or "upstream_error" for an upstream's own; "" = none. */

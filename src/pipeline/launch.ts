@@ -3,8 +3,9 @@ import { carriesForeignProof } from "../dialects/codecs.js";
 import { failure, isFailure } from "../errors.js";
 import type { Target } from "../providers/target.js";
 import type { PlannedCandidate } from "../routing/plan.js";
+import { isCounterAbsent } from "./absent-counters.js";
 import { Attempt } from "./attempt.js";
-import { countsHere } from "./count-here.js";
+import { countInstead, countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
@@ -16,6 +17,7 @@ export function launch(exchange: Exchange, node: Node, candidate: PlannedCandida
   if (view === null) return failure("internal_error");
   const { target, model } = candidate;
   if (mustTranslate(exchange, target)) return launchTranslated(exchange, node, candidate);
+  if (target.counter !== null && isCounterAbsent(target, model.upstreamModel)) return countInstead(exchange, node);
   const spliced = exchange.route.dialect.spliceRequest(exchange.body, view, model.upstreamModel);
   const forwarded = target.forwarded(exchange.headers.passed, exchange.headers.others);
   const body = target.bodyFor(spliced, forwarded, model.upstreamModel);

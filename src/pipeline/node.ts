@@ -1,4 +1,5 @@
 /** What the stages use of the node they run on. Built once an acceptor; every part can be replaced in a test. */
+import type { NodeCache } from "../cache/node-cache.js";
 import type { WeirConfig } from "../config/schema.js";
 import type { Snapshot } from "../config/snapshot.js";
 import type { DialectId, Operation } from "../dialects/dialect.js";
@@ -55,12 +56,23 @@ export interface Counters {
   readonly aborts: Cell;
   readonly estimated: Cell;
   readonly losses: Cell;
+  readonly cache: CacheCounters;
   /** Attempts by provider and outcome. */
   attempts(provider: string, outcome: string): Cell;
   /** Dollars by provider and configured model. */
   cost(provider: string, model: string): Cell;
   /** Attempts whose price nobody knows, by the same. */
   unknownPrices(provider: string, model: string): Cell;
+}
+
+/** What came of looking requests up in the cache. */
+export interface CacheCounters {
+  readonly hits: Cell;
+  /** Hits by meaning. */
+  readonly semanticHits: Cell;
+  readonly misses: Cell;
+  readonly bypass: Cell;
+  readonly stored: Cell;
 }
 
 export interface Node {
@@ -74,6 +86,7 @@ export interface Node {
   readonly estimator: Estimator;
   readonly translator: Translator;
   readonly guards: Guards;
+  readonly cache: NodeCache;
   readonly ledger: Ledger;
   readonly metrics: Metrics;
   readonly counters: Counters;

@@ -1,11 +1,9 @@
 /** Stage 5: has this been answered before? A hit is told at once; of a miss the answer is recorded on its way. */
 import { cacheKey, readKeyedBody } from "../cache/key.js";
-import type { ChosenPolicy } from "../cache/policies.js";
-import { Recording, type RecordingEnd } from "../cache/recording.js";
-import type { EntryMeaning } from "../cache/shard.js";
 import type { Operation } from "../dialects/dialect.js";
 import { answerFromCache } from "./cache-hit.js";
 import type { Exchange } from "./exchange.js";
+import { type LookUp, recordMiss } from "./look-up.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 import { Recollection } from "./recollection.js";
@@ -19,18 +17,6 @@ const CACHEABLE: ReadonlySet<Operation> = new Set<Operation>([
   "completions",
   "embeddings",
 ]);
-
-/** What is looked up for an exchange, and what may be done with it. */
-export interface LookUp {
-  readonly chosen: ChosenPolicy;
-  readonly key: Buffer;
-  /** The caller's headers that count: names and values alternate. */
-  readonly headers: readonly string[];
-  /** The caller takes an answer that was kept. */
-  readonly reads: boolean;
-  /** The caller's answer may be kept. */
-  readonly stores: boolean;
-}
 
 export const recall: Stage = {
   name: "recall",
@@ -93,28 +79,4 @@ function forwardedBy(exchange: Exchange, node: Node): readonly string[] {
   const tags = `${node.headerNames.prefix}routing-tags`;
   for (let at = 0; at + 1 < others.length; at += 2) if (others[at] === tags) add([tags, others[at + 1] as string]);
   return [...all].flat();
-}
-
-/** From here on the relays hand over what they send. */
-export function recordMiss(
-  exchange: Exchange,
-  node: Node,
-  lookUp: LookUp,
-  more: { readonly meaning?: EntryMeaning | null; onEnd?(end: RecordingEnd): void } = {},
-): void {
-  exchange.cache = "miss";
-  const { cache, counters } = node;
-  counters.cache.misses.add(1);
-  const { policy, tags } = lookUp.chosen;
-  exchange.recording = new Recording(
-    { key: lookUp.key, tags, ttlMs: policy.ttlSeconds * 1_000, stores: lookUp.stores, meaning: more.meaning ?? null },
-    {
-      store: cache.store,
-      clock: Date.now,
-      onEnd: (end) => {
-        if (end === "stored") counters.cache.stored.add(1);
-        more.onEnd?.(end);
-      },
-    },
-  );
 }

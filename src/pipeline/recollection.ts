@@ -13,10 +13,10 @@ import { type Failure, failure, isFailure } from "../errors.js";
 import { answerFromCache } from "./cache-hit.js";
 import { type Embedding, embed } from "./embed.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
+import { type LookUp, recordMiss } from "./look-up.js";
 import type { Node } from "./node.js";
 import { waitFor } from "./pending.js";
 import type { StageOutcome } from "./pipeline.js";
-import { type LookUp, recordMiss } from "./recall.js";
 import { isStrict } from "./translate.js";
 
 /** A longer text is no question that comes again in other words; models would cut it, and take it for another's. */

@@ -3,14 +3,29 @@ import { ERRORS, type Failure } from "../errors.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 
+/** Of every stream that begins. */
+const STREAM_STATUS = 200;
+
+/** As a whole answer, or as the last event of a stream that has begun. */
 export function refuse(exchange: Exchange, node: Node, failure: Failure): void {
-  const { status } = ERRORS[failure.code];
+  const status = refusalStatus(exchange, failure);
   exchange.status = status;
   exchange.error = failure.code;
   if (exchange.sink.closed) return;
+  if (exchange.sink.started) {
+    const event = Buffer.from(exchange.route.dialect.renderStreamError(failure, exchange.id));
+    exchange.responseBytes += event.length;
+    exchange.sink.end(event);
+    return;
+  }
   const body = exchange.route.dialect.renderError(failure, exchange.id);
   exchange.responseBytes = Buffer.byteLength(body);
   exchange.sink.answer(status, failureHeaders(exchange, node, failure), body);
+}
+
+/** What the caller sees: an attempt may have begun a stream that no other could go on with. */
+export function refusalStatus(exchange: Exchange, { code }: Failure): number {
+  return exchange.sink.started ? STREAM_STATUS : ERRORS[code].status;
 }
 
 /** Headers of an error answer: names and values alternate. */
@@ -25,4 +40,9 @@ export function failureHeaders(exchange: Exchange, node: Node, failure: Failure)
 /** What answers GET answers HEAD (RFC 9110 section 9.1). */
 function allowed(method: "POST" | "GET"): string {
   return method === "GET" ? "GET, HEAD" : method;
+}
+
+/** Is it the target that failed? What guardrails refuse, or could not look at in time, another one would say too. */
+export function isOfTarget({ code }: Failure): boolean {
+  return code !== "content_filter" && code !== "overloaded" && code !== "internal_error";
 }

@@ -4,6 +4,7 @@ import { type AnswerHead, isEventStream } from "./answer-head.js";
 import type { Attempt, Relay } from "./attempt.js";
 import { CountRelay } from "./count-relay.js";
 import { outputScreenOf } from "./output-screen.js";
+import { RecordedTap } from "./record-answer.js";
 import { type EventTap, StreamRelay } from "./stream-relay.js";
 import { TranslatingRelay } from "./translating-relay.js";
 import { TranslatingTap } from "./translating-tap.js";
@@ -28,7 +29,8 @@ function passingStream(attempt: Attempt, head: AnswerHead): Relay {
   return new StreamRelay(attempt, head, screenedTap(attempt, tap));
 }
 
-/** The tap with guardrails behind it, where some concern the answer. */
-function screenedTap({ exchange, node }: Attempt, tap: EventTap): EventTap {
+/** The tap with the cache and guardrails behind it, where they concern the answer. */
+function screenedTap({ exchange, node }: Attempt, inner: EventTap): EventTap {
+  const tap = exchange.recording === null ? inner : new RecordedTap(inner, exchange.recording);
   return exchange.screening === null ? tap : (outputScreenOf(exchange, node)?.tap(tap) ?? tap);
 }

@@ -3,7 +3,11 @@ import type { PlannedCandidate } from "../routing/plan.js";
 import type { Exchange } from "./exchange.js";
 
 /** `forwarded`: the caller's headers that go on, flat. */
-export function headersFor(exchange: Exchange, candidate: PlannedCandidate, forwarded: readonly string[]): readonly string[] {
+export function headersFor(
+  exchange: Exchange,
+  candidate: PlannedCandidate,
+  forwarded: readonly string[],
+): readonly string[] {
   const { target } = candidate;
   if (!target.templated) return target.headersWith(forwarded);
   const key = exchange.keyResource;

@@ -1,7 +1,8 @@
 /** One text of a streamed answer, as the guardrails see it: what of it is cleared, and with which masks. */
 import { askAll, type RemoteAnswer } from "../guardrails/ask-remote.js";
 import type { HookPlan } from "../guardrails/plan.js";
-import { replaced, TextScreen } from "../guardrails/text-screen.js";
+import { combined, mergedMasks, replaced, TextScreen } from "../guardrails/text-screen.js";
+import type { Replacement } from "../guardrails/rule.js";
 import type { Findings } from "../guardrails/screen-body.js";
 import { remoteMasks, type Screening } from "./screening.js";
 
@@ -20,57 +21,66 @@ export interface ChannelParts {
 }
 
 export class ScreenedChannel {
-  readonly screen: TextScreen;
   /** The text so far; kept only where remote rules want it. */
   full = "";
   closed = false;
   readonly #parts: ChannelParts;
+  readonly #local: TextScreen;
   readonly #remote: boolean;
-  /** The text before it has been sent to the remote rules. */
+  /** Masks of all rules in the text that the remote ones have cleared. */
+  readonly #masks: Replacement[] = [];
+  /** The text before it has been sent to the remote rules, and what of it they have answered about. */
   #asked = 0;
+  #answered = 0;
   #underWay = false;
-  /** How many replacements have been written into frames. */
+  /** Local masks that have been sent. */
+  #sent = 0;
+  /** Masks that have been written into events. */
   #written = 0;
 
   constructor(parts: ChannelParts) {
     this.#parts = parts;
-    this.screen = new TextScreen(parts.hook.finders, parts.findings.add);
+    this.#local = new TextScreen(parts.hook.finders, parts.findings.add);
     this.#remote = parts.hook.remote.length > 0;
-    if (this.#remote) this.screen.limit = 0;
+  }
+
+  /** The text before it may be shown. */
+  get cleared(): number {
+    return this.#remote ? this.#answered : this.#local.cleared;
+  }
+
+  /** The whole text has been cleared. */
+  get done(): boolean {
+    return this.closed && this.cleared >= this.#local.length;
   }
 
   /** Where a piece of text stands in the whole. */
   append(text: string): { readonly from: number; readonly to: number } {
-    const from = this.screen.length;
-    this.screen.append(text);
+    const from = this.#local.length;
+    this.#local.append(text);
     if (this.#remote) this.full += text;
     return { from, to: from + text.length };
   }
 
   /** Clears what can be cleared; `ended`: what there is counts as all there will be. */
   advance(ended: boolean): void {
+    this.#local.advance(ended);
     if (this.#remote && !this.#underWay) this.#ask(ended);
-    this.screen.advance(ended);
   }
 
-  /** The whole text has been cleared. */
-  get done(): boolean {
-    return this.closed && this.screen.cleared >= this.screen.length;
-  }
-
-  /** The text as it is shown; only where it is kept. */
+  /** The text as it is shown; only where it is kept, and cleared. */
   shown(): string {
-    return replaced(this.full, this.screen.replacements);
+    return replaced(this.full, this.#masks);
   }
 
   /** A cleared piece as it is shown: a mask stands where its match began. null = nothing in it is masked. */
   pieceShown(text: string, from: number, to: number): string | null {
-    const { replacements } = this.screen;
-    while ((replacements[this.#written]?.end ?? Number.POSITIVE_INFINITY) <= from) this.#written++;
+    const masks = this.#remote ? this.#masks : this.#local.replacements;
+    while ((masks[this.#written]?.end ?? Number.POSITIVE_INFINITY) <= from) this.#written++;
     let out: string | null = null;
     let at = from;
-    for (let index = this.#written; index < replacements.length; index++) {
-      const { start, end, text: instead } = replacements[index] as (typeof replacements)[number];
+    for (let index = this.#written; index < masks.length; index++) {
+      const { start, end, text: instead } = masks[index] as Replacement;
       if (start >= to) break;
       out = (out ?? "") + text.slice(at - from, Math.max(at, start) - from) + (start >= from ? instead : "");
       at = Math.min(end, to);
@@ -78,25 +88,28 @@ export class ScreenedChannel {
     return out === null ? null : out + text.slice(at - from);
   }
 
+  /** Sends what the local rules have cleared, as they have masked it. */
   #ask(ended: boolean): void {
-    const text = this.full.slice(this.#asked);
-    if (text === "") return;
+    const [from, to] = [this.#asked, this.#local.cleared];
+    const text = this.full.slice(from, to);
     const enough = text.length >= BATCH_CHARACTERS || (text.length >= SENTENCE_CHARACTERS && SENTENCE_END.test(text));
-    if (!ended && !enough) return;
+    if (text === "" || !(ended || enough)) return;
     this.#underWay = true;
-    const from = this.#asked;
-    this.#asked += text.length;
+    this.#asked = to;
+    const local = this.#local.replacements.slice(this.#sent).map((one) => moved(one, -from));
+    this.#sent = this.#local.replacements.length;
+    const shown = replaced(text, local);
     const { hook, screening } = this.#parts;
-    void askAll(hook.remote, screening.question(hook, [text]), screening.signal).then((answers) => {
+    void askAll(hook.remote, screening.question(hook, [shown]), screening.signal).then((answers) => {
+      const later = mergedMasks(shown, remoteMasks(hook, answers), 0);
+      for (const mask of combined(local, later)) this.#masks.push(moved(mask, from));
       this.#underWay = false;
-      for (const { owner, verdict } of remoteMasks(hook, answers)) {
-        if (verdict.action !== "mask") continue;
-        for (const { start, end, text: instead } of verdict.replacements[0] ?? []) {
-          this.screen.mask(owner, { start: from + start, end: from + end, text: instead });
-        }
-      }
-      this.screen.limit = from + text.length;
+      this.#answered = to;
       this.#parts.answered(answers);
     });
   }
+}
+
+function moved({ start, end, text }: Replacement, by: number): Replacement {
+  return { start: start + by, end: end + by, text };
 }

@@ -190,7 +190,7 @@ export class ScreenedStream {
         held.instead = channel.shown();
         held.waiting = false;
       }
-      if (held.waiting || (channel !== null && channel.screen.cleared < held.to)) return false;
+      if (held.waiting || (channel !== null && channel.cleared < held.to)) return false;
     }
     return true;
   }

@@ -17,6 +17,7 @@ export const settle: Stage = {
     if (exchange.settled) return "answered";
     exchange.settled = true;
     exchange.work = null;
+    exchange.recording?.discard();
     if (!exchange.inner) {
       node.exchanges.delete(exchange);
       node.onSettled(exchange);

@@ -21,6 +21,8 @@ export interface EventTap {
   push(batch: Buffer): Buffer | null;
   /** The upstream has ended: what is still to forward. */
   end(): Buffer | null;
+  /** The upstream has broken off: the answer's end, where nothing but that is missing and it may be made up. */
+  close?(): Buffer | null;
   /** The answer's terminator is among what was given out. */
   readonly terminal: boolean;
   /** An error event is. */
@@ -88,7 +90,8 @@ export class StreamRelay implements Relay, Delivery {
     // What came before the break is still the client's.
     let rest = this.#pending.length > 0 ? this.#push() : null;
     const { screen } = this.#tap;
-    if (screen !== undefined) rest = screen.refusal === null ? joined(rest, this.#tap.end()) : null;
+    if (screen === undefined) rest = joined(rest, this.#tap.close?.() ?? null);
+    else rest = screen.refusal === null ? joined(rest, this.#tap.end()) : null;
     if (this.#tap.terminal) this.#conclude(rest, "", true);
     else this.#concludeBroken(rest, problem);
   }

@@ -44,6 +44,7 @@ const NO_HEADERS: RequestHeaders = Object.freeze({
   model: "",
   contentEncoding: "",
   strict: false,
+  cacheControl: "",
   contentLength: -1,
   passed: [],
   others: [],

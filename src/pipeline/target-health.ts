@@ -6,6 +6,8 @@ import type { Attempt, Conclusion } from "./attempt.js";
 import type { Mishap } from "./succession.js";
 
 const CLIENT_GONE = 499;
+/** Refusals of the gateway's account or pace, below 500, which no request is to blame for. */
+const NOT_THE_REQUESTS: ReadonlySet<number> = new Set([401, 402, 403, 407, 408, 429]);
 
 export function attemptBegins({ node, candidate }: Attempt): void {
   node.router.health.changeInFlight(candidate.slot, 1);
@@ -27,13 +29,23 @@ function reportMishap(attempt: Attempt, slot: HealthSlot, mishap: Mishap): void 
   const { health } = attempt.node.router;
   const { cooldown } = attempt.candidate.model.entry;
   // A refusal that is the request's own fault says that the target is well.
-  if (mishap.kind === "status" && mishap.status < 500 && !cooldown.triggerStatuses.includes(mishap.status)) {
+  if (mishap.kind === "status" && blamesRequest(mishap.status) && !cooldown.triggerStatuses.includes(mishap.status)) {
     health.reportSuccess(slot, mishap.status, -1, Date.now());
     return;
   }
   health.reportFailure(slot, mishap.kind, mishap.status);
+  if (mishap.kind === "timeout" && hadLittleTime(attempt)) return;
   const length = cooldownFor(cooldown, { ...mishap, retryAfterMs: retryAfterMs(attempt.head) });
   if (length > 0) health.coolDown(slot, Date.now() + length);
+}
+
+function blamesRequest(status: number): boolean {
+  return status >= 400 && status < 500 && !NOT_THE_REQUESTS.has(status);
+}
+
+/** The request's time is over, and an earlier attempt has used up a part of it. */
+function hadLittleTime({ exchange, number }: Attempt): boolean {
+  return number > 1 && performance.now() >= exchange.deadline;
 }
 
 /** Of an attempt whose failure was the caller's answer; null = it did not fail. */

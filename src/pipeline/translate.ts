@@ -4,7 +4,9 @@ import { type Translation, type TranslationJob, translateRequest } from "../dial
 import { type Failure, failure, isFailure } from "../errors.js";
 import { traitsOf } from "../providers/traits.js";
 import type { PlannedCandidate } from "../routing/plan.js";
+import { isCounterAbsent } from "./absent-counters.js";
 import { Attempt } from "./attempt.js";
+import { countInstead } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import { waitFor } from "./pending.js";
@@ -36,11 +38,11 @@ function translationJob(exchange: Exchange, { target, model }: PlannedCandidate)
 }
 
 function start(exchange: Exchange, node: Node, candidate: PlannedCandidate, translation: Translation): StageOutcome {
-  if (translation.losses.length > 0) {
-    if (isStrict(exchange)) return strictRefusal(translation.losses);
-    node.counters.losses.add(translation.losses.length);
-  }
   const { target } = candidate;
+  if (translation.losses.length > 0 && isStrict(exchange)) return strictRefusal(translation.losses);
+  const uncounted = target.counter !== null && isCounterAbsent(target, candidate.model.upstreamModel);
+  if (uncounted) return countInstead(exchange, node);
+  if (translation.losses.length > 0) node.counters.losses.add(translation.losses.length);
   const forwarded = target.forwarded(translation.headers, exchange.headers.others);
   const body = target.bodyFor(asBuffer(translation.body), forwarded, candidate.model.upstreamModel);
   if (isFailure(body)) return body;
@@ -53,7 +55,8 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function isStrict(exchange: Exchange): boolean {
+/** Would the caller rather be refused than lose a part of the request? */
+export function isStrict(exchange: Exchange): boolean {
   return exchange.headers.strict || exchange.keyResource?.strict === true || exchange.model?.entry.strict === true;
 }
 

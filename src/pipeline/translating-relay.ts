@@ -72,6 +72,7 @@ export class TranslatingRelay implements Relay, Delivery {
       this.#attempt.refuseInstead(failure("upstream_decode_error"));
       return;
     }
+    this.#attempt.exchange.recording?.add(Buffer.from(this.#answer));
     this.#screenThenConclude();
   }
 

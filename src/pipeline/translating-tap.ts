@@ -52,8 +52,22 @@ export class TranslatingTap implements EventTap, StreamObserver {
 
   end(): Buffer | null {
     this.#framer.end();
+    this.#close();
     if (!this.terminal && !this.failed) this.#read(() => this.#decoder.finish());
     return this.#taken();
+  }
+
+  close(): Buffer | null {
+    this.#close();
+    return this.#taken();
+  }
+
+  /** Where another target could go on with the answer, one that lacks but its end is ended here instead. */
+  #close(): void {
+    const { continuation } = this.#attempt.exchange;
+    if (continuation === null || this.terminal || this.failed) return;
+    this.#read(() => this.#decoder.close?.() ?? []);
+    if (continuation.stopped && !this.terminal) this.#encode({ kind: "end" });
   }
 
   errorBytes(): Buffer | null {

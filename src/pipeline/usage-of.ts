@@ -36,6 +36,11 @@ export function missingUsage(attempt: Attempt, sample: AnswerSample): Promise<vo
   const said = tally.complete(use.output) && !(use.output && cutShort(attempt));
   if (!use.input || said || !(answered || (clientLeft && head === null))) return null;
   attempt.estimated = true;
+  // The next attempt waits for this one's line: nobody was shown the answer, so a guess will do.
+  if (attempt.mishap !== null && !exchange.sink.started) {
+    if (tally.inputTokens < 0) tally.inputTokens = guessPromptTokens(exchange.body.length);
+    return null;
+  }
   const job = attempt.node.estimator.estimate({
     dialect: exchange.route.dialect.id,
     operation: exchange.route.operation,
@@ -144,6 +149,9 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     reasoning_tokens: count(tally.reasoningTokens),
     cost_usd: 0,
     price_known: true,
+    saved_input_tokens: 0,
+    saved_output_tokens: 0,
+    saved_cost_usd: 0,
     estimated: attempt.estimated,
     complete: concluded?.complete === true,
     duration_ms: milliseconds(now - attempt.startedAt),

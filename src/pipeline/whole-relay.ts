@@ -3,7 +3,7 @@
  * ones flow through, the last chunk held back until the usage line is on file.
  */
 import type { AnswerObserver } from "../dialects/dialect.js";
-import { isJsonObject } from "../dialects/json-splice.js";
+import { keyTable, scanTopLevel } from "../dialects/json-splice.js";
 import { ERRORS, type Failure, failure, isFailure } from "../errors.js";
 import type { AnswerHead } from "./answer-head.js";
 import { answerHeaders } from "./answer-headers.js";
@@ -12,6 +12,10 @@ import type { Attempt, Relay } from "./attempt.js";
 import type { Delivery } from "./ledger.js";
 import { type OutputScreen, outputScreenOf, type Screened, whenScreened } from "./output-screen.js";
 
+/** What every dialect calls it. */
+const ERROR = keyTable(["error"]);
+const OPEN_BRACE = 0x7b;
+
 export class WholeRelay implements Relay, Delivery {
   readonly #attempt: Attempt;
   readonly #head: AnswerHead;
@@ -19,6 +23,8 @@ export class WholeRelay implements Relay, Delivery {
   readonly #sample = new AnswerSample();
   /** Guardrails see the whole answer before the client sees any of it; null = none. */
   readonly #screen: OutputScreen | null;
+  /** The answer holds an error, whatever its status says. */
+  #failed = false;
   #held: Buffer[] = [];
   #heldBytes = 0;
   #blockedSince = 0;
@@ -34,6 +40,7 @@ export class WholeRelay implements Relay, Delivery {
   take(chunk: Buffer): boolean {
     this.#observer.feed(chunk);
     this.#sample.add(chunk);
+    this.#attempt.exchange.recording?.add(chunk);
     const { sink } = this.#attempt.exchange;
     if (this.#screen !== null) return this.#holdForScreen(chunk);
     if (!sink.started && this.#heldBytes + chunk.length <= this.#attempt.node.config.limits.answer_buffer_bytes) {
@@ -53,6 +60,9 @@ export class WholeRelay implements Relay, Delivery {
       return;
     }
     this.#observer.finish();
+    // Some upstreams say 200 and tell of the error in the body; an answer with output in it is one all the same.
+    if (this.#attempt.tally.outputTokens > 0) this.#failed = false;
+    if (this.#failed && this.#attempt.supersededInBand()) return;
     if (this.#screen === null) this.#conclude();
     else whenScreened(this.#screen.whole(this.#takeHeld()), (shown) => this.#conclude(shown));
   }
@@ -64,7 +74,7 @@ export class WholeRelay implements Relay, Delivery {
       return;
     }
     if (shown !== undefined) this.#held = [shown];
-    const upstreamFailed = this.#head.status >= 400;
+    const upstreamFailed = this.#head.status >= 400 || this.#failed;
     this.#attempt.conclude({
       status: this.#head.status,
       error: upstreamFailed ? "upstream_error" : "",
@@ -116,7 +126,10 @@ export class WholeRelay implements Relay, Delivery {
    */
   #believable(): boolean {
     if (this.#head.status >= 300 || this.#attempt.exchange.sink.started) return true;
-    return isJsonObject(this.#takeHeld());
+    const body = this.#takeHeld();
+    const { brokenAt, starts } = scanTopLevel(body, ERROR);
+    this.#failed = body[starts[0] ?? -1] === OPEN_BRACE;
+    return brokenAt < 0;
   }
 
   /** What is held, in one piece. */

@@ -20,6 +20,7 @@ const ENDPOINTS = [
   "/messages",
   "/embeddings",
   "/models",
+  "/tokenize",
 ];
 
 /**

@@ -4,6 +4,7 @@ import { Acceptor } from "../acceptor/actor.js";
 import { NodeLoad } from "../acceptor/load.js";
 import { buildNode, swapResources } from "../acceptor/setup.js";
 import type { PriceRow } from "../config/prices.js";
+import { type CacheMemory, CacheStore } from "../cache/store.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { LogGate, LogOutput } from "../observability/log-sink.js";
@@ -29,6 +30,7 @@ export interface ThreadSetup {
   readonly row: number;
   readonly packed: Uint8Array;
   readonly quota: QuotaMemory;
+  readonly cache: CacheMemory;
   readonly load: SharedArrayBuffer;
   readonly routing: RoutingMemory;
   /** Whose turn it is to write to standard output. */
@@ -67,7 +69,9 @@ const logger = createLogger({ level: config.log.level, write: (line) => logOutpu
 const metrics = new Metrics({ thread: setup.name });
 const quota = new QuotaTable(setup.quota, setup.row);
 const load = new NodeLoad(setup.load, setup.row, config.limits.body_memory_bytes);
+const cache = new CacheStore(setup.cache, setup.row);
 quota.clearRow();
+cache.marks.clearRow();
 load.clearRow();
 const router = new Router(setup.routing, setup.row, config.identity.header_prefix);
 router.health.clearRow();
@@ -88,6 +92,7 @@ const node: Node = buildNode({
   blocks,
   prices,
   quota,
+  cache,
   load,
   router,
   journal,

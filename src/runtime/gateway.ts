@@ -1,4 +1,5 @@
 /** A running gateway: supervisor, ops listener, reload and housekeeping, from start to drain. */
+import type { PurgeFilter } from "../cache/store.js";
 import type { ResourcesContext } from "../config/load.js";
 import { loadPrices, type PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
@@ -62,6 +63,10 @@ export class Gateway {
       metricsContentType: METRICS_CONTENT_TYPE,
       configStatus: () => this.configStatus,
       modelStatus: () => ({ models: this.#supervisor.models }),
+      admin: {
+        keyHashes: config.ops.admin_key_hashes,
+        purgeCache: (filter) => this.#purgeCache(filter),
+      },
     });
     this.#metrics.watchEventLoop();
     this.#metrics.watchProcess();
@@ -149,6 +154,12 @@ export class Gateway {
     this.#metrics.stop();
     this.#logger.info("stopped");
     this.#output.flushSync();
+  }
+
+  #purgeCache(filter: PurgeFilter): number {
+    const purged = this.#supervisor.cache.purge(filter);
+    this.#logger.info({ ...filter, purged }, "cache purged");
+    return purged;
   }
 
   #enforceRetention(): void {

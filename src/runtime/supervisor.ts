@@ -4,6 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { allocateLoadMemory, NodeLoad } from "../acceptor/load.js";
+import { allocateCacheMemory, type CacheMemory, CacheStore } from "../cache/store.js";
 import type { PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
@@ -17,6 +18,7 @@ import type { SlotMap } from "../routing/slots.js";
 import type { ModelStatus } from "../routing/status.js";
 import type { PackedSetup, ThreadSetup } from "./acceptor-thread.js";
 import { allocateMailbox, Outbox, receive } from "./actor.js";
+import { watchCache } from "./cache-watch.js";
 import type { AcceptorMessage, ErrorData, SupervisorMessage } from "./messages.js";
 import { ModelChecks } from "./model-checks.js";
 import { freePort } from "./port-probe.js";
@@ -59,6 +61,9 @@ export class Supervisor {
   /** The counters, from the main thread. */
   readonly table: QuotaTable;
   readonly #quota: QuotaMemory;
+  readonly #cacheMemory: CacheMemory;
+  /** The cache, from the main thread. */
+  readonly cache: CacheStore;
   readonly #load: SharedArrayBuffer;
   readonly #routing: SharedRouting;
   readonly #checks: ModelChecks;
@@ -86,6 +91,9 @@ export class Supervisor {
     // Twice the acceptors: a crashed one and its replacement live side by side for a moment.
     this.#rows = options.config.acceptors * 2 + 2;
     this.#quota = allocateQuotaMemory(QUOTA_BLOCKS, this.#rows);
+    this.#cacheMemory = allocateCacheMemory(options.config.cache.memory_bytes);
+    this.cache = new CacheStore(this.#cacheMemory, this.#rows);
+    watchCache(this.cache, options.metrics);
     this.#load = allocateLoadMemory(this.#rows);
     this.#routing = new SharedRouting(this.#rows);
     this.#checks = new ModelChecks(this.#routing, (message) => this.#sendToOne(message));
@@ -233,6 +241,7 @@ export class Supervisor {
       row,
       packed: pack(packed),
       quota: this.#quota,
+      cache: this.#cacheMemory,
       load: this.#load,
       routing: this.#routing.memory,
       logGate: this.#options.logGate,
@@ -330,6 +339,7 @@ export class Supervisor {
     new LogGate(this.#options.logGate).release(thread.row + 2);
     // Whatever it did not get to give back: places of keys and models, its part of the node's load, the lock.
     new QuotaTable(this.#quota, thread.row).bury();
+    new CacheStore(this.#cacheMemory, thread.row).bury();
     new NodeLoad(this.#load, thread.row, 0).clearRow();
     this.#routing.bury(thread.row);
     this.#threads.delete(thread);

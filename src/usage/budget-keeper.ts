@@ -11,7 +11,7 @@ import type { QuotaTable } from "../quota/table.js";
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
 import { microsFromNanos } from "./dollars.js";
 import { JournalCursor, linesBefore } from "./journal-cursor.js";
-import { expenseOf, Spending, type Total } from "./spending.js";
+import { type Addition, expenseOf, Spending, type Total } from "./spending.js";
 
 const POLL_MS = 1_000;
 const CHECKPOINT_MS = 5_000;
@@ -19,6 +19,8 @@ const CHECKPOINT_MS = 5_000;
 const CHECKPOINT_SHARE = 50;
 /** How long the thread is kept from its other work at a stretch. */
 const STRETCH_MS = 5;
+/** The file system's clock need not be ours to the second. */
+const MARGIN_MS = 3_600_000;
 
 export interface KeeperOptions {
   /** Of the journal. */
@@ -85,7 +87,7 @@ export class BudgetKeeper {
   poll(): Promise<void> {
     return this.#enqueue(async () => {
       if (this.#spending.isEmpty) return;
-      await this.#catchUp();
+      await this.#catchUp(true);
       if (this.#changed && this.#clock() >= this.#nextCheckpoint) await this.#write();
     });
   }
@@ -96,7 +98,7 @@ export class BudgetKeeper {
     this.#timer = null;
     await this.#enqueue(async () => {
       if (this.#spending.isEmpty) return;
-      await this.#catchUp();
+      await this.#catchUp(true);
       await this.#write();
     });
   }
@@ -127,9 +129,10 @@ export class BudgetKeeper {
       this.#cursor = new JournalCursor(this.#options.directory, new Map(Object.entries(kept.positions)));
       this.#spending.restore(kept.totals, now);
       const covered = new Set(kept.budgets);
-      await this.#addPast(identities.filter((identity) => !covered.has(identity)));
+      const fresh = new Set(identities.filter((identity) => !covered.has(identity)));
+      await this.#addPast({ only: fresh, counted: false });
     }
-    await this.#catchUp();
+    await this.#catchUp(false);
     await this.#write();
   }
 
@@ -155,32 +158,36 @@ export class BudgetKeeper {
       // While there was no budget nobody has read; now everything is read, as at a start.
       this.#cursor = new JournalCursor(this.#options.directory);
     } else {
-      await this.#addPast(identities.filter((identity) => !before.countedSince.has(identity)));
+      const fresh = new Set(identities.filter((identity) => !before.countedSince.has(identity)));
+      await this.#addPast({ only: fresh, counted: true });
     }
-    if (!next.isEmpty) await this.#catchUp();
+    if (!next.isEmpty) await this.#catchUp(true);
   }
 
   /** Adds what the part of the journal that has been read already says of budgets that were not there then. */
-  async #addPast(identities: readonly string[]): Promise<void> {
-    if (identities.length === 0) return;
-    const since = this.#spending.since(this.#clock());
+  async #addPast(addition: Addition): Promise<void> {
+    if (addition.only?.size === 0) return;
     const positions = new Map(this.#cursor.positions);
-    await this.#addAll(linesBefore(this.#options.directory, positions, since), new Set(identities));
+    await this.#addAll(linesBefore(this.#options.directory, positions, this.#since()), addition);
   }
 
-  async #catchUp(): Promise<void> {
-    const since = this.#spending.since(this.#clock());
-    await this.#addAll(this.#cursor.take(this.#options.live(), since), null);
+  async #catchUp(counted: boolean): Promise<void> {
+    await this.#addAll(this.#cursor.take(this.#options.live(), this.#since()), { only: null, counted });
     this.#spending.settleOwed((total, nanos) => this.#tell(total, nanos));
   }
 
-  async #addAll(pieces: Iterable<readonly string[]>, only: ReadonlySet<string> | null): Promise<void> {
+  /** Files last written before this hold nothing of interest. */
+  #since(): number {
+    return this.#spending.since(this.#clock()) - MARGIN_MS;
+  }
+
+  async #addAll(pieces: Iterable<readonly string[]>, addition: Addition): Promise<void> {
     let rest = performance.now() + STRETCH_MS;
     for (const lines of pieces) {
       const now = this.#clock();
       for (const line of lines) {
         const expense = expenseOf(line);
-        if (expense !== null) this.#spending.add(expense, now, only);
+        if (expense !== null) this.#spending.add(expense, now, addition);
       }
       this.#changed = true;
       if (performance.now() < rest) continue;

@@ -19,7 +19,7 @@ export interface UsageEvent {
   /** Unique for the attempt; the message id for exactly-once delivery. */
   id: string;
   request_id: string;
-  /** 1 for the first attempt of a request. */
+  /** 1 for the first attempt of a request; 0 for an answer from the gateway's own cache. */
   attempt: number;
   /** Attempt's end, RFC 3339 with milliseconds, UTC. */
   time: string;
@@ -64,6 +64,10 @@ export interface UsageEvent {
   cost_usd: number;
   /** False: tokens were used whose price nobody knows, and cost_usd is 0 for that reason. */
   price_known: boolean;
+  /** Of an answer from the gateway's own cache: what it used when it was made. 0 for all others. */
+  saved_input_tokens: number;
+  saved_output_tokens: number;
+  saved_cost_usd: number;
   /** True when any count above comes from a local tokenizer instead of the upstream. */
   estimated: boolean;
   /** Did the upstream answer, wholly, and did the client get all of it? */

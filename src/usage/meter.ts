@@ -49,6 +49,9 @@ export const USAGE_FIELDS = Object.freeze({
   reasoning_tokens: "number",
   cost_usd: "number",
   price_known: "boolean",
+  saved_input_tokens: "number",
+  saved_output_tokens: "number",
+  saved_cost_usd: "number",
   estimated: "boolean",
   complete: "boolean",
   duration_ms: "number",
@@ -103,5 +106,5 @@ function targetText(event: UsageEvent): string {
 }
 
 function outcomeText(event: UsageEvent): string {
-  return `"status":${number(event.status)},"upstream_status":${number(event.upstream_status)},"error":${quote(event.error)},"finish_reason":${quote(event.finish_reason)},"input_tokens":${number(event.input_tokens)},"output_tokens":${number(event.output_tokens)},"cache_read_tokens":${number(event.cache_read_tokens)},"cache_write_tokens":${number(event.cache_write_tokens)},"cache_write_1h_tokens":${number(event.cache_write_1h_tokens)},"reasoning_tokens":${number(event.reasoning_tokens)},"cost_usd":${number(event.cost_usd)},"price_known":${event.price_known},"estimated":${event.estimated},"complete":${event.complete},"duration_ms":${milliseconds(event.duration_ms)},"time_to_first_token_ms":${milliseconds(event.time_to_first_token_ms)}`;
+  return `"status":${number(event.status)},"upstream_status":${number(event.upstream_status)},"error":${quote(event.error)},"finish_reason":${quote(event.finish_reason)},"input_tokens":${number(event.input_tokens)},"output_tokens":${number(event.output_tokens)},"cache_read_tokens":${number(event.cache_read_tokens)},"cache_write_tokens":${number(event.cache_write_tokens)},"cache_write_1h_tokens":${number(event.cache_write_1h_tokens)},"reasoning_tokens":${number(event.reasoning_tokens)},"cost_usd":${number(event.cost_usd)},"price_known":${event.price_known},"saved_input_tokens":${number(event.saved_input_tokens)},"saved_output_tokens":${number(event.saved_output_tokens)},"saved_cost_usd":${number(event.saved_cost_usd)},"estimated":${event.estimated},"complete":${event.complete},"duration_ms":${milliseconds(event.duration_ms)},"time_to_first_token_ms":${milliseconds(event.time_to_first_token_ms)}`;
 }

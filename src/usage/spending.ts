@@ -18,12 +18,13 @@ const NOTHING = '"cost_usd":0,';
 /** The expense that a line of the journal tells of; null = none, or no event. */
 export function expenseOf(line: string): Expense | null {
   if (line.includes(NOTHING)) return null;
-  let event: Record<string, unknown>;
+  let event: Record<string, unknown> | null;
   try {
-    event = JSON.parse(line) as Record<string, unknown>;
+    event = JSON.parse(line) as Record<string, unknown> | null;
   } catch {
     return null;
   }
+  if (event === null) return null;
   const { v, cost_usd: cost, time, duration_ms: duration, api_key: key, model } = event;
   if (v !== 1 || typeof cost !== "number" || !(cost > 0) || typeof time !== "string") return null;
   const at = Date.parse(time) - (typeof duration === "number" ? duration : 0);
@@ -53,6 +54,14 @@ export interface Total {
   owed: number;
 }
 
+/** What is added. */
+export interface Addition {
+  /** Identities of the budgets that it is for; null = for all. */
+  readonly only: ReadonlySet<string> | null;
+  /** Did the counters in memory exist when it was spent? Then they know of what began after they did. */
+  readonly counted: boolean;
+}
+
 /** What each budget's counter in memory counts by itself: requests that began at this time or later. */
 export type CountedSince = ReadonlyMap<string, number>;
 
@@ -80,11 +89,8 @@ export class Spending {
     return since;
   }
 
-  /**
-   * Adds an expense to every budget that it concerns, where it fell into the period of `nowMs`. `only`: identities
-   * of the budgets that it is for; null = for all.
-   */
-  add(expense: Expense, nowMs: number, only: ReadonlySet<string> | null = null): void {
+  /** Adds an expense to the budgets that it concerns, where it fell into the period of `nowMs`. */
+  add(expense: Expense, nowMs: number, { only, counted }: Addition): void {
     this.set.concerning(expense.spender, (counters, owner) => {
       const period = counters.clock.at(nowMs);
       if (expense.at < period.startsAt) return;
@@ -92,7 +98,7 @@ export class Spending {
       if (only !== null && !only.has(identity)) return;
       const total = this.#totalOf(counters, owner, period.id);
       total.nanos += expense.nanos;
-      if (expense.at < (this.countedSince.get(identity) ?? 0)) this.#owe(total, expense.nanos);
+      if (!counted || expense.at < (this.countedSince.get(identity) ?? 0)) this.#owe(total, expense.nanos);
     });
   }
 

@@ -163,7 +163,8 @@ function dollars(amount: number): string {
 /** The summary as a table for people, the totals below. */
 export function renderTable(columns: readonly Column[], summary: Summary): string {
   const heading = [...columns, ...SUM_NAMES.map((name) => name.replace(/_(?:tokens|usd)$/, ""))];
-  const numbers = (sums: Sums): string[] => SUM_NAMES.map((name) => (name === "cost_usd" ? dollars(sums[name]) : String(sums[name])));
+  const numbers = (sums: Sums): string[] =>
+    SUM_NAMES.map((name) => (name === "cost_usd" ? dollars(sums[name]) : String(sums[name])));
   const body = summary.groups().map(({ values, sums }) => [...values.map(printable), ...numbers(sums)]);
   const total = [...columns.map((_column, index) => (index === 0 ? "total" : "")), ...numbers(summary.total)];
   const table = [heading, ...body, total];

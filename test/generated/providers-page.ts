@@ -73,7 +73,10 @@ const COUNTING = `## Counting tokens
 - **What "turns out" means.** On a way whose request had to be made for the counter: 403, 404, 405, 501, and 400 where it
   says that the model cannot be counted for or that the prompt is too long for the counter. The event then has that
   \`upstream_status\` beside the \`status\` 200. Every other error reaches the caller, in the envelope of its dialect; so
-  does every error of a native counter that answers in the caller's own words.
+  does every error of a native counter that answers in the caller's own words. After 404, 405 or 501 that counter is not
+  asked again for the model for ten minutes, unless the configuration is reloaded.
+- **State.** The gateway cannot count what it does not see: \`previous_response_id\`, \`conversation\`, \`prompt\` and
+  references to items get 400 and the name of the field, unless the provider counts in the caller's own words.
 - \`bedrock\` and \`bedrock-anthropic\` count for models, not for inference profiles across regions: the prefix (\`us.\`,
   \`eu.\`, \`global.\`, …) is left out of the counter's path. Profiles named by an ARN get an estimate.
 - \`POST /tokenize\` takes \`prompt\` (a text) or \`messages\` and answers \`count\`, \`max_model_len\`, \`tokens\` and, with

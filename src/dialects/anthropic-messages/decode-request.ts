@@ -48,6 +48,9 @@ const TOOL_FIELDS: ReadonlySet<string> = new Set([
   "strict",
   "cache_control",
 ]);
+/** Fields of tools that say how fast their calls are streamed; what comes is the same. */
+const TOOL_HINTS: ReadonlySet<string> = new Set(["eager_input_streaming"]);
+const KNOWN_TOOL_FIELDS: ReadonlySet<string> = new Set([...TOOL_FIELDS, ...TOOL_HINTS]);
 const CHOICE_FIELDS: ReadonlySet<string> = new Set(["type", "name", "disable_parallel_tool_use"]);
 const THINKING_FIELDS: ReadonlySet<string> = new Set(["type", "budget_tokens", "display"]);
 const USER_FIELD: ReadonlySet<string> = new Set(["user_id"]);
@@ -114,7 +117,8 @@ function decodeTool(tool: JsonObject, index: number, fields: BlockFieldsWriter):
     return { kind: "hosted", wire: MESSAGES, type, name: stringOrNull(tool.name) ?? "", raw: tool };
   }
   const key = `t${index}`;
-  fields.keepOthers(key, tool, TOOL_FIELDS);
+  fields.keepOthers(key, tool, KNOWN_TOOL_FIELDS);
+  const hints = Object.fromEntries(Object.entries(tool).filter(([name]) => TOOL_HINTS.has(name)));
   const schema = tool.input_schema;
   if (!isAbsent(schema) && !isObject(schema)) throw new Malformed(`${path}.input_schema`, "an object is required");
   return {
@@ -124,6 +128,7 @@ function decodeTool(tool: JsonObject, index: number, fields: BlockFieldsWriter):
     parameters: schema ?? null,
     strict: typeof tool.strict === "boolean" ? tool.strict : null,
     cache: decodeCache(tool, { path, key }, fields),
+    ...(Object.keys(hints).length === 0 ? {} : { hints }),
   };
 }
 

@@ -43,7 +43,7 @@ function encodeFunction(tool: FunctionTool, state: ContentState, generation: Mod
   encoded.input_schema = schemaOf(tool.parameters, state);
   if (tool.strict !== null && (state.exact || generation.structured)) encoded.strict = tool.strict;
   else if (tool.strict === true) state.losses.add("strict");
-  return { ...encoded, ...cacheFields(tool.cache, state) };
+  return { ...encoded, ...cacheFields(tool.cache, state), ...(state.exact ? tool.hints : {}) };
 }
 
 /** Another vendor's web search becomes this vendor's; what it was told besides places and domains is a loss. */

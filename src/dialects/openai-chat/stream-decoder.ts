@@ -70,7 +70,7 @@ export function streamDecoder(encoded: EncodedRequest): StreamDecoder {
     usageSeen: false,
     over: false,
   };
-  return { push: (event) => push(state, event), finish: () => finish(state) };
+  return { push: (event) => push(state, event), finish: () => finish(state), close: () => close(state) };
 }
 
 function push(state: State, { event, data }: WireEvent): readonly AnswerEvent[] {
@@ -349,4 +349,11 @@ function finish(state: State): AnswerEvent[] {
   const choices = [...state.choices.values()];
   const isComplete = choices.length > 0 && state.usageSeen && choices.every((choice) => choice.stop !== null);
   return isComplete ? endAnswer(state) : fail(state, CUT_OFF);
+}
+
+/** Nothing follows the reasons but usage, which can be estimated. */
+function close(state: State): AnswerEvent[] {
+  const choices = [...state.choices.values()];
+  const allStopped = choices.length > 0 && choices.every((choice) => choice.stop !== null);
+  return !state.over && allStopped ? endAnswer(state) : [];
 }

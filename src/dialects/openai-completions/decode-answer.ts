@@ -47,7 +47,10 @@ function logprobsOf({ logprobs }: JsonObject): JsonObject | null {
   const content = asArray(lists.tokens).map((token, index) => ({
     token: asString(token),
     logprob: numberOrNull(values[index]),
-    top_logprobs: Object.entries(asObject(tops[index]) ?? {}).map(([name, logprob = null]) => ({ token: name, logprob })),
+    top_logprobs: Object.entries(asObject(tops[index]) ?? {}).map(([name, logprob = null]) => ({
+      token: name,
+      logprob,
+    })),
   }));
   return content.length === 0 ? null : { content };
 }

@@ -2,14 +2,7 @@
 import type { Failure } from "../../errors.js";
 import { asString, isAbsent, otherFields, withoutAbsent } from "../json.js";
 import { decodeSampling, decodeStop } from "../openai-chat/decode-request.js";
-import {
-  optionalFlag,
-  optionalNumber,
-  optionalText,
-  orFailure,
-  refuse,
-  refuseUnsupported,
-} from "../refuse-request.js";
+import { optionalFlag, optionalNumber, optionalText, orFailure, refuse, refuseUnsupported } from "../refuse-request.js";
 import {
   type JsonObject,
   type JsonValue,

@@ -1,7 +1,8 @@
 /** The responses dialect in the hub: as callers speak it, and as upstreams do. */
 import type { ClientCodec, TargetCodec } from "../codec.js";
 import { decodeAnswer } from "./decode-answer.js";
-import { decodeRequest, stateField } from "./decode-request.js";
+import { decodeRequest } from "./decode-request.js";
+import { stateField, stateFieldIn } from "./state.js";
 import { encodeAnswer } from "./encode-answer.js";
 import { encodeRequest } from "./encode-request.js";
 import { decodeError, encodeError } from "./error.js";
@@ -12,6 +13,7 @@ import { streamEncoder } from "./stream-encoder.js";
 export const clientCodec: ClientCodec = {
   decodeRequest,
   stateField,
+  stateFieldIn,
   mayCarryForeignProof,
   encodeAnswer,
   streamEncoder,

@@ -51,19 +51,6 @@ const NEUTRAL: JsonObject = { store: false, background: false, truncation: "disa
 const INCLUDED_ANYWAY = "reasoning.encrypted_content";
 const INCLUDE_LOGPROBS = "message.output_text.logprobs";
 
-const STATE_FIELDS = ["previous_response_id", "conversation", "prompt"] as const;
-
-/** The field by which a request leans on stored state; null = it stands alone. */
-export function stateField(request: SemanticRequest): string | null {
-  for (const field of STATE_FIELDS) {
-    if (request.extras[field] !== undefined) return field;
-  }
-  const refers = request.turns.some((turn) =>
-    turn.blocks.some((block) => block.kind === "foreign" && block.wire === WIRE && block.type === "item_reference"),
-  );
-  return refers ? "input" : null;
-}
-
 function decodeReasoning(body: JsonObject, losses: LossList): Reasoning | null {
   const reasoning = readObject(body, "reasoning");
   if (reasoning === null) return null;

@@ -85,7 +85,7 @@ prices:
     expect(load(text)).toEqual([
       "prices.yaml:version: must be one of 1 (line 2)",
       "prices.yaml:prices[0].model: must have at least 1 entries (line 5)",
-      "prices.yaml:prices[0].input_per_1m: must be at least 0 (line 6)",
+      "prices.yaml:prices[0].input_per_1m: must be a number of US dollars from 0 to 1000000 (line 6)",
       "prices.yaml:prices[0].output_per_1k: unknown field (line 7)",
       "prices.yaml:prices[1].provider: is required (line 8)",
     ]);

@@ -195,7 +195,7 @@ describe("a stream that is blocked", () => {
   it("tells texts of different choices apart", () => {
     const { stream } = streamOf("openai-chat", block);
     const piece = (index: number, content: string) => event({ choices: [{ index, delta: { content } }] });
-    stream.take(Buffer.from(piece(0, "fal") + piece(1, "con ") + piece(0, "se")));
+    stream.take(Buffer.from(piece(0, "fal") + piece(1, "con ") + piece(0, "se ")));
     expect(stream.drain()?.toString()).toContain('"con "');
     expect(stream.refusal).toBeNull();
   });

@@ -71,6 +71,7 @@ describe("spellings of an address", () => {
     ["anthropic", "https://api.anthropic.com/v1/messages?beta=true", "https://api.anthropic.com/v1/messages"],
     ["anthropic", "https://api.anthropic.com/v1/messages/count_tokens", "https://api.anthropic.com/v1/messages"],
     ["anthropic", "https://host/proxy/anthropic", "https://host/proxy/anthropic/v1/messages"],
+    ["vllm", "http://host:8000/tokenize", "http://host:8000/v1/messages"],
     ["anthropic", "https://host/proxy/anthropic/v1", "https://host/proxy/anthropic/v1/messages"],
     ["deepseek", null, "https://api.deepseek.com/anthropic/v1/messages"],
     ["deepseek", "api.deepseek.com", "https://api.deepseek.com/anthropic/v1/messages"],

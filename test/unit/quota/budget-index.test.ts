@@ -81,7 +81,12 @@ describe("BudgetIndex", () => {
     const plain = budget("b");
     const name = (change: Partial<Budget>) => counterName({ ...plain, ...change }, "x");
     expect(name({ limitUsd: 2, action: "warn", warnAt: [0.5], name: "other" })).toBe(counterName(plain, "x"));
-    const others = [name({ scope: "key" }), name({ period: "week" }), name({ timezone: "Asia/Tokyo" }), name({ id: "c" })];
+    const others = [
+      name({ scope: "key" }),
+      name({ period: "week" }),
+      name({ timezone: "Asia/Tokyo" }),
+      name({ id: "c" }),
+    ];
     expect(new Set([...others, counterName(plain, "x"), counterName(plain, "y")]).size).toBe(6);
   });
 
@@ -108,7 +113,12 @@ describe("BudgetIndex", () => {
     if ("code" in first) throw new Error(first.message);
     settleLease(table, first, { tokens: 0, micros: 1_000 });
     expect(admit()).toMatchObject({ code: "budget_exceeded", budget: { scope: "key", spent_usd: 0.001 } });
-    const other = admitRequest(table, { layers: [], money: daily.layersFor(key("eve"), model("big")), tokens: 0, micros: 1 });
+    const other = admitRequest(table, {
+      layers: [],
+      money: daily.layersFor(key("eve"), model("big")),
+      tokens: 0,
+      micros: 1,
+    });
     expect(other).not.toHaveProperty("code");
   });
 });

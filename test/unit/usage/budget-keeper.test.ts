@@ -1,4 +1,13 @@
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -221,7 +230,8 @@ describe("while it runs", () => {
     station.now += 24 * HOUR;
     expect(station.total("each")).toBe(0);
     station.live.add("w");
-    write("w", 1, line(2, { at: station.now - 24 * HOUR }), line(4, { at: station.now - 1 }));
+    const path = write("w", 1, line(2, { at: station.now - 24 * HOUR }), line(4, { at: station.now - 1 }));
+    utimesSync(path, station.now / 1_000, station.now / 1_000);
     await station.keeper.poll();
     expect(station.total("each")).toBe(4);
     await station.keeper.stop();
@@ -273,7 +283,7 @@ describe("while it runs", () => {
     expect(enforceBound(directory, size, options)).toEqual([]);
     station.now += 10_000;
     await station.keeper.poll();
-    expect(readFileSync(join(root, "budgets.json"), "utf8")).toContain('"budget"');
+    expect(readFileSync(join(root, "budgets.json"), "utf8")).toContain("budget");
     expect(enforceBound(directory, size, options)).toEqual([segmentName("w", 1)]);
     write("w", 3, line(1));
     expect(enforceBound(directory, size * 0.5, options)).toEqual([segmentName("w", 2)]);

@@ -71,6 +71,7 @@ describe("weir usage sum", () => {
       cache_read_tokens: 2,
       cache_write_tokens: 0,
       reasoning_tokens: 1,
+      cost_usd: 0.000_012_5,
     });
   });
 

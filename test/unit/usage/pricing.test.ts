@@ -111,7 +111,10 @@ describe("Pricing", () => {
     const own = bundled.of(model("openai", "gpt-4o", { inputPer1k: 0.001 }));
     expect(own).toMatchObject({ known: true, rates: { input: 1, cachedInput: 1.25, output: 10 } });
     const all = bundled.of(model("openai", "gpt-4o", { outputPer1k: 0, cachedInputPer1k: 0.000_25, perRequest: 0.01 }));
-    expect(all).toMatchObject({ rates: { input: 2.5, cachedInput: 0.25, output: 0, reasoning: 0 }, perRequest: 10_000 });
+    expect(all).toMatchObject({
+      rates: { input: 2.5, cachedInput: 0.25, output: 0, reasoning: 0 },
+      perRequest: 10_000,
+    });
   });
 
   test("a price of one's own holds for long prompts too", () => {

@@ -95,6 +95,14 @@ describe("decodeRequest", () => {
     expect(extras.output_config).toEqual({ task_budget: { type: "tokens", total: 9000 } });
   });
 
+  it("takes how calls are to be streamed for a hint: its own wire gets it back, for others nothing is lost", () => {
+    const tools = [{ name: "now", input_schema: { type: "object" }, eager_input_streaming: true }];
+    const decoded = decode({ model: "m", max_tokens: 9, messages: [{ role: "user", content: "Hi" }], tools });
+    expect(decoded.extras).toEqual({});
+    expect(encode(decoded, traits("claude-sonnet-4-5")).body.tools).toEqual(tools);
+    expect(encode({ ...decoded, origin: "openai-chat" }, traits("claude-sonnet-4-5")).losses).toEqual([]);
+  });
+
   it("gives a full request back as it came", () => {
     const body = fixture("full-request");
     const encoded = encode(decode(body), traits("claude-sonnet-4-5"));

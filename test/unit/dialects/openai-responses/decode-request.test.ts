@@ -1,6 +1,6 @@
 import type { ResponseCreateParams, ResponseInputItem } from "openai/resources/responses/responses";
 import { describe, expect, it } from "vitest";
-import { stateField } from "../../../../src/dialects/openai-responses/decode-request.js";
+import { stateField, stateFieldIn } from "../../../../src/dialects/openai-responses/state.js";
 import { decode, refused } from "./samples.js";
 
 const PNG = "iVBORw0KGgo=";
@@ -118,6 +118,18 @@ describe("decodeRequest: fields", () => {
     expect(state({ prompt: { id: "p" } })).toBe("prompt");
     expect(state({ input: [{ type: "item_reference", id: "msg_1" }] })).toBe("input");
     expect(state({ input: [{ id: "rs_1" }] })).toBe("input");
+  });
+
+  it.each<[object, string | null]>([
+    [{ input: "x" }, null],
+    [{ input: "an item_reference", previous_response_id: null }, null],
+    [{ input: [{ role: "user", content: "what is an item_reference?" }], metadata: { conversation: "c" } }, null],
+    [{ input: "x", previous_response_id: "resp_1" }, "previous_response_id"],
+    [{ input: "x", conversation: { id: "conv_1" } }, "conversation"],
+    [{ prompt: { id: "p" } }, "prompt"],
+    [{ input: [{ type: "item_reference", id: "msg_1" }] }, "input"],
+  ])("names it in the bytes too: %j", (body, field) => {
+    expect(stateFieldIn(Buffer.from(JSON.stringify({ model: "m", ...body })))).toBe(field);
   });
 
   it.each<[object, object | null]>([

@@ -1,7 +1,7 @@
 /** The azure_content_safety kind: harm categories, blocklists, and attacks on the prompt. */
-import type { GuardrailRule } from "../config/traffic.js";
-import { asArray, asObject, type JsonObject } from "../dialects/json-values.js";
-import { PASS, RemoteError, type RemoteRule } from "./rule.js";
+import type { GuardrailRule } from "../../config/traffic.js";
+import { asArray, asObject, type JsonObject } from "../../dialects/json-values.js";
+import { PASS, RemoteError, type RemoteRule } from "./verdict.js";
 import { askForObject, below, categoryOf, chunksOf, firstOf, jsonBody, type Services } from "./service.js";
 
 type SafetyRule = Extract<GuardrailRule, { kind: "azure_content_safety" }>;

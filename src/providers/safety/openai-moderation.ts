@@ -1,7 +1,7 @@
 /** The openai_moderation kind: the moderations endpoint, by its own verdict or by thresholds on its scores. */
-import type { GuardrailRule } from "../config/traffic.js";
-import { asArray, asObject, type JsonObject } from "../dialects/json-values.js";
-import { PASS, RemoteError, type RemoteRule } from "./rule.js";
+import type { GuardrailRule } from "../../config/traffic.js";
+import { asArray, asObject, type JsonObject } from "../../dialects/json-values.js";
+import { PASS, RemoteError, type RemoteRule } from "./verdict.js";
 import { askForObject, batchesOf, below, categoryOf, chunksOf, firstOf, jsonBody, type Services } from "./service.js";
 
 type ModerationRule = Extract<GuardrailRule, { kind: "openai_moderation" }>;

@@ -1,7 +1,7 @@
 /** Asking a service about texts: one way to post JSON and read what comes back, and texts cut to what it takes. */
-import { asObject, type JsonObject, parseJson } from "../dialects/json-values.js";
-import type { PlainAnswer, PlainCall } from "../providers/plain-call.js";
-import { RemoteError, type Replacement } from "./rule.js";
+import { asObject, type JsonObject, parseJson } from "../../dialects/json-values.js";
+import type { PlainAnswer, PlainCall } from "../plain-call.js";
+import { RemoteError, type Replacement } from "./verdict.js";
 
 /** What remote kinds reach into; tests hand in their own. */
 export interface Services {
@@ -128,6 +128,16 @@ export function merged(replacements: readonly Replacement[]): Replacement[] {
     else if (one.end > last.end) out[out.length - 1] = { ...last, end: one.end };
   }
   return out;
+}
+
+/** A text that came back changed, as the part of it that is: what surrounds it stays where it is. */
+export function changeOf(text: string, changed: string): Replacement {
+  const shorter = Math.min(text.length, changed.length);
+  let start = 0;
+  while (start < shorter && text[start] === changed[start]) start++;
+  let kept = 0;
+  while (kept < shorter - start && text.at(-1 - kept) === changed.at(-1 - kept)) kept++;
+  return { start, end: text.length - kept, text: changed.slice(start, changed.length - kept) };
 }
 
 const CATEGORY = /^[\p{L}\p{N}][\p{L}\p{N} _.:/-]{0,63}$/u;

@@ -1,10 +1,10 @@
 /** The bedrock kind: ApplyGuardrail. What it anonymizes is masked where it stands, what it blocks is blocked. */
-import type { GuardrailRule } from "../config/traffic.js";
-import { asArray, asObject, asText, type JsonObject } from "../dialects/json-values.js";
-import { authContext, type Credentials } from "../providers/auth/auth.js";
-import { credentialsFor } from "../providers/auth/credentials.js";
-import { processEnvironment } from "../config/process-environment.js";
-import { PASS, type Question, RemoteError, type RemoteRule, type RemoteVerdict, type Replacement } from "./rule.js";
+import type { GuardrailRule } from "../../config/traffic.js";
+import { asArray, asObject, asText, type JsonObject } from "../../dialects/json-values.js";
+import { authContext, type Credentials } from "../auth/auth.js";
+import { credentialsFor } from "../auth/credentials.js";
+import { processEnvironment } from "../../config/process-environment.js";
+import { PASS, type Question, RemoteError, type RemoteRule, type RemoteVerdict, type Replacement } from "./verdict.js";
 import {
   askForObject,
   batchesOf,
@@ -23,7 +23,7 @@ type CloudRule = Extract<GuardrailRule, { kind: "bedrock" }>;
 const CALL = { characters: 20_000, pieces: 64 };
 const CATEGORY = "guardrail";
 
-export function bedrock(rule: CloudRule, services: Services): RemoteRule {
+export function bedrockGuardrail(rule: CloudRule, services: Services): RemoteRule {
   const base = rule.apiBase ?? `https://bedrock-runtime.${rule.region}.amazonaws.com`;
   const path = `/guardrail/${encodeURIComponent(rule.guardrailIdentifier)}/version/${encodeURIComponent(rule.guardrailVersion)}/apply`;
   const url = below(base, path);

@@ -1,7 +1,7 @@
 /** The lakera kind: its guard, with whatever its project's policy looks for. */
-import type { GuardrailRule } from "../config/traffic.js";
-import { asArray, asObject } from "../dialects/json-values.js";
-import { PASS, RemoteError, type RemoteRule } from "./rule.js";
+import type { GuardrailRule } from "../../config/traffic.js";
+import { asArray, asObject } from "../../dialects/json-values.js";
+import { PASS, RemoteError, type RemoteRule } from "./verdict.js";
 import { askForObject, below, categoryOf, jsonBody, type Services } from "./service.js";
 
 type LakeraRule = Extract<GuardrailRule, { kind: "lakera" }>;

@@ -1,14 +1,15 @@
 /** The presidio kind: its analyzer finds, its anonymizer (or the positions alone) masks. */
 import { createHash } from "node:crypto";
-import type { GuardrailRule } from "../config/traffic.js";
-import { asObject, asText, type JsonObject } from "../dialects/json-values.js";
-import { PASS, RemoteError, type RemoteRule, type RemoteVerdict, type Replacement } from "./rule.js";
+import type { GuardrailRule } from "../../config/traffic.js";
+import { asObject, asText, type JsonObject } from "../../dialects/json-values.js";
+import { PASS, RemoteError, type RemoteRule, type RemoteVerdict, type Replacement } from "./verdict.js";
 import {
   ask,
   askForObject,
   below,
   type Chunk,
   categoryOf,
+  changeOf,
   chunksOf,
   firstOf,
   jsonBody,
@@ -100,7 +101,8 @@ async function maskAll(
   const url = below(rule.anonymizerUrl, "/anonymize");
   const { text } = await askForObject(services, { url, headers: [], body, signal });
   if (typeof text !== "string") throw new RemoteError("anonymized without a text");
-  return [{ start: chunk.start, end: chunk.start + chunk.text.length, text }];
+  const change = changeOf(chunk.text, text);
+  return [{ start: chunk.start + change.start, end: chunk.start + change.end, text: change.text }];
 }
 
 const OPERATORS: Readonly<Record<PresidioRule["operator"], unknown>> = {

@@ -1,0 +1,41 @@
+/** What is looked up in the cache for an exchange, and the recording of its answer where nothing was found. */
+import type { ChosenPolicy } from "../cache/policies.js";
+import { Recording, type RecordingEnd } from "../cache/recording.js";
+import type { EntryMeaning } from "../cache/shard.js";
+import type { Exchange } from "./exchange.js";
+import type { Node } from "./node.js";
+
+export interface LookUp {
+  readonly chosen: ChosenPolicy;
+  readonly key: Buffer;
+  /** The caller's headers that count: names and values alternate. */
+  readonly headers: readonly string[];
+  /** The caller takes an answer that was kept. */
+  readonly reads: boolean;
+  /** The caller's answer may be kept. */
+  readonly stores: boolean;
+}
+
+/** From here on the relays hand over what they send. */
+export function recordMiss(
+  exchange: Exchange,
+  node: Node,
+  lookUp: LookUp,
+  more: { readonly meaning?: EntryMeaning | null; onEnd?(end: RecordingEnd): void } = {},
+): void {
+  exchange.cache = "miss";
+  const { cache, counters } = node;
+  counters.cache.misses.add(1);
+  const { policy, tags } = lookUp.chosen;
+  exchange.recording = new Recording(
+    { key: lookUp.key, tags, ttlMs: policy.ttlSeconds * 1_000, stores: lookUp.stores, meaning: more.meaning ?? null },
+    {
+      store: cache.store,
+      clock: Date.now,
+      onEnd: (end) => {
+        if (end === "stored") counters.cache.stored.add(1);
+        more.onEnd?.(end);
+      },
+    },
+  );
+}
