@@ -23,7 +23,10 @@ export interface Ask {
   readonly turns: number;
 }
 
-/** The model's name is the script: "whole", "burst-50", "paced-64-20" (64 deltas, 20 ms apart). */
+/** Models that begin so are under every rule that the gateway has; the upstream knows them without it. */
+export const RULED = "ruled-";
+
+/** The model's name is the script: "whole", "burst-50", "paced-64-20" (64 deltas, 20 ms apart), each also "ruled-…". */
 export interface Script {
   readonly kind: "whole" | "burst" | "paced";
   readonly deltas: number;
@@ -31,7 +34,7 @@ export interface Script {
 }
 
 export function scriptOf(model: string): Script {
-  const [kind, deltas, gap] = model.split("-");
+  const [kind, deltas, gap] = model.replace(RULED, "").split("-");
   if (kind === "burst") return { kind, deltas: count(deltas, 50), gapMs: 0 };
   if (kind === "paced") return { kind, deltas: count(deltas, 64), gapMs: count(gap, 20) };
   return { kind: "whole", deltas: 0, gapMs: 0 };
@@ -216,8 +219,10 @@ export function requestBody({ surface, model, padBytes, turns }: Ask): string {
 }
 
 /** The caller's headers, with the key where a client of that surface puts it. */
-export function requestHeaders(surface: Surface, key: string): Record<string, string> {
+export function requestHeaders({ surface, model }: Ask, key: string): Record<string, string> {
+  // A cached answer asks no upstream, which would be no measure of anything: look it up, never find it, keep the new one.
+  const cached = model.startsWith(RULED) ? { "cache-control": "no-cache" } : {};
   if (surface === "messages")
-    return { "x-api-key": key, "anthropic-version": "2023-06-01", accept: "application/json" };
-  return { authorization: `Bearer ${key}`, accept: "application/json" };
+    return { "x-api-key": key, "anthropic-version": "2023-06-01", accept: "application/json", ...cached };
+  return { authorization: `Bearer ${key}`, accept: "application/json", ...cached };
 }

@@ -42,7 +42,7 @@ export function planFor({ parameters, connections, target, upstream }: LoadSetti
     host: "127.0.0.1",
     port: target.port(script.kind !== "whole"),
     path: SURFACE_PATHS[ask.surface],
-    headers: requestHeaders(ask.surface, CALLER_KEY),
+    headers: requestHeaders(ask, CALLER_KEY),
     body: requestBody(ask),
     connections,
     beginAt: 0,

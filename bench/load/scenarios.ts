@@ -1,5 +1,5 @@
 /** The questions of the rig, as data. `row` is the row of the speed table that a scenario answers. */
-import type { Ask } from "./answers.js";
+import { type Ask, RULED } from "./answers.js";
 
 export type ScenarioKind = "rate" | "latency" | "paced" | "memory" | "translated" | "large-bodies";
 
@@ -56,6 +56,15 @@ export const SCENARIOS: readonly Scenario[] = [
     kind: "rate",
     connections: 32,
     variants: only(CHAT),
+    bar: { must: 0.3, aim: 0.45, larger: true },
+  },
+  {
+    name: "chat-ruled",
+    row: 1,
+    question: "the same with two limits, a budget, a keyword guardrail and a cache policy on: rate / nginx's",
+    kind: "rate",
+    connections: 32,
+    variants: only({ ...CHAT, model: `${RULED}whole` }),
     bar: { must: 0.3, aim: 0.45, larger: true },
   },
   {

@@ -14,6 +14,7 @@ import {
   startPinned,
   waitUntil,
 } from "./children.js";
+import { RULED } from "./answers.js";
 import { processTree } from "./process-use.js";
 
 /** The core of whatever stands in the middle, and the core that loader and upstream share. */
@@ -168,7 +169,12 @@ export function gatewayResources(upstreamPort: number, models: readonly string[]
           api_key: "x",
         },
       ],
-      models: models.map((model) => ({ display_name: model, model_name: model, ...provider })),
+      models: models.map((model) => ({
+        display_name: model,
+        model_name: model,
+        ...provider,
+        ...(model.startsWith(RULED) ? { cost: { input_per_1k: 0.001, output_per_1k: 0.002 } } : {}),
+      })),
       api_keys: [
         {
           display_name: "load-rig",
@@ -177,10 +183,49 @@ export function gatewayResources(upstreamPort: number, models: readonly string[]
           rate_limit: { rpm: 100_000_000, tpm: 100_000_000_000 },
         },
       ],
+      ...rulesFor(models.filter((model) => model.startsWith(RULED))),
     },
     null,
     2,
   );
+}
+
+/** Every kind of rule for these models, none of which ever refuses anything. */
+function rulesFor(models: readonly string[]): Record<string, readonly object[]> {
+  return {
+    rate_limit_policies: models.map((model) => ({
+      name: `limit of ${model}`,
+      limits: { rpm: 100_000_000, tpm: 100_000_000_000, concurrency: 1_000_000 },
+      conditions: { dimension: "model", operator: "==", value: model },
+      group_by: ["api_key"],
+    })),
+    budgets: models.map((model) => ({
+      name: `budget of ${model}`,
+      scope: "model",
+      scope_ref: model,
+      limit_usd: 1_000_000_000,
+      period: "day",
+    })),
+    cache_policies: models.map((model) => ({
+      name: `cache of ${model}`,
+      applies_to: `model:${model}`,
+      ttl_seconds: 60,
+    })),
+    guardrails: models.map((model) => ({
+      name: `words for ${model}`,
+      kind: "keyword",
+      hook_point: "input",
+      patterns: [
+        { kind: "literal", value: "project nightfall" },
+        { kind: "regex", value: "acct-[0-9]{8}" },
+      ],
+    })),
+    guardrail_attachments: models.map((model) => ({
+      guardrail_id: `words for ${model}`,
+      scope_type: "model",
+      scope_id: model,
+    })),
+  };
 }
 
 async function startCeiling(upstream: Upstream): Promise<Target> {

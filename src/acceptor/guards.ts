@@ -9,7 +9,7 @@ import { givenCredential } from "../providers/shared-credentials.js";
 
 /** Screens large bodies away from the hot path; rejects when its queue is full. */
 export interface Screener {
-  screen(job: ScreenJob): Promise<ScreenResult | null>;
+  screen(job: ScreenJob): Promise<ScreenResult>;
 }
 
 export function guardsOf(sender: Sender, screener: Screener, metrics: Metrics): Guards {

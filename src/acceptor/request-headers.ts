@@ -43,6 +43,7 @@ class Reading {
   forwardedFor = "";
   model = "";
   contentEncoding = "";
+  contentType = "";
   strict = false;
   cacheControl = "";
   contentLength = -1;
@@ -73,6 +74,7 @@ export function readRequestHeaders(request: HttpRequest, rules: HeaderRules, col
     forwardedFor: reading.forwardedFor,
     model: reading.model,
     contentEncoding: reading.contentEncoding === "identity" ? "" : reading.contentEncoding,
+    contentType: reading.contentType,
     contentLength: reading.contentLength,
     strict: reading.strict,
     cacheControl: reading.cacheControl,
@@ -122,6 +124,9 @@ function readOwn(reading: Reading, name: string, value: string): void {
       break;
     case "cache-control":
       reading.cacheControl = `${reading.cacheControl},${value.toLowerCase()}`;
+      break;
+    case "content-type":
+      reading.contentType = value;
       break;
     case "content-encoding":
       reading.contentEncoding = value.trim().toLowerCase();

@@ -132,9 +132,17 @@ export function normalized(vector: ArrayLike<number>): Float32Array | null {
   return Float32Array.from(vector, (value) => value / length);
 }
 
-/** Of vectors of length 1: their cosine. */
+/** Of vectors of length 1: their cosine. Four sums at once: one would wait for itself at every step. */
 function product(left: Float32Array, right: Float32Array): number {
-  let sum = 0;
-  for (let index = 0; index < right.length; index += 1) sum += (left[index] as number) * (right[index] as number);
-  return sum;
+  let [first, second, third, fourth] = [0, 0, 0, 0];
+  const { length } = right;
+  let at = 0;
+  for (; at + 3 < length; at += 4) {
+    first += (left[at] as number) * (right[at] as number);
+    second += (left[at + 1] as number) * (right[at + 1] as number);
+    third += (left[at + 2] as number) * (right[at + 2] as number);
+    fourth += (left[at + 3] as number) * (right[at + 3] as number);
+  }
+  for (; at < length; at += 1) first += (left[at] as number) * (right[at] as number);
+  return first + second + third + fourth;
 }

@@ -8,7 +8,7 @@ import type { DialectId, RequestView } from "./dialect.js";
 import { decodeStream, decodeWhole, encodeAsStream, encodeWhole, parseObject, type Translation } from "./hub.js";
 import { isFailure } from "../errors.js";
 import { usageObject } from "./openai-chat/usage.js";
-import { finalResponse } from "./openai-responses/final-response.js";
+import { finalResponse, withOwnIds } from "./openai-responses/final-response.js";
 import { dialectOf } from "./registry.js";
 import { type AnswerEvent, type JsonObject, LossList, type SemanticRequest, type SemanticUsage } from "./semantic.js";
 import { parseSse } from "./sse.js";
@@ -30,10 +30,11 @@ const NO_BODY = new Uint8Array(0);
 
 /** The stream of a whole answer; null when it cannot be told so. */
 export function asStream(answer: Buffer, request: ModeRequest): Buffer | null {
-  return converted(request, (translation) => {
+  const stream = converted(request, (translation) => {
     const body = parseObject(answer);
     return body === null ? null : [decodeWhole(translation, body), encodeAsStream];
   });
+  return stream !== null && request.dialect === "openai-responses" ? withOwnIds(stream, answer) : stream;
 }
 
 /** The whole answer of a stream; null when it cannot be told so. */
@@ -68,7 +69,7 @@ function ontoItself({ dialect, body }: ModeRequest): Translation | null {
   if (parsed === null) return null;
   const request = clientCodecOf(dialect).decodeRequest(readable(dialect, parsed), new LossList());
   if (isFailure(request)) return null;
-  const plain = { renamed: [], formatTool: "", headers: [], losses: [] };
+  const plain = { renamed: [], formatTool: "", headers: [], losses: [], told: null };
   return { client: dialect, wire: dialect, body: NO_BODY, echo: parsed, ...plain, request: answered(request) };
 }
 

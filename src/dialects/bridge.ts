@@ -31,6 +31,18 @@ const COUNTED: Row = {
   "bedrock-converse": "hub",
 };
 
+/** Wires for vectors of texts. */
+const VECTORS: Row = {
+  "cohere-embed": "hub",
+  "gemini-embeddings": "hub",
+  "vertex-embeddings": "hub",
+  "bedrock-embeddings": "hub",
+  "voyage-embeddings": "hub",
+};
+
+/** Wires for the order of documents. */
+const RANKINGS: Row = { "voyage-rerank": "hub", "bedrock-rerank": "hub", "tei-rerank": "hub" };
+
 /** operation → client dialect → target wire; what is not written is "none". */
 export const BRIDGES: Readonly<Record<Operation, Readonly<Partial<Record<DialectId, Row>>>>> = {
   chat: { "openai-chat": { ...CONVERSATION, "openai-chat": "passthrough" } },
@@ -39,7 +51,15 @@ export const BRIDGES: Readonly<Record<Operation, Readonly<Partial<Record<Dialect
   responses: { "openai-responses": { ...CONVERSATION, "openai-responses": "passthrough" } },
   input_tokens: { "openai-responses": { ...COUNTED, "openai-responses": "passthrough" } },
   completions: { "openai-completions": { ...CONVERSATION, "openai-completions": "passthrough" } },
-  embeddings: { "openai-embeddings": { "openai-embeddings": "passthrough" } },
+  embeddings: { "openai-embeddings": { ...VECTORS, "openai-embeddings": "passthrough" } },
+  rerank: { rerank: { ...RANKINGS, rerank: "passthrough" } },
+  images: { "openai-images": { "openai-images": "passthrough" } },
+  image_edits: { "openai-images": { "openai-images": "passthrough" } },
+  image_variations: { "openai-images": { "openai-images": "passthrough" } },
+  transcriptions: { "openai-audio": { "openai-audio": "passthrough" } },
+  translations: { "openai-audio": { "openai-audio": "passthrough" } },
+  speech: { "openai-audio": { "openai-audio": "passthrough" } },
+  moderations: { "openai-moderations": { "openai-moderations": "passthrough" } },
   tokenize: { tokenize: { tokenize: "passthrough" } },
   models: {},
 };

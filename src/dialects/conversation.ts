@@ -44,7 +44,7 @@ const FORMS: Partial<Record<DialectId, ConversationForm>> = {
     continued: (body, text) =>
       appended(body, "messages", { role: "assistant", content: text }, { role: "user", content: GO_ON }),
     answerText: (answer) => textOf(member(member(list(answer.choices)[0], "message"), "content")),
-    toolField: (body) => namedTools(body, ["tools", "functions"]),
+    toolField: (body) => namedTools(body, ["tools", "functions"], ["tool_choice", "function_call"]),
   },
   "anthropic-messages": {
     seed: false,
@@ -53,7 +53,7 @@ const FORMS: Partial<Record<DialectId, ConversationForm>> = {
     continued: (body, text) =>
       appended(body, "messages", { role: "assistant", content: text.trimEnd() }, { role: "user", content: GO_ON }),
     answerText: (answer) => textOf(answer.content),
-    toolField: (body) => namedTools(body, ["tools"]),
+    toolField: (body) => namedTools(body, ["tools"], ["tool_choice"]),
   },
   "openai-responses": {
     seed: false,
@@ -66,15 +66,14 @@ const FORMS: Partial<Record<DialectId, ConversationForm>> = {
         .filter((item) => member(item, "type") === "message")
         .map((item) => textOf(member(item, "content")))
         .join("\n"),
-    toolField: (body) => namedTools(body, ["tools"]),
+    toolField: (body) => namedTools(body, ["tools"], ["tool_choice"]),
   },
   "openai-completions": {
     seed: true,
     lastUserText: (body) => (typeof body.prompt === "string" ? body.prompt : ""),
     withUserTurn: (body, text) =>
       typeof body.prompt === "string" ? { ...body, prompt: `${body.prompt}\n\n${text}\n\n` } : null,
-    continued: (body, text) =>
-      typeof body.prompt === "string" ? { ...body, prompt: body.prompt + text } : null,
+    continued: (body, text) => (typeof body.prompt === "string" ? { ...body, prompt: body.prompt + text } : null),
     answerText: (answer) => textOf(member(list(answer.choices)[0], "text")),
     toolField: () => null,
   },
@@ -95,9 +94,14 @@ function textOf(content: unknown): string {
   return texts.filter((text): text is string => typeof text === "string").join("\n");
 }
 
+/** What a tool answered may stand in a user's turn, too; the user has said nothing then. */
 function lastText(turns: unknown): string {
-  const last = list(turns).findLast((turn) => member(turn, "role") === "user");
+  const last = list(turns).findLast((turn) => member(turn, "role") === "user" && saysText(turn));
   return textOf(member(last, "content"));
+}
+
+function saysText(turn: unknown): boolean {
+  return textOf(member(turn, "content")).trim() !== "";
 }
 
 function appended(body: JsonObject, name: string, ...further: readonly JsonObject[]): JsonObject | null {
@@ -111,8 +115,14 @@ function withList(body: JsonObject): JsonObject {
 }
 
 /** A choice that lets the model do without tools asks for none. */
-function namedTools(body: JsonObject, names: readonly string[]): string | null {
-  for (const name of names) if (list(body[name]).length > 0) return name;
-  const choice = body.tool_choice;
-  return choice === undefined || choice === null || choice === "auto" || choice === "none" ? null : "tool_choice";
+function namedTools(body: JsonObject, lists: readonly string[], choices: readonly string[]): string | null {
+  for (const name of lists) if (list(body[name]).length > 0) return name;
+  for (const name of choices) if (forcesTool(body[name])) return name;
+  return null;
+}
+
+/** OpenAI's dialects say it with a word or an object, the messages dialect with the object's type. */
+function forcesTool(choice: unknown): boolean {
+  const mode = typeof choice === "string" ? choice : (member(choice, "type") ?? choice ?? "none");
+  return mode !== "auto" && mode !== "none";
 }

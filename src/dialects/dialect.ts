@@ -4,6 +4,8 @@
  * what the pipeline needs for that.
  */
 import type { Failure } from "../errors.js";
+import type { Edit } from "./json-splice.js";
+import type { Form } from "./multipart.js";
 import type { UsageTally } from "./usage-tally.js";
 
 export const DIALECTS = [
@@ -11,13 +13,31 @@ export const DIALECTS = [
   "openai-responses",
   "openai-completions",
   "openai-embeddings",
+  "openai-images",
+  "openai-audio",
+  "openai-moderations",
+  "rerank",
   "anthropic-messages",
   "tokenize",
 ] as const;
 export type DialectId = (typeof DIALECTS)[number];
 
 /** Wires that only upstreams speak, beside the dialects that callers speak too. */
-export const TARGET_WIRES = ["gemini", "bedrock-converse", "cohere-chat"] as const;
+export const TARGET_WIRES = [
+  "gemini",
+  "bedrock-converse",
+  "cohere-chat",
+  "cohere-embed",
+  "gemini-embeddings",
+  "vertex-embeddings",
+  "bedrock-embeddings",
+  "voyage-embeddings",
+  "voyage-rerank",
+  "bedrock-rerank",
+  "tei-rerank",
+  "google-images",
+  "bedrock-images",
+] as const;
 /** Everything an upstream may speak. */
 export type WireId = DialectId | (typeof TARGET_WIRES)[number];
 
@@ -30,6 +50,14 @@ export const OPERATIONS = [
   "input_tokens",
   "completions",
   "embeddings",
+  "rerank",
+  "images",
+  "image_edits",
+  "image_variations",
+  "transcriptions",
+  "translations",
+  "speech",
+  "moderations",
   "tokenize",
   "models",
 ] as const;
@@ -45,7 +73,10 @@ export interface Span {
 export interface RequestView {
   /** The model as the caller named it, unescaped. */
   readonly model: string;
-  /** Where the model's JSON string stands, quotes included; null when it came from a header or the path. */
+  /**
+   * Where the model's JSON string stands, quotes included, or the whole value of its form field; null when it came
+   * from a header or the path.
+   */
   readonly modelSpan: Span | null;
   /** Does the caller want an event stream? */
   readonly stream: boolean;
@@ -55,6 +86,8 @@ export interface RequestView {
   readonly streamOptionsSpan: Span | null;
   /** The caller's cap on output tokens; -1 when there is none. */
   readonly maxOutputTokens: number;
+  /** The parts of the body, where it is a form and not JSON. */
+  readonly form?: Form;
 }
 
 /** What a frame of a stream means for the relay; bits are combined. */
@@ -67,6 +100,8 @@ export const FRAME = {
   TERMINAL: 2,
   /** An error inside the stream. */
   ERROR: 4,
+  /** The answer is whole if nothing follows; more may. */
+  WHOLE: 8,
 } as const;
 
 /** Watches one streamed answer. One object a stream; it writes what it learns into the tally. */
@@ -78,7 +113,22 @@ export interface StreamObserver {
   readonly interest: RegExp;
   /** Looks at one whole SSE event (its closing blank line included) and says what to do with it. */
   observe(frame: Buffer): number;
+  /** For an event too long to be held back: watches it piece by piece. Absent: such events pass unseen. */
+  observeLong?(): LongEventObserver;
 }
+
+/** Watches one long event in pieces, from its first byte; bounded memory. It cannot hide what it sees. */
+export interface LongEventObserver {
+  feed(piece: Buffer): void;
+  /** The event is over: what it meant, as bits of FRAME. */
+  finish(): number;
+}
+
+/**
+ * What a successful answer that is no stream of events looks like. json: one JSON object, anything else is a broken
+ * answer. any: whatever comes. flowing: the same, and the caller plays it while it comes.
+ */
+export type AnswerForm = "json" | "any" | "flowing";
 
 /** Watches one answer that is not streamed, chunk by chunk; bounded memory whatever the size. */
 export interface AnswerObserver {
@@ -92,14 +142,25 @@ export interface Dialect {
   /**
    * Finds what the gateway needs in the body. `modelOverride` (header or path) makes `model` optional.
    * Refuses, naming the field: not JSON, not UTF-8, not an object, wrong types, missing model, a needed
-   * field twice.
+   * field twice. `contentType`: of the body, where the dialect takes more than JSON; "" = not said.
    */
-  readRequest(body: Buffer, operation: Operation, modelOverride: string | null): RequestView | Failure;
+  readRequest(
+    body: Buffer,
+    operation: Operation,
+    modelOverride: string | null,
+    contentType?: string,
+  ): RequestView | Failure;
   /**
    * The bytes for an upstream of the same dialect: the model's name replaced, usage asked for where the
    * gateway needs it; every other byte as it came. Returns `body` itself when nothing changes.
    */
   spliceRequest(body: Buffer, view: RequestView, targetModel: string): Buffer;
+  /** The changes that `spliceRequest` makes, in order: for bodies too large to be copied. Absent: always copied. */
+  requestEdits?(body: Buffer, view: RequestView, targetModel: string): readonly Edit[];
+  /** Absent: every answer is JSON. */
+  answerForm?(operation: Operation, body: Buffer, view: RequestView): AnswerForm;
+  /** Fills in what the request alone tells of its use (images asked for, characters, seconds of sound) and the answer did not. */
+  measureRequest?(operation: Operation, body: Buffer, view: RequestView, tally: UsageTally): void;
   streamObserver(view: RequestView, tally: UsageTally): StreamObserver;
   answerObserver(operation: Operation, tally: UsageTally): AnswerObserver;
   /** The error envelope of this dialect, as JSON text. */

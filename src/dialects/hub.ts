@@ -6,7 +6,9 @@ import { type Failure, failure, isFailure } from "../errors.js";
 import type { CodecContext, EncodedRequest, StreamDecoder, TargetTraits, WireEvent } from "./codec.js";
 import { answerCodecOf, clientCodecOf, stateFieldIn, targetCodecOf } from "./codecs.js";
 import type { DialectId, WireId } from "./dialect.js";
-import { type AnswerEvent, type JsonObject, LossList, type SemanticRequest } from "./semantic.js";
+import type { OperationRequest } from "./operation-codec.js";
+import { operationCodecOf, translateOperation } from "./operations.js";
+import { type AnswerEvent, type JsonObject, LossList, NO_SAMPLING, type SemanticRequest } from "./semantic.js";
 
 /** What a translation needs; plain data. */
 export interface TranslationJob {
@@ -32,18 +34,70 @@ export interface Translation {
   readonly losses: readonly string[];
   /** The caller's request without its conversation: what answers echo of it. */
   readonly request: SemanticRequest;
+  /** What the answer's decoder must know of a request that is no conversation; null = it is one. */
+  readonly told: JsonObject | null;
 }
 
+/** Stands where there is no conversation. */
+const NO_CONVERSATION: SemanticRequest = Object.freeze({
+  origin: "",
+  model: "",
+  stream: false,
+  system: [],
+  turns: [],
+  tools: [],
+  toolChoice: null,
+  parallelToolCalls: null,
+  sampling: NO_SAMPLING,
+  maxOutputTokens: null,
+  stop: [],
+  reasoning: null,
+  format: null,
+  verbosity: null,
+  user: null,
+  metadata: null,
+  serviceTier: null,
+  promptCacheKey: null,
+  modalities: [],
+  extras: {},
+});
+
 /**
- * Translates a request, or says why it cannot be. What a codec did not foresee costs this request, not the
+ * Translates a request, or says why it cannot be. `detokenize`: see OperationRequest. What a codec did not foresee costs this request, not the
  * thread: what callers send is deep and strange enough for that to happen.
  */
-export function translateRequest(job: TranslationJob): Translation | Failure {
+export function translateRequest(
+  job: TranslationJob,
+  detokenize?: OperationRequest["detokenize"],
+): Translation | Failure {
   try {
-    return translated(job);
+    return translatedOperation(job, detokenize) ?? translated(job);
   } catch {
     return failure("internal_error", "The request could not be translated.");
   }
+}
+
+/** null: the request is a conversation. */
+function translatedOperation(
+  job: TranslationJob,
+  detokenize: OperationRequest["detokenize"],
+): Translation | Failure | null {
+  const codec = operationCodecOf(job.client, job.wire);
+  if (codec === null) return null;
+  const encoded = translateOperation(codec, job, detokenize);
+  if (isFailure(encoded)) return encoded;
+  return {
+    client: job.client,
+    wire: job.wire,
+    body: Buffer.from(JSON.stringify(encoded.body)),
+    echo: {},
+    renamed: [],
+    formatTool: "",
+    headers: [],
+    losses: encoded.losses,
+    request: NO_CONVERSATION,
+    told: encoded.told,
+  };
 }
 
 function translated(job: TranslationJob): Translation | Failure {
@@ -68,6 +122,7 @@ function translated(job: TranslationJob): Translation | Failure {
     headers: encoded.headers,
     losses: losses.names,
     request: { ...request, system: [], turns: [] },
+    told: null,
   };
 }
 
@@ -142,13 +197,14 @@ export interface TranslatedError {
 /** An upstream's error answer in the caller's envelope. */
 export function translateError(translation: Translation, answer: ErrorAnswer, requestId: string): TranslatedError {
   const { status, body, headers } = answer;
-  const codec = targetCodecOf(translation.wire);
+  const operation = operationCodecOf(translation.client, translation.wire);
+  const codec = operation ?? targetCodecOf(translation.wire);
   const at = codec.errorHeader === undefined ? -1 : headers.indexOf(codec.errorHeader);
   const errorType = at < 0 ? undefined : headers[at + 1];
   const error = codec.decodeError(status, parseObject(body), body.toString("utf8"), errorType);
   const wait = headers.includes("retry-after") ? 0 : (error.retryAfterSeconds ?? 0);
   return {
-    body: JSON.stringify(clientCodecOf(translation.client).encodeError(error, requestId)),
+    body: JSON.stringify((operation ?? clientCodecOf(translation.client)).encodeError(error, requestId)),
     headers: wait > 0 ? ["retry-after", String(wait)] : [],
   };
 }

@@ -1,6 +1,5 @@
 /** Usage and identity in answers of the chat family (chat, completions, embeddings), streamed and not. */
-import { type AnswerObserver, FRAME, type RequestView, type StreamObserver } from "./dialect.js";
-import { TopLevelCapture } from "./json-capture.js";
+import { FRAME, type RequestView, type StreamObserver } from "./dialect.js";
 import { keyTable, scanTopLevel } from "./json-splice.js";
 import {
   asCount,
@@ -11,27 +10,42 @@ import {
   parseJson,
   parseObject,
   scannedText,
-  textOf,
   scannedValue,
 } from "./json-values.js";
 import { isErrorEvent, sseDataBytes } from "./sse.js";
 import type { UsageTally } from "./usage-tally.js";
+import { answerReading, CapturedAnswer } from "./captured-answer.js";
+
+/** What the vendor's dialects call the parts of `usage`. */
+export interface UsageNames {
+  readonly input: string;
+  readonly output: string;
+  readonly inputDetails: string;
+  readonly outputDetails: string;
+}
+
+const CHAT_NAMES: UsageNames = {
+  input: "prompt_tokens",
+  output: "completion_tokens",
+  inputDetails: "prompt_tokens_details",
+  outputDetails: "completion_tokens_details",
+};
 
 /**
  * Sets what a `usage` object says; what it leaves out keeps its value. Besides the vendor's own names it
  * knows those that its look-alikes use for cached prompt tokens.
  */
-export function setOpenAiUsage(tally: UsageTally, usage: JsonObject): void {
-  const input = asCount(usage.prompt_tokens);
+export function setOpenAiUsage(tally: UsageTally, usage: JsonObject, names: UsageNames = CHAT_NAMES): void {
+  const input = asCount(usage[names.input]);
   if (input >= 0) tally.inputTokens = input;
-  const output = asCount(usage.completion_tokens);
+  const output = asCount(usage[names.output]);
   if (output >= 0) tally.outputTokens = output;
-  const prompt = asObject(usage.prompt_tokens_details);
+  const prompt = asObject(usage[names.inputDetails]);
   const read = firstCount(prompt?.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens);
   if (read >= 0) tally.cacheReadTokens = read;
   const write = firstCount(prompt?.cache_write_tokens, prompt?.cache_creation_tokens);
   if (write >= 0) tally.cacheWriteTokens = write;
-  const reasoning = asCount(asObject(usage.completion_tokens_details)?.reasoning_tokens);
+  const reasoning = asCount(asObject(usage[names.outputDetails])?.reasoning_tokens);
   if (reasoning >= 0) tally.reasoningTokens = reasoning;
 }
 
@@ -115,28 +129,15 @@ function isEmptyArray(value: Buffer): boolean {
   return value[at] === CLOSE_BRACKET;
 }
 
-const ANSWER_KEYS = keyTable(["id", "model", "choices", "usage"]);
+const ANSWER = answerReading(["choices", "usage"], (tally, [choices = null, usage = null]) => {
+  if (choices !== null) tally.finishReason = lastMemberText(choices, FINISH_REASON) || tally.finishReason;
+  const counts = parseObject(usage);
+  if (counts !== null) setOpenAiUsage(tally, counts);
+});
 
 /** Watches one whole answer of the chat family. */
-export class WholeAnswerObserver implements AnswerObserver {
-  private readonly tally: UsageTally;
-  private readonly capture = new TopLevelCapture(ANSWER_KEYS);
-
+export class WholeAnswerObserver extends CapturedAnswer {
   constructor(tally: UsageTally) {
-    this.tally = tally;
-  }
-
-  feed(chunk: Buffer): void {
-    this.capture.feed(chunk);
-  }
-
-  finish(): void {
-    const { tally, capture } = this;
-    tally.responseId = textOf(capture.value(ID)) || tally.responseId;
-    tally.responseModel = textOf(capture.value(MODEL)) || tally.responseModel;
-    const choices = capture.value(CHOICES);
-    if (choices !== null) tally.finishReason = lastMemberText(choices, FINISH_REASON) || tally.finishReason;
-    const usage = parseObject(capture.value(USAGE));
-    if (usage !== null) setOpenAiUsage(tally, usage);
+    super(tally, ANSWER);
   }
 }

@@ -1,6 +1,6 @@
 /** How request decoders refuse: from any depth, naming the field. */
 import { type Failure, failure } from "../errors.js";
-import { isAbsent } from "./json.js";
+import { isAbsent, isObject } from "./json.js";
 import type { JsonObject, JsonValue } from "./semantic.js";
 
 /** Carries a failure up to the decoder's entry. */
@@ -33,45 +33,56 @@ export function orFailure<Result>(decode: () => Result): Result | Failure {
   }
 }
 
-/** An optional text field; null when absent. */
-export function optionalText(body: JsonObject, name: string, path = name): string | null {
-  const value = body[name];
-  if (isAbsent(value)) return null;
-  return typeof value === "string" ? value : refuse(path, "a string");
+/** The path of a member; built only when something is refused, since histories are long. */
+function member(path: string, name: string): string {
+  return path === "" ? name : `${path}.${name}`;
 }
 
-/** An optional number; null when absent. */
-export function optionalNumber(body: JsonObject, name: string): number | null {
-  const value = body[name];
+/** The text in a field of the object at `path`; null when it is absent. */
+export function optionalText(object: JsonObject, name: string, path = ""): string | null {
+  const value = object[name];
   if (isAbsent(value)) return null;
-  return typeof value === "number" ? value : refuse(name, "a number");
+  return typeof value === "string" ? value : refuse(member(path, name), "a string");
 }
 
-/** An optional flag; null when absent. */
-export function optionalFlag(body: JsonObject, name: string): boolean | null {
-  const value = body[name];
-  if (isAbsent(value)) return null;
-  return typeof value === "boolean" ? value : refuse(name, "a boolean");
+/** The text in a field that must be there. */
+export function demandText(object: JsonObject, name: string, path = ""): string {
+  const value = object[name];
+  return typeof value === "string" ? value : refuse(member(path, name), "a string");
 }
 
-/** An optional object; null when absent. */
-export function optionalObject(body: JsonObject, name: string, path = name): JsonObject | null {
-  const value = body[name];
+/** The number in a field; null when it is absent. */
+export function optionalNumber(object: JsonObject, name: string): number | null {
+  const value = object[name];
   if (isAbsent(value)) return null;
-  return objectAt(value, path);
+  // 1e999 is JSON too, and no number.
+  return typeof value === "number" && Number.isFinite(value) ? value : refuse(name, "a number");
 }
 
-/** An optional array; empty when absent. */
-export function optionalArray(body: JsonObject, name: string, path = name): readonly JsonValue[] {
-  const value = body[name];
+/** The flag in a field; null when it is absent. */
+export function optionalFlag(object: JsonObject, name: string, path = ""): boolean | null {
+  const value = object[name];
+  if (isAbsent(value)) return null;
+  return typeof value === "boolean" ? value : refuse(member(path, name), "a boolean");
+}
+
+/** The object in a field; null when it is absent. */
+export function optionalObject(object: JsonObject, name: string, path = ""): JsonObject | null {
+  const value = object[name];
+  if (isAbsent(value)) return null;
+  return isObject(value) ? value : refuse(member(path, name), "an object");
+}
+
+/** The array in a field; empty when it is absent. */
+export function optionalArray(object: JsonObject, name: string, path = ""): readonly JsonValue[] {
+  const value = object[name];
   if (isAbsent(value)) return [];
-  return Array.isArray(value) ? value : refuse(path, "an array");
+  return Array.isArray(value) ? value : refuse(member(path, name), "an array");
 }
 
 /** An object that must be there. */
 export function objectAt(value: JsonValue | undefined, path: string): JsonObject {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
-  return refuse(path, "an object");
+  return isObject(value) ? value : refuse(path, "an object");
 }
 
 /** A text that must be there. */

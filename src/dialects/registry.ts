@@ -1,10 +1,14 @@
 /** Every dialect by its id. */
 import { anthropicMessages } from "./anthropic-messages/dialect.js";
 import type { Dialect, DialectId } from "./dialect.js";
+import { openAiAudio } from "./openai-audio/dialect.js";
 import { openAiChat } from "./openai-chat/dialect.js";
 import { openAiCompletions } from "./openai-completions/dialect.js";
 import { openAiEmbeddings } from "./openai-embeddings/dialect.js";
+import { openAiImages } from "./openai-images/dialect.js";
+import { openAiModerations } from "./openai-moderations/dialect.js";
 import { openAiResponses } from "./openai-responses/dialect.js";
+import { rerank } from "./rerank/dialect.js";
 import { tokenize } from "./tokenize/dialect.js";
 
 const REGISTRY: Readonly<Record<DialectId, Dialect>> = Object.freeze({
@@ -12,7 +16,11 @@ const REGISTRY: Readonly<Record<DialectId, Dialect>> = Object.freeze({
   "openai-responses": openAiResponses,
   "openai-completions": openAiCompletions,
   "openai-embeddings": openAiEmbeddings,
+  "openai-images": openAiImages,
+  "openai-audio": openAiAudio,
+  "openai-moderations": openAiModerations,
   "anthropic-messages": anthropicMessages,
+  rerank,
   tokenize,
 });
 

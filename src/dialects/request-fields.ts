@@ -12,7 +12,7 @@ import {
   type TopLevelScan,
 } from "./json-splice.js";
 
-const MAX_MODEL_LENGTH = 256;
+export const MAX_MODEL_LENGTH = 256;
 /** A model's JSON string cannot be longer: every character may be written as "\uXXXX". */
 const MAX_MODEL_BYTES = MAX_MODEL_LENGTH * 6 + 2;
 
@@ -208,6 +208,11 @@ const TRUE = Buffer.from("true");
 
 /** Replaces or inserts the model and asks for usage where `usageAsked` is false; every other byte stays. */
 export function spliceFields(body: Buffer, view: RequestView, targetModel: string): Buffer {
+  return applyEdits(body, fieldEdits(body, view, targetModel));
+}
+
+/** What `spliceFields` changes, in order. */
+export function fieldEdits(body: Buffer, view: RequestView, targetModel: string): readonly Edit[] {
   const edits: Edit[] = [];
   const added: Buffer[] = [];
   if (view.modelSpan === null) added.push(MODEL_KEY, encodeModel(targetModel));
@@ -223,7 +228,7 @@ export function spliceFields(body: Buffer, view: RequestView, targetModel: strin
   }
   if (edits.length === 2 && (edits[0] as Edit).start > (edits[1] as Edit).start) edits.reverse();
   if (added.length > 0) edits.unshift(firstMember(body, added));
-  return applyEdits(body, edits);
+  return edits;
 }
 
 /** Puts members in front of the others, just after the opening brace. */

@@ -1,5 +1,5 @@
 /** The relay's view of one event stream: whole events out, hidden ones cut, the observer told what matters. */
-import { FRAME, type StreamObserver } from "./dialect.js";
+import { FRAME, type LongEventObserver, type StreamObserver } from "./dialect.js";
 import { CR, LF, LINE, lastEventEnd, nextEventEnd, sseDataBytes } from "./sse.js";
 
 /** What becomes of an LF that arrives after an event has ended with the CR before it. */
@@ -23,12 +23,16 @@ export class StreamTap {
   private splitCrLf = false;
   /** Inside an event that outgrew the bound. */
   private raw = false;
+  /** Watches that event, where the dialect can. */
+  private long: LongEventObserver | null = null;
   /** No event with data has been seen yet; that one is always observed (it names model and id). */
   private first = true;
   private flags = 0;
   private hasOversize = false;
+  /** Events so far after which the answer is whole if nothing follows. */
+  wholes = 0;
 
-  /** `maxEventBytes`: the longest event that is held back and observed; a longer one passes unseen. */
+  /** `maxEventBytes`: the longest event that is held back and observed; a longer one passes, seen only in pieces. */
   constructor(observer: StreamObserver, maxEventBytes: number) {
     this.observer = observer;
     const { interest } = observer;
@@ -46,7 +50,7 @@ export class StreamTap {
     return (this.flags & FRAME.ERROR) !== 0;
   }
 
-  /** An event was too long to be observed. */
+  /** An event was too long to be held back. */
   get oversize(): boolean {
     return this.hasOversize;
   }
@@ -100,6 +104,9 @@ export class StreamTap {
   private endRaw(batch: Buffer, before: number): Buffer {
     this.raw = false;
     const end = nextEventEnd(batch, 0, before);
+    this.long?.feed(batch.subarray(0, end));
+    this.endLong(this.long);
+    this.long = null;
     if (end === batch.length) {
       if (batch[end - 1] === CR) this.lateLf = LATE_LF.FORWARD;
       return batch;
@@ -112,14 +119,20 @@ export class StreamTap {
 
   /** Holds back the beginning of an event, unless it outgrows the bound. */
   private carry(bytes: Buffer): Buffer | null {
-    if (this.raw) return bytes;
+    if (this.raw) {
+      this.long?.feed(bytes);
+      return bytes;
+    }
     this.carried.push(bytes);
     this.carriedBytes += bytes.length;
     if (this.carriedBytes <= this.maxEventBytes) return null;
     this.hasOversize = true;
     this.first = false;
     this.raw = true;
-    return this.takeCarried(null);
+    const begun = this.takeCarried(null);
+    this.long = this.observer.observeLong?.() ?? null;
+    this.long?.feed(begun);
+    return begun;
   }
 
   private takeCarried(more: Buffer | null): Buffer {
@@ -154,7 +167,7 @@ export class StreamTap {
       const frame = block.subarray(start, end);
       if (!known && !this.wants(frame, text, start)) continue;
       const action = this.observer.observe(frame);
-      this.flags |= action;
+      this.note(action);
       if ((action & FRAME.HIDE) === 0) continue;
       kept ??= [];
       if (start > keptFrom) kept.push(block.subarray(keptFrom, start));
@@ -169,6 +182,16 @@ export class StreamTap {
     return kept.length === 0 ? null : kept.length === 1 ? (kept[0] as Buffer) : Buffer.concat(kept);
   }
 
+  private endLong(long: LongEventObserver | null): void {
+    // What has left cannot be hidden.
+    if (long !== null) this.note(long.finish() & ~FRAME.HIDE);
+  }
+
+  private note(action: number): void {
+    this.flags |= action;
+    if ((action & FRAME.WHOLE) !== 0) this.wholes++;
+  }
+
   /** May the observer have an opinion on this event? Oversize ones are not asked about. */
   private wants(frame: Buffer, text: string, start: number): boolean {
     const length = frame.length;
@@ -177,6 +200,9 @@ export class StreamTap {
     if (size > this.maxEventBytes) {
       this.hasOversize = true;
       this.first = false;
+      const long = this.observer.observeLong?.() ?? null;
+      long?.feed(frame);
+      this.endLong(long);
       return false;
     }
     if (this.first && sseDataBytes(frame).length > 0) {

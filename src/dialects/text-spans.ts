@@ -49,6 +49,8 @@ export interface TextShape {
   readonly tokens: boolean;
   /** Where an object's `type` decides on its shape; an object of another type holds no text. */
   readonly byType: Readonly<Record<string, TextShape>> | null;
+  /** Where no text stands in its place, every string counts: an upstream may answer in a form of its own. */
+  readonly orAnything: boolean;
 }
 
 interface ShapeParts {
@@ -57,6 +59,7 @@ interface ShapeParts {
   readonly members?: Readonly<Record<string, TextShape>>;
   readonly tokens?: boolean;
   readonly byType?: Readonly<Record<string, TextShape>>;
+  readonly orAnything?: boolean;
 }
 
 /** Builds a shape from what it has. */
@@ -68,6 +71,7 @@ export function shapeOf(parts: ShapeParts): TextShape {
     deep: false,
     tokens: parts.tokens === true,
     byType: parts.byType ?? null,
+    orAnything: parts.orAnything === true,
   };
 }
 
@@ -105,7 +109,9 @@ const BACKSLASH = 0x5c;
 /** Finds the texts of a body; null when it is no JSON (or nested deeper than anything is). */
 export function textsOf(bytes: Buffer, shape: TextShape): Texts | null {
   const walk = new Walk(bytes, null);
-  return walk.run(shape) ? { spans: walk.found, unreadable: walk.unreadable } : null;
+  const readable = walk.run(shape);
+  if (readable && walk.found.length === 0 && shape.orAnything) return textsOf(bytes, DEEP);
+  return readable ? { spans: walk.found, unreadable: walk.unreadable } : null;
 }
 
 /** The same with the way to each text. */

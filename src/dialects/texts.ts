@@ -4,8 +4,12 @@ import type { DialectId } from "./dialect.js";
 import type { FrameTexts } from "./frame-texts.js";
 import { CHAT_ANSWER_TEXTS, CHAT_REQUEST_TEXTS, CHUNK_TEXTS } from "./openai-chat/texts.js";
 import { COMPLETIONS_ANSWER_TEXTS, COMPLETIONS_REQUEST_TEXTS } from "./openai-completions/texts.js";
+import { AUDIO_ANSWER_TEXTS, AUDIO_REQUEST_TEXTS, TRANSCRIPT_EVENT_TEXTS } from "./openai-audio/texts.js";
 import { EMBEDDINGS_REQUEST_TEXTS } from "./openai-embeddings/texts.js";
+import { MODERATIONS_REQUEST_TEXTS } from "./openai-moderations/texts.js";
 import { RESPONSE_EVENT_TEXTS, RESPONSES_ANSWER_TEXTS, RESPONSES_REQUEST_TEXTS } from "./openai-responses/texts.js";
+import { IMAGES_ANSWER_TEXTS, IMAGES_REQUEST_TEXTS } from "./openai-images/texts.js";
+import { RERANK_ANSWER_TEXTS, RERANK_REQUEST_TEXTS } from "./rerank/texts.js";
 import type { TextShape } from "./text-spans.js";
 import { TOKENIZE_REQUEST_TEXTS } from "./tokenize/texts.js";
 
@@ -13,7 +17,7 @@ export interface DialectTexts {
   readonly request: TextShape;
   /** null: answers hold no text of a model. */
   readonly answer: TextShape | null;
-  /** null: nothing is streamed. */
+  /** null: no text is streamed. */
   readonly frame: FrameTexts | null;
 }
 
@@ -31,6 +35,10 @@ const TEXTS: Readonly<Record<DialectId, DialectTexts>> = {
     frame: MESSAGE_EVENT_TEXTS,
   },
   "openai-embeddings": { request: EMBEDDINGS_REQUEST_TEXTS, answer: null, frame: null },
+  "openai-images": { request: IMAGES_REQUEST_TEXTS, answer: IMAGES_ANSWER_TEXTS, frame: null },
+  "openai-audio": { request: AUDIO_REQUEST_TEXTS, answer: AUDIO_ANSWER_TEXTS, frame: TRANSCRIPT_EVENT_TEXTS },
+  "openai-moderations": { request: MODERATIONS_REQUEST_TEXTS, answer: null, frame: null },
+  rerank: { request: RERANK_REQUEST_TEXTS, answer: RERANK_ANSWER_TEXTS, frame: null },
   tokenize: { request: TOKENIZE_REQUEST_TEXTS, answer: null, frame: null },
 };
 

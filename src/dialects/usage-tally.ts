@@ -11,6 +11,18 @@ export class UsageTally {
   cacheWriteHourTokens = -1;
   /** Part of outputTokens. */
   reasoningTokens = -1;
+  /** Images made; of a stream, those that have come. */
+  images = -1;
+  /** Of the images; "" until said. */
+  imageSize = "";
+  imageQuality = "";
+  /** Seconds of sound that were listened to. */
+  audioSeconds = -1;
+  /** Unicode characters that were spoken. */
+  characters = -1;
+  searchUnits = -1;
+  /** One of these units is the gateway's own guess. */
+  unitsGuessed = false;
   /** The model's name as the upstream gives it; "" until said. */
   responseModel = "";
   /** The answer's id; "" until said. */

@@ -24,7 +24,7 @@ const UNITS = 65_536;
 
 export class Literals implements Finder {
   readonly #folds = foldTable();
-  /** State after the root by unit; 0 = none. */
+  /** State after the root by unit, folded or not; 0 = none. */
   readonly #first = new Int32Array(UNITS);
   /** Every other step, by state · 65536 + unit. */
   readonly #steps = new Map<number, number>();
@@ -39,17 +39,26 @@ export class Literals implements Finder {
     this.#category = category;
     for (const literal of literals) if (literal !== "") this.#add(literal);
     this.#link();
+    for (let unit = 0; unit < UNITS; unit++) this.#first[unit] = this.#first[this.#folds[unit] as number] as number;
   }
 
   find(text: string, from: number): Found | null {
+    const first = this.#first;
+    const folds = this.#folds;
+    const ends = this.#ends;
+    const { length: end } = text;
     let state = ROOT;
-    for (let at = from; at < text.length; at++) {
-      const unit = this.#folds[text.charCodeAt(at)] as number;
-      state = state === ROOT ? (this.#first[unit] as number) : this.#next(state, unit);
-      const length = this.#ends[state] as number;
+    for (let at = from; at < end; at++) {
+      if (state === ROOT) {
+        // Nearly all of a text is passed here: no literal begins with what stands at `at`.
+        while (at < end && first[text.charCodeAt(at)] === ROOT) at++;
+        if (at === end) return null;
+        state = first[text.charCodeAt(at)] as number;
+      } else state = this.#next(state, folds[text.charCodeAt(at)] as number);
+      const length = ends[state] as number;
       if (length > 0) {
-        const [start, end] = [at + 1 - length, at + 1];
-        return { start, end, begins: start, ends: end, text: "", action: "block", category: this.#category };
+        const start = at + 1 - length;
+        return { start, end: at + 1, begins: start, ends: at + 1, text: "", action: "block", category: this.#category };
       }
     }
     return null;

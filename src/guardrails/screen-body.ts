@@ -16,9 +16,12 @@ export interface ScreenedBody {
   readonly body: Buffer | null;
   /** The texts as they are now, and where they stand in the body as it is now. */
   readonly spans: readonly TextSpan[];
-  /** Text is there in a form that cannot be read. */
+  /** Text is, or may be, there in a form that cannot be read. */
   readonly unreadable: boolean;
 }
+
+/** No JSON that can be read to its end: whatever stands in it. */
+const UNREADABLE = { spans: [], unreadable: true };
 
 /** Collects findings, each owner's action once. */
 export class Findings {
@@ -31,11 +34,8 @@ export class Findings {
   };
 }
 
-/** null: the body is no JSON that can be read to its end. */
-export function screenBody(body: Buffer, shape: TextShape, finders: readonly OwnedFinder[]): ScreenedBody | null {
-  const texts = textsOf(body, shape);
-  if (texts === null) return null;
-  const { spans, unreadable } = texts;
+export function screenBody(body: Buffer, shape: TextShape, finders: readonly OwnedFinder[]): ScreenedBody {
+  const { spans, unreadable } = textsOf(body, shape) ?? UNREADABLE;
   const findings = new Findings();
   let masked: (string | null)[] | null = null;
   for (const [index, { text }] of spans.entries()) {

@@ -24,14 +24,13 @@ export type ScreenResult = Omit<ScreenedBody, "body"> & { readonly body: Uint8Ar
 const MAX_COMPILED = 64;
 const compiled = new Map<string, readonly OwnedFinder[]>();
 
-/** null: the body cannot be read. */
-export function runScreenJob(job: ScreenJob): ScreenResult | null {
+export function runScreenJob(job: ScreenJob): ScreenResult {
   const { request, answer } = textsOfDialect(job.dialect);
   const shape = job.direction === "input" ? request : answer;
   if (shape === null) return { findings: [], body: null, spans: [], unreadable: false };
   const body = Buffer.from(job.body.buffer, job.body.byteOffset, job.body.byteLength);
   const screened = screenBody(body, shape, compiledOf(job));
-  return screened === null || job.wantsTexts ? screened : { ...screened, spans: [] };
+  return job.wantsTexts ? screened : { ...screened, spans: [] };
 }
 
 function compiledOf({ name, rules }: ScreenJob): readonly OwnedFinder[] {

@@ -94,7 +94,13 @@ export const METRICS = Object.freeze({
   weir_client_aborts_total: counter("1", "Requests whose client left before the answer's end."),
   weir_upstream_attempts_total: counter("1", "Attempts at an upstream.", "provider", "outcome"),
   weir_usage_tokens_total: counter("tokens", "Tokens used, by kind.", "model", "token_type"),
-  weir_usage_estimated_total: counter("1", "Attempts whose tokens were counted here, not by the upstream."),
+  weir_usage_units_total: counter(
+    "1",
+    "Units used that are no tokens: images, audio_seconds, characters, search_units.",
+    "model",
+    "unit",
+  ),
+  weir_usage_estimated_total: counter("1", "Attempts whose use was guessed here, not said by the upstream."),
   weir_cost_usd_total: counter(
     "dollars",
     "US dollars that attempts cost, as far as prices are known.",

@@ -23,6 +23,8 @@ const CONVENTION_NAMES: Readonly<Record<string, string>> = {
 
 /** One finished request. Times in milliseconds; token counts below 0 are unknown. */
 export interface RequestSample {
+  /** The gateway's own request on the way of another: its tokens count, but nobody was answered. */
+  readonly inner?: boolean;
   readonly operation: string;
   /** "" when no provider was chosen. */
   readonly provider: string;
@@ -90,8 +92,10 @@ export class RequestSeries {
 
   observe(sample: RequestSample): void {
     const set = this.#sets.get(keyOf(sample, sample.model, sample.responseModel)) ?? this.#admit(sample);
-    set.requests.value += 1;
-    set.duration.observe(sample.durationMs / 1000);
+    if (sample.inner !== true) {
+      set.requests.value += 1;
+      set.duration.observe(sample.durationMs / 1000);
+    }
     if (sample.streamed && sample.firstTokenMs > 0) this.#observeStream(set, sample);
     if (sample.inputTokens >= 0 || sample.outputTokens >= 0) this.#observeTokens(set, sample);
   }

@@ -8,6 +8,7 @@ import type { MoneyLayer } from "../quota/money.js";
 import { guessPromptTokens } from "../quota/window.js";
 import type { Candidate } from "../routing/candidate.js";
 import { countsHere } from "./count-here.js";
+import { useOf } from "./operation-use.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
@@ -66,11 +67,11 @@ function isFree({ model, route }: Exchange): boolean {
 
 /** Prompt and output as far as they can be guessed before the call; settled with the true figures. */
 function likelyInput({ route, body }: Exchange): number {
-  return countsHere(route.operation) ? 0 : guessPromptTokens(body.length);
+  return useOf(route.operation).guessesInput ? guessPromptTokens(body.length) : 0;
 }
 
 function likelyOutput({ route, view, model }: Exchange, node: Node): number {
-  if (model === null || route.operation === "embeddings" || countsHere(route.operation)) return 0;
+  if (model === null || !useOf(route.operation).guessesOutput) return 0;
   const cap = view?.maxOutputTokens ?? -1;
   const usual = node.quota.outputs.likely(node.quota.outputs.slotOf(model.entry.name));
   if (usual < 0) return cap >= 0 ? cap : UNCAPPED_OUTPUT_TOKENS;

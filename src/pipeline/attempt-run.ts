@@ -58,7 +58,7 @@ export class AttemptRun implements WorkUnderWay, Succession {
     });
     if (verdict === "end") return false;
     this.#delayMs = 0;
-    if (this.#exchange.sink.started) return this.#advance() && this.#exchange.continuation?.prepare() === true;
+    if (this.#exchange.sink.started) return this.#advance();
     this.#exchange.continuation?.restart();
     if (verdict === "next") return this.#advance();
     const pause = backoffMs(this.#tries, retryAfterMs(attempt.head), Math.random());
@@ -103,8 +103,11 @@ export class AttemptRun implements WorkUnderWay, Succession {
   }
 
   #launchSafely(): StageOutcome {
+    const { sink, continuation } = this.#exchange;
     try {
-      return this.#launch();
+      if (!sink.started || continuation?.prepare() === true) return this.#launch();
+      this.#giveRoomBack();
+      return failure("transport_error", "The upstream broke off, and no other can go on with its answer.");
     } catch (error) {
       this.#node.reportFault(error);
       this.#giveRoomBack();

@@ -14,11 +14,11 @@ import type { UsageEvent } from "../usage/event.js";
 import type { PlannedCandidate } from "../routing/plan.js";
 import { type Lease, releasePlace, settleLease } from "../quota/lease.js";
 import { type AnswerHead, isEventStream, readAnswerHead } from "./answer-head.js";
-import type { Exchange, WorkUnderWay } from "./exchange.js";
+import { EMPTY_BODY, type Exchange, type WorkUnderWay } from "./exchange.js";
 import type { Delivery } from "./ledger.js";
 import type { Node } from "./node.js";
 import { concludeRecording, recordAnew } from "./record-answer.js";
-import { isOfTarget, refuse } from "./refuse.js";
+import { isOfTarget, refusalStatus, refuse } from "./refuse.js";
 import { settle } from "./settle.js";
 import { MISHAP_CODES, type Mishap } from "./succession.js";
 import { attemptBegins, attemptEnds } from "./target-health.js";
@@ -100,10 +100,10 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   }
 
   /** Sends the request. */
-  start(body: Buffer, headers: readonly string[]): void {
+  start(body: Buffer | readonly Buffer[], headers: readonly string[]): void {
     this.exchange.work = this;
     const path = this.target.path(this.candidate.model.upstreamModel, this.exchange.view?.stream === true);
-    const complete = this.target.authenticated({ path, headers, body });
+    const complete = this.target.authenticated({ path, headers, body: Buffer.isBuffer(body) ? body : EMPTY_BODY });
     if (!(complete instanceof Promise)) this.#send(path, complete, body);
     else {
       complete.then(
@@ -113,7 +113,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     }
   }
 
-  #send(path: string, headers: readonly string[], body: Buffer): void {
+  #send(path: string, headers: readonly string[], body: Buffer | readonly Buffer[]): void {
     if (this.concluded !== null) return;
     const { timeouts } = this.node.config;
     const silence = this.streamTimeoutMs ?? timeouts.stream_idle_ms;
@@ -322,13 +322,8 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   refuseInstead(problem: Failure): void {
     if (this.supersededBy(problem)) return;
     const { exchange, node } = this;
-    // An earlier attempt has begun the stream: its error goes into it.
-    const delivery: Delivery = exchange.sink.started
-      ? {
-          deliver: () => exchange.sink.end(Buffer.from(exchange.route.dialect.renderStreamError(problem, exchange.id))),
-        }
-      : { deliver: () => refuse(exchange, node, problem) };
-    this.conclude({ status: ERRORS[problem.code].status, error: problem.code, complete: false, delivery });
+    const delivery: Delivery = { deliver: () => refuse(exchange, node, problem) };
+    this.conclude({ status: refusalStatus(exchange, problem), error: problem.code, complete: false, delivery });
   }
 
   /** True: another attempt follows instead of this problem's answer. */

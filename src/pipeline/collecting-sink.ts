@@ -1,7 +1,7 @@
 /** Takes an answer into memory: where the gateway itself is the client. */
 import type { Sink } from "./sink.js";
 
-/** Told once: the status (0 = none) and the whole body, or what there is of one that was cut. */
+/** Told once: the status and the whole body; 0 and an empty one where the answer was cut or is too long. */
 export type Collected = (status: number, body: Buffer) => void;
 
 export class CollectingSink implements Sink {
@@ -47,6 +47,7 @@ export class CollectingSink implements Sink {
   /** What has come so far is no answer. */
   abort(): void {
     this.#status = 0;
+    this.#pieces = [];
     this.#finish();
   }
 
@@ -63,7 +64,6 @@ export class CollectingSink implements Sink {
     this.closed = true;
     const body = Buffer.concat(this.#pieces);
     this.#pieces = [];
-    // The exchange is settled in the same turn, after this call.
-    queueMicrotask(() => this.#done(this.#status, body));
+    this.#done(this.#status, body);
   }
 }

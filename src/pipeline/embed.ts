@@ -3,7 +3,7 @@ import { parseBody } from "../dialects/conversation.js";
 import { EMBEDDINGS_DIALECT } from "../dialects/registry.js";
 import type { Route } from "./exchange.js";
 import type { Node } from "./node.js";
-import { type Principal, SubCall, type SubCallAnswer } from "./sub-call.js";
+import { type Principal, SubCall, type SubCallAnswer, type SubCallRequest } from "./sub-call.js";
 
 const EMBEDDINGS: Route = Object.freeze({
   method: "POST",
@@ -27,12 +27,17 @@ export interface Embedding {
 }
 
 export function embed(principal: Principal, node: Node, { model, texts, deadline }: EmbeddingRequest): Embedding {
-  const body = Buffer.from(JSON.stringify({ model, input: texts, encoding_format: "float" }));
-  const call = new SubCall(principal, node, { route: EMBEDDINGS, model, body, deadline });
+  const call = new SubCall(principal, node, embeddingCall({ model, texts, deadline }));
   return { call, vectors: call.answer.then((answer) => vectorsOf(answer, texts.length)) };
 }
 
-function vectorsOf({ status, body }: SubCallAnswer, count: number): readonly Float32Array[] | null {
+export function embeddingCall({ model, texts, deadline }: EmbeddingRequest): SubCallRequest {
+  const body = Buffer.from(JSON.stringify({ model, input: texts, encoding_format: "float" }));
+  return { route: EMBEDDINGS, model, body, deadline };
+}
+
+/** One vector a text; null where the answer is not that. */
+export function vectorsOf({ status, body }: SubCallAnswer, count: number): readonly Float32Array[] | null {
   const data = status >= 200 && status < 300 ? parseBody(body)?.data : undefined;
   if (!Array.isArray(data) || data.length !== count) return null;
   const vectors: Float32Array[] = [];

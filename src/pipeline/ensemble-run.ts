@@ -7,16 +7,30 @@ import type { PanelMember } from "../config/traffic.js";
 import { conversationOf, parseBody } from "../dialects/conversation.js";
 import type { JsonObject } from "../dialects/semantic.js";
 import { type Failure, failure, isFailure } from "../errors.js";
+import { releasePlace } from "../quota/lease.js";
 import { type PanelAnswer, synthesisTurn } from "../routing/ensemble.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
+import { voidAdmission } from "./admit.js";
 import { refuse } from "./refuse.js";
 import { sendTo } from "./send-to.js";
 import { settle } from "./settle.js";
 import { SubCall, type SubCallAnswer } from "./sub-call.js";
 
 export function beginEnsemble(exchange: Exchange, node: Node, entry: EnsembleModel): StageOutcome {
+  const body = conversationIn(exchange);
+  if (isFailure(body)) {
+    // Nothing has been done for it: it has never been admitted.
+    if (exchange.attempts === 0) voidAdmission(exchange, node);
+    return body;
+  }
+  new EnsembleRun(exchange, node, entry).begin(body);
+  return "under-way";
+}
+
+/** The body, where it is one conversation that needs no tools. */
+function conversationIn(exchange: Exchange): JsonObject | Failure {
   const form = conversationOf(exchange.route.dialect.id);
   const body = parseBody(exchange.body);
   if (form === null || body === null) return failure("invalid_request_error", "The body is not a JSON object.");
@@ -27,8 +41,7 @@ export function beginEnsemble(exchange: Exchange, node: Node, entry: EnsembleMod
   if (form.withUserTurn(body, "") === null) {
     return failure("invalid_request_error", "An ensemble of models takes one conversation.", "prompt");
   }
-  new EnsembleRun(exchange, node, entry).begin(body);
-  return "under-way";
+  return body;
 }
 
 class EnsembleRun implements WorkUnderWay {
@@ -39,7 +52,7 @@ class EnsembleRun implements WorkUnderWay {
   readonly #answers = new Map<number, PanelAnswer>();
   readonly #deadline: number;
   #open = 0;
-  #over = false;
+  #left = false;
 
   constructor(exchange: Exchange, node: Node, entry: EnsembleModel) {
     this.#exchange = exchange;
@@ -66,12 +79,15 @@ class EnsembleRun implements WorkUnderWay {
     }
   }
 
+  /** Settled when the calls are, whose tokens are the request's. */
   cancel(): void {
-    this.#over = true;
-    for (const call of this.#calls) call.cancel();
+    if (this.#left) return;
+    this.#left = true;
+    const { lease } = this.#exchange;
+    if (lease !== null) releasePlace(this.#node.quota, lease);
     this.#exchange.status = 499;
     this.#exchange.error = "client_closed_request";
-    settle.run(this.#exchange, this.#node);
+    for (const call of this.#calls) call.cancel();
   }
 
   tick(now: number): void {
@@ -89,10 +105,11 @@ class EnsembleRun implements WorkUnderWay {
 
   #take(index: number, model: string, answer: SubCallAnswer): void {
     this.#open -= 1;
-    if (this.#over) return;
-    const text = this.#textOf(answer);
-    if (text !== "") this.#answers.set(index, { model, text });
-    if (this.#open === 0) this.#endPanel();
+    const text = this.#left ? "" : this.#textOf(answer);
+    if (text.trim() !== "") this.#answers.set(index, { model, text });
+    if (this.#open > 0) return;
+    if (this.#left) settle.run(this.#exchange, this.#node);
+    else this.#endPanel();
   }
 
   #textOf({ status, body }: SubCallAnswer): string {
@@ -101,7 +118,6 @@ class EnsembleRun implements WorkUnderWay {
   }
 
   #endPanel(): void {
-    this.#over = true;
     const outcome = this.#outcome();
     if (!isFailure(outcome)) return;
     refuse(this.#exchange, this.#node, outcome);
@@ -110,6 +126,7 @@ class EnsembleRun implements WorkUnderWay {
 
   #outcome(): StageOutcome {
     const { panel, minResponses } = this.#entry.ensemble;
+    if (performance.now() >= this.#exchange.deadline) return failure("timeout", "The request's time is over.");
     if (this.#answers.size < minResponses) {
       const message = `Only ${this.#answers.size} of the ensemble's ${panel.length} models answered.`;
       return failure("transport_error", `${message} At least ${minResponses} must.`);

@@ -30,6 +30,8 @@ export interface RequestHeaders {
   /** The model from a header, which overrides the body's; "" = none. */
   readonly model: string;
   readonly contentEncoding: string;
+  /** As it came; "" = not given. */
+  readonly contentType: string;
   /** The caller would rather be refused than lose a part of the request in translation. */
   readonly strict: boolean;
   /** Value of `cache-control`, in lower case; "" = none. */
@@ -74,6 +76,8 @@ export class Exchange {
   inner = false;
   /** The request that an inner one is part of. */
   parent: Exchange | null = null;
+  /** The body is the gateway's own: it is put into the words of each target, also of one that speaks the dialect. */
+  writtenHere = false;
   /** Where it stands among the exchanges under way. */
   place = -1;
   body: Buffer = EMPTY_BODY;
@@ -118,6 +122,8 @@ export class Exchange {
   stage = 0;
   /** The last attempt's usage event. */
   usage: UsageEvent | null = null;
+  /** Told when an inner exchange has been settled; null = nobody waits for it. */
+  whenSettled: (() => void) | null = null;
   /** What is under way for this exchange; set by the stage that starts something. */
   work: WorkUnderWay | null = null;
 

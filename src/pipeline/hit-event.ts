@@ -1,7 +1,7 @@
 /** The usage event of an answer from the cache: nothing was used, and what was saved is told. */
 import type { EntryMeta } from "../cache/entry.js";
 import { timeText } from "../observability/logger.js";
-import { USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
+import { NO_UNITS, USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
 import { newEventId } from "../usage/meter.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -17,6 +17,7 @@ const NOTHING_USED = {
   cache_write_tokens: 0,
   cache_write_1h_tokens: 0,
   reasoning_tokens: 0,
+  ...NO_UNITS,
   cost_usd: 0,
   price_known: true,
   estimated: false,

@@ -22,7 +22,8 @@ interface OutputParts {
   readonly screening: Screening;
   readonly hook: HookPlan;
   readonly answer: TextShape;
-  readonly frame: FrameTexts;
+  /** null: no text is streamed. */
+  readonly frame: FrameTexts | null;
 }
 
 /** Goes on with what is shown, at once where it is there. */
@@ -37,12 +38,12 @@ export function outputScreenOf(exchange: Exchange, node: Node): OutputScreen | n
   const hook = screening?.plan.output ?? null;
   if (screening === null || hook === null) return null;
   const { answer, frame } = textsOfDialect(exchange.route.dialect.id);
-  const spoken = answer !== null && frame !== null && !SILENT.has(exchange.route.operation);
-  return spoken ? new OutputScreen(exchange, node, { screening, hook, answer, frame }) : null;
+  if (answer === null || SILENT.has(exchange.route.operation)) return null;
+  return new OutputScreen(exchange, node, { screening, hook, answer, frame });
 }
 
-/** Operations of speaking dialects whose answers are numbers. */
-const SILENT: ReadonlySet<string> = new Set(["count_tokens", "input_tokens"]);
+/** Operations of speaking dialects whose answers are numbers or sound. */
+const SILENT: ReadonlySet<string> = new Set(["count_tokens", "input_tokens", "speech"]);
 const RETRY_SECONDS = 1;
 
 export class OutputScreen {
@@ -58,7 +59,8 @@ export class OutputScreen {
 
   /** Screens a stream as it comes. */
   tap(inner: EventTap): EventTap {
-    return new ScreenedTap(inner, this.#stream());
+    const stream = this.#stream();
+    return stream === null ? inner : new ScreenedTap(inner, stream);
   }
 
   /** Screens a whole answer in the caller's dialect; at once where that is possible. Never rejects. */
@@ -84,6 +86,7 @@ export class OutputScreen {
   /** Screens a streamed answer that is there as a whole. Never rejects. */
   async events(bytes: Buffer): Promise<Screened> {
     const stream = this.#stream();
+    if (stream === null) return bytes;
     stream.take(bytes);
     stream.close();
     const out: Buffer[] = [];
@@ -99,15 +102,15 @@ export class OutputScreen {
     }
   }
 
-  #stream(): ScreenedStream {
+  #stream(): ScreenedStream | null {
     const { frame, hook, screening } = this.#parts;
-    return new ScreenedStream(frame, hook, screening);
+    return frame === null ? null : new ScreenedStream(frame, hook, screening);
   }
 
-  #local(body: Buffer, screened: ScreenResult | null): Screened | Promise<Screened> {
+  #local(body: Buffer, screened: ScreenResult): Screened | Promise<Screened> {
     const { screening, hook } = this.#parts;
-    if (screened === null) return failure("upstream_decode_error", "The upstream's answer cannot be read to its end.");
-    const refusal = screening.judge(hook, screened.findings);
+    const refusal =
+      screening.judge(hook, screened.findings) ?? (screened.unreadable ? screening.judgeUnreadable(hook) : null);
     if (refusal !== null) return refusal;
     const { body: masked, spans } = screened;
     const shown = masked === null ? body : Buffer.from(masked.buffer, masked.byteOffset, masked.byteLength);

@@ -1,9 +1,8 @@
 /** One small call that tells whether a model is well. It is a real one: it leaves a usage event of its own. */
 import { CHAT_DIALECT } from "../dialects/registry.js";
-import { newEventId } from "../usage/event-id.js";
 import type { Route } from "./exchange.js";
 import type { Node } from "./node.js";
-import { SubCall } from "./sub-call.js";
+import { callForNobody, type SubCall } from "./sub-call.js";
 
 const CHAT: Route = Object.freeze({
   method: "POST",
@@ -11,7 +10,9 @@ const CHAT: Route = Object.freeze({
   operation: "chat",
   dialect: CHAT_DIALECT,
 });
-const TICK_MS = 100;
+
+/** No call was made, or its answer did not matter any more. */
+export const NOT_PROBED = -1;
 
 export interface ProbeOrder {
   readonly model: string;
@@ -20,15 +21,35 @@ export interface ProbeOrder {
   readonly timeoutMs: number;
 }
 
-/** Resolves with the upstream's status; 0 where it sent none in time. Never rejects. */
-export async function probe(node: Node, { model, prompt, maxTokens, timeoutMs }: ProbeOrder): Promise<number> {
-  const body = Buffer.from(
-    JSON.stringify({ model, messages: [{ role: "user", content: prompt }], max_completion_tokens: maxTokens }),
-  );
-  const principal = { id: newEventId(), snapshot: node.snapshot };
-  const call = new SubCall(principal, node, { route: CHAT, model, body, deadline: performance.now() + timeoutMs });
-  const timer = setInterval(() => call.tick(performance.now()), TICK_MS);
-  const { status, usage } = await call.answer;
-  clearInterval(timer);
-  return usage?.upstream_status ?? status;
+/** One thread's checks. */
+export class Probes {
+  readonly #node: Node;
+  readonly #calls = new Set<SubCall>();
+  #stopped = false;
+
+  constructor(node: Node) {
+    this.#node = node;
+  }
+
+  /** Resolves with the upstream's status; 0 where it sent none in time; `NOT_PROBED`. Never rejects. */
+  async probe({ model, prompt, maxTokens, timeoutMs }: ProbeOrder): Promise<number> {
+    const node = this.#node;
+    if (this.#stopped) return NOT_PROBED;
+    const body = Buffer.from(
+      JSON.stringify({ model, messages: [{ role: "user", content: prompt }], max_completion_tokens: maxTokens }),
+    );
+    const deadline = performance.now() + timeoutMs;
+    const call = callForNobody(node.snapshot, node, { route: CHAT, model, body, writtenHere: true, deadline });
+    this.#calls.add(call);
+    const { usage } = await call.answer;
+    this.#calls.delete(call);
+    // Not even asked: the model is over a limit of its own, or gone since.
+    return usage === null || this.#stopped ? NOT_PROBED : usage.upstream_status;
+  }
+
+  /** Cancels what is under way; from now on nothing is asked. */
+  stop(): void {
+    this.#stopped = true;
+    for (const call of this.#calls) call.cancel();
+  }
 }

@@ -16,12 +16,14 @@ const CACHEABLE: ReadonlySet<Operation> = new Set<Operation>([
   "responses",
   "completions",
   "embeddings",
+  "rerank",
+  "rerank",
 ]);
 
 export const recall: Stage = {
   name: "recall",
   needs: "body",
-  failures: ["timeout", "content_filter", "upstream_decode_error", "overloaded"],
+  failures: ["timeout"],
   run(exchange: Exchange, node: Node): StageOutcome {
     if (node.cache.policies === null) return "next";
     const lookUp = lookUpOf(exchange, node);

@@ -3,6 +3,7 @@ import { StreamTap } from "../dialects/stream-tap.js";
 import { type AnswerHead, isEventStream } from "./answer-head.js";
 import type { Attempt, Relay } from "./attempt.js";
 import { CountRelay } from "./count-relay.js";
+import { OperationRelay } from "./operation-relay.js";
 import { outputScreenOf } from "./output-screen.js";
 import { RecordedTap } from "./record-answer.js";
 import { type EventTap, StreamRelay } from "./stream-relay.js";
@@ -14,6 +15,7 @@ export function relayFor(attempt: Attempt, head: AnswerHead): Relay {
   const { translation, target } = attempt;
   if (target.counter !== null) return new CountRelay(attempt, head, target.counter);
   const streamed = head.status < 300 && isEventStream(head.contentType);
+  if (translation !== null && translation.told !== null) return new OperationRelay(attempt, head, translation);
   if (translation === null) return streamed ? passingStream(attempt, head) : new WholeRelay(attempt, head);
   if (streamed && attempt.exchange.view?.stream === true) {
     return new StreamRelay(attempt, head, screenedTap(attempt, new TranslatingTap(attempt, translation)));

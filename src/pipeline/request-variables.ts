@@ -1,9 +1,19 @@
 /** The headers of a request to a target, with what an exchange knows filled in where they ask for it. */
+import { ofContentType } from "../providers/target-headers.js";
 import type { PlannedCandidate } from "../routing/plan.js";
 import type { Exchange } from "./exchange.js";
 
 /** `forwarded`: the caller's headers that go on, flat. */
 export function headersFor(
+  exchange: Exchange,
+  candidate: PlannedCandidate,
+  forwarded: readonly string[],
+): readonly string[] {
+  const headers = filledHeaders(exchange, candidate, forwarded);
+  return exchange.view?.form === undefined ? headers : ofContentType(headers, exchange.headers.contentType);
+}
+
+function filledHeaders(
   exchange: Exchange,
   candidate: PlannedCandidate,
   forwarded: readonly string[],

@@ -3,7 +3,7 @@ import { type Failure, failure, isFailure } from "../errors.js";
 import type { ModelResource } from "../config/resources.js";
 import { conversationOf } from "../dialects/conversation.js";
 import { servesNot } from "../routing/plan.js";
-import { planFor } from "./send-to.js";
+import { mayNotUse, planFor } from "./send-to.js";
 import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -31,7 +31,8 @@ export const resolve: Stage = {
       return failure("invalid_request_error", "Encoded request bodies are not accepted.", "content-encoding");
     }
     const override = exchange.headers.model || exchange.pathParameter || null;
-    const view = route.dialect.readRequest(exchange.body, route.operation, override);
+    const { contentType } = exchange.headers;
+    const view = route.dialect.readRequest(exchange.body, route.operation, override, contentType);
     if (isFailure(view)) return view;
     if (LONE_SURROGATE.test(view.model)) {
       return failure("invalid_request_error", "The model's name is not Unicode text.", "model");
@@ -49,6 +50,7 @@ export function resolveMember(exchange: Exchange, node: Node, name: string): Fai
   exchange.view = view;
   const model = exchange.snapshot.findModel(name);
   if (model === undefined) return failure("model_not_found", `The model "${name}" does not exist.`, "model");
+  if (mayNotUse(exchange, model)) return failure("ip_restricted");
   exchange.model = model;
   setDeadline(exchange, node);
   const outcome = findTarget(exchange, node);
@@ -61,9 +63,7 @@ function findModel(exchange: Exchange, name: string): Failure | null {
   if (exchange.key?.allows(name) !== true) {
     return failure("permission_denied", `This API key may not use the model "${name}".`, "model");
   }
-  if (model.allowedAddresses !== null && !model.allowedAddresses.contains(exchange.clientAddress)) {
-    return failure("ip_restricted");
-  }
+  if (mayNotUse(exchange, model)) return failure("ip_restricted");
   exchange.model = model;
   return null;
 }

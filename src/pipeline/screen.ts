@@ -70,10 +70,7 @@ class InputScreen {
     );
   }
 
-  #local(screened: ScreenResult | null): StageOutcome {
-    if (screened === null) {
-      return this.#refused(failure("invalid_request_error", "The body cannot be read to its end."));
-    }
+  #local(screened: ScreenResult): StageOutcome {
     const { findings, body, spans, unreadable } = screened;
     const refusal =
       this.#screening.judge(this.#hook, findings) ??
@@ -106,7 +103,8 @@ class InputScreen {
   #replaceBody(body: Buffer): Failure | null {
     const exchange = this.#exchange;
     const override = exchange.headers.model || exchange.pathParameter || null;
-    const view = exchange.route.dialect.readRequest(body, exchange.route.operation, override);
+    const { contentType } = exchange.headers;
+    const view = exchange.route.dialect.readRequest(body, exchange.route.operation, override, contentType);
     if (isFailure(view)) return view;
     exchange.body = body;
     exchange.view = view;

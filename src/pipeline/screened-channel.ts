@@ -54,12 +54,14 @@ export class ScreenedChannel {
     return this.closed && this.cleared >= this.#local.length;
   }
 
-  /** Where a piece of text stands in the whole. */
-  append(text: string): { readonly from: number; readonly to: number } {
-    const from = this.#local.length;
+  /** Length of the text so far. */
+  get length(): number {
+    return this.#local.length;
+  }
+
+  append(text: string): void {
     this.#local.append(text);
     if (this.#remote) this.full += text;
-    return { from, to: from + text.length };
   }
 
   /** Clears what can be cleared; `ended`: what there is counts as all there will be. */

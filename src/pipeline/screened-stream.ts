@@ -6,6 +6,7 @@
 import { type FrameTexts, readFrame } from "../dialects/frame-texts.js";
 import { applyEdits, type Edit } from "../dialects/json-splice.js";
 import { LINE, nextEventEnd, sseDataBytes, sseEvent } from "../dialects/sse.js";
+import type { TextSpan } from "../dialects/text-spans.js";
 import { type Failure, failure } from "../errors.js";
 import { askAll, type RemoteAnswer } from "../guardrails/ask-remote.js";
 import type { HookPlan } from "../guardrails/plan.js";
@@ -52,6 +53,9 @@ export class ScreenedStream {
   #held: HeldEvent[] = [];
   #heldBytes = 0;
   #judged = 0;
+  /** Some text has been cleared: what opens the stream waits for it, so that a block can still be the whole answer. */
+  #begun = false;
+  #closed = false;
 
   constructor(dialect: FrameTexts, hook: HookPlan, screening: Screening) {
     this.#dialect = dialect;
@@ -82,6 +86,7 @@ export class ScreenedStream {
   /** Nothing more will come: every text ends where it is. */
   close(): void {
     for (const channel of this.#channels.values()) channel.closed = true;
+    this.#closed = true;
   }
 
   /** The events that may leave now, or null. */
@@ -90,8 +95,13 @@ export class ScreenedStream {
     this.#advance(this.#heldBytes > HELD_BYTES);
     if (this.#judge()) return null;
     let count = 0;
-    while (count < this.#held.length && this.#cleared(this.#held[count] as HeldEvent)) count++;
-    if (count === 0) {
+    while (count < this.#held.length && this.#cleared(this.#held[count] as HeldEvent)) {
+      if ((this.#held[count] as HeldEvent).texts.length > 0) this.#begun = true;
+      count++;
+    }
+    // An answer without any text has nothing to wait for.
+    if (this.#closed && count === this.#held.length) this.#begun = true;
+    if (count === 0 || !this.#begun) {
       if (this.#heldBytes > MOST_HELD_BYTES) this.#refuse(failure("content_filter", TOO_SLOW));
       return null;
     }
@@ -108,9 +118,8 @@ export class ScreenedStream {
   #takeEvent(bytes: Buffer): void {
     const { texts, closed } = readFrame(sseDataBytes(bytes), this.#dialect);
     const held: HeldText[] = [];
-    for (const { start, end, text, channel } of texts) {
-      const span = { start, end, text };
-      held.push(channel === null ? this.#whole(span) : this.#piece(span, this.#channelOf(channel)));
+    for (const text of texts) {
+      held.push(text.channel === null ? this.#whole(text) : this.#piece(text, this.#channelOf(text.channel)));
     }
     for (const name of closed) {
       for (const [known, channel] of this.#channels) if (known.startsWith(name)) channel.closed = true;
@@ -130,25 +139,22 @@ export class ScreenedStream {
     return channel;
   }
 
-  #piece(span: { start: number; end: number; text: string }, channel: ScreenedChannel): HeldText {
-    const { from, to } = channel.append(span.text);
-    return { ...span, channel, from, to, instead: null, waiting: false };
+  #piece({ start, end, text }: TextSpan, channel: ScreenedChannel): HeldText {
+    const from = channel.length;
+    channel.append(text);
+    return { start, end, text, channel, from, to: from + text.length, instead: null, waiting: false };
   }
 
   /** A text told as a whole; often one that has been told in pieces before. */
-  #whole(span: { start: number; end: number; text: string }): HeldText {
-    const plain = { ...span, from: 0, to: 0, waiting: false };
-    if (this.#hook.remote.length === 0) {
-      return { ...plain, channel: null, instead: screenWhole(span.text, this.#hook.finders, this.#findings.add) };
-    }
-    for (const channel of this.#channels.values()) {
-      if (channel.full === span.text) return { ...plain, channel, instead: null, waiting: true };
-    }
-    const held: HeldText = { ...plain, channel: null, instead: null, waiting: true };
-    held.instead = screenWhole(span.text, this.#hook.finders, this.#findings.add);
-    const question = this.#screening.question(this.#hook, [held.instead ?? span.text]);
+  #whole({ start, end, text }: TextSpan): HeldText {
+    const asks = this.#hook.remote.length > 0;
+    const held: HeldText = { start, end, text, channel: null, from: 0, to: 0, instead: null, waiting: asks };
+    for (const channel of asks ? this.#channels.values() : []) if (channel.full === text) return { ...held, channel };
+    held.instead = screenWhole(text, this.#hook.finders, this.#findings.add);
+    if (!asks) return held;
+    const question = this.#screening.question(this.#hook, [held.instead ?? text]);
     void askAll(this.#hook.remote, question, this.#screening.signal).then((answers) => {
-      const [masked = null] = maskedTexts([{ text: held.instead ?? span.text }], remoteMasks(this.#hook, answers));
+      const [masked = null] = maskedTexts([{ text: held.instead ?? text }], remoteMasks(this.#hook, answers));
       held.instead = masked ?? held.instead;
       held.waiting = false;
       this.#answered(answers);

@@ -25,6 +25,10 @@ export class ScreenedTap implements EventTap {
     return this.#inner.failed && this.#stream.empty && this.refusal === null;
   }
 
+  get wholes(): number {
+    return this.#stream.empty && this.refusal === null ? (this.#inner.wholes ?? 0) : 0;
+  }
+
   /** Only whole events come out. */
   get oversize(): boolean {
     return false;

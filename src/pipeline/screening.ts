@@ -15,8 +15,8 @@ import type { Node } from "./node.js";
 export interface Guards {
   /** The plans of a configuration, made at the first question. */
   plansOf(snapshot: Snapshot): ScreenPlans;
-  /** Runs local rules over a large body on a pool thread; null: the body cannot be read. */
-  screen(job: ScreenJob): Promise<ScreenResult | null>;
+  /** Runs local rules over a large body on a pool thread. */
+  screen(job: ScreenJob): Promise<ScreenResult>;
   /** Counts what a guardrail did. */
   actions(guardrail: string, action: string): Cell;
 }
@@ -84,7 +84,8 @@ export class Screening {
 
   /** Text that no rule can read: whoever must not let pass what it cannot check blocks. */
   judgeUnreadable(hook: HookPlan): Failure | null {
-    const owner = hook.guardrails.findIndex((guardrail) => guardrail.mode === "block" && !guardrail.failOpen);
+    const opens = hook.direction === "input" ? "failOpen" : "outputFailOpen";
+    const owner = hook.guardrails.findIndex((guardrail) => guardrail.mode === "block" && !guardrail[opens]);
     if (owner < 0) return null;
     return this.judge(hook, [{ owner, action: "block", category: "unreadable" }]);
   }

@@ -2,21 +2,21 @@
 import type { SemanticModel } from "../config/resources.js";
 import { conversationOf, parseBody } from "../dialects/conversation.js";
 import { failure, isFailure } from "../errors.js";
+import { releasePlace } from "../quota/lease.js";
 import { chooseRoute, type ExampleVectors, normalized } from "../routing/semantic-route.js";
 import { type Embedding, embed } from "./embed.js";
 import { beginEnsemble } from "./ensemble-run.js";
+import { examplesOf } from "./examples.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
 import { refuse } from "./refuse.js";
-import { sendTo } from "./send-to.js";
+import { boundTime, mayNotUse, sendTo } from "./send-to.js";
 import { settle } from "./settle.js";
 
 /** Longer texts are known by their beginning. */
 const MAX_TEXT = 8_192;
-
-/** Vectors of a model's examples; gone with the snapshot that holds the model. */
-const examplesOf = new WeakMap<SemanticModel, ExampleVectors>();
+const HALF_A_PAIR = /[\uD800-\uDBFF]$/;
 
 export function beginSemantic(exchange: Exchange, node: Node, entry: SemanticModel): StageOutcome {
   const body = parseBody(exchange.body);
@@ -24,22 +24,27 @@ export function beginSemantic(exchange: Exchange, node: Node, entry: SemanticMod
   const text = conversationOf(exchange.route.dialect.id)?.lastUserText(body) ?? "";
   // Nothing was said in words: no meaning to go by.
   if (text.trim() === "") return sendOn(exchange, node, entry.semantic.defaultTarget);
-  new SemanticRun(exchange, node, entry).begin(text.slice(0, MAX_TEXT));
+  new SemanticRun(exchange, node, entry).begin(text.slice(0, MAX_TEXT).replace(HALF_A_PAIR, ""));
   return "under-way";
 }
 
 /** To the model that was chosen, which may itself be an ensemble. */
 function sendOn(exchange: Exchange, node: Node, name: string): StageOutcome {
-  const entry = exchange.snapshot.findModel(name)?.entry;
-  return entry?.kind === "ensemble" ? beginEnsemble(exchange, node, entry) : sendTo(exchange, node, name);
+  const model = exchange.snapshot.findModel(name);
+  if (model?.entry.kind !== "ensemble") return sendTo(exchange, node, name);
+  if (mayNotUse(exchange, model)) return failure("ip_restricted");
+  boundTime(exchange, model);
+  return beginEnsemble(exchange, node, model.entry);
 }
 
 class SemanticRun implements WorkUnderWay {
   readonly #exchange: Exchange;
   readonly #node: Node;
   readonly #entry: SemanticModel;
+  #deadline = Number.POSITIVE_INFINITY;
   #embedding: Embedding | null = null;
   #left = false;
+  #decided = false;
 
   constructor(exchange: Exchange, node: Node, entry: SemanticModel) {
     this.#exchange = exchange;
@@ -50,42 +55,46 @@ class SemanticRun implements WorkUnderWay {
   begin(text: string): void {
     const exchange = this.#exchange;
     exchange.work = this;
-    const { semantic } = this.#entry;
-    const known = examplesOf.get(this.#entry);
-    const examples = known === undefined ? semantic.routes.flatMap((route) => route.examples) : [];
-    const own = performance.now() + semantic.embeddingTimeoutMs;
-    this.#embedding = embed(exchange, this.#node, {
-      model: semantic.embeddingModel,
-      texts: [text, ...examples],
-      deadline: Math.min(exchange.deadline, own),
-    });
-    void this.#embedding.vectors.then((vectors) => this.#goOn(vectors, known));
+    const { embeddingModel, embeddingTimeoutMs } = this.#entry.semantic;
+    const own = embeddingTimeoutMs > 0 ? performance.now() + embeddingTimeoutMs : Number.POSITIVE_INFINITY;
+    this.#deadline = Math.min(exchange.deadline, own);
+    this.#embedding = embed(exchange, this.#node, { model: embeddingModel, texts: [text], deadline: this.#deadline });
+    const examples = examplesOf(exchange, this.#node, this.#entry);
+    void Promise.all([this.#embedding.vectors, examples]).then(([vectors, known]) =>
+      this.#goOn(vectors?.[0] ?? null, known),
+    );
   }
 
+  /** Settled when the embedding call is, whose tokens are the request's. */
   cancel(): void {
+    if (this.#left) return;
     this.#left = true;
-    this.#embedding?.call.cancel();
+    const { lease } = this.#exchange;
+    if (lease !== null) releasePlace(this.#node.quota, lease);
     this.#exchange.status = 499;
     this.#exchange.error = "client_closed_request";
-    settle.run(this.#exchange, this.#node);
+    this.#embedding?.call.cancel();
+    void this.#embedding?.vectors.then(() => settle.run(this.#exchange, this.#node));
   }
 
   tick(now: number): void {
     this.#embedding?.call.tick(now);
+    // The examples are not this request's to cancel: it goes on without them.
+    if (now >= this.#deadline) void this.#embedding?.vectors.then(() => this.#goOn(null, null));
   }
 
-  #goOn(vectors: readonly Float32Array[] | null, known: ExampleVectors | undefined): void {
-    if (this.#left) return;
-    const outcome = this.#outcomeOf(vectors, known);
+  #goOn(vector: Float32Array | null, examples: ExampleVectors | null): void {
+    if (this.#left || this.#decided) return;
+    this.#decided = true;
+    const outcome = this.#outcomeOf(vector, examples);
     if (!isFailure(outcome)) return;
     refuse(this.#exchange, this.#node, outcome);
     settle.run(this.#exchange, this.#node);
   }
 
-  #outcomeOf(vectors: readonly Float32Array[] | null, known: ExampleVectors | undefined): StageOutcome {
+  #outcomeOf(vector: Float32Array | null, examples: ExampleVectors | null): StageOutcome {
     try {
-      const text = vectors === null ? null : normalized(vectors[0] as Float32Array);
-      const examples = vectors === null ? null : (known ?? this.#examplesFrom(vectors.slice(1)));
+      const text = vector === null ? null : normalized(vector);
       if (text === null || examples === null) return this.#withoutMeaning();
       const { target } = chooseRoute(this.#entry.semantic, examples, text);
       return sendOn(this.#exchange, this.#node, target);
@@ -98,23 +107,11 @@ class SemanticRun implements WorkUnderWay {
   /** The embedding model did not answer, or with vectors that point nowhere. */
   #withoutMeaning(): StageOutcome {
     const { onEmbeddingFailure, defaultTarget } = this.#entry.semantic;
+    if (performance.now() >= this.#exchange.deadline) return failure("timeout", "The request's time is over.");
     if (onEmbeddingFailure.action === "fail") {
       return failure("transport_error", "The embedding model that chooses the answering model did not answer.");
     }
     const name = onEmbeddingFailure.action === "target" ? onEmbeddingFailure.target : defaultTarget;
     return sendOn(this.#exchange, this.#node, name);
-  }
-
-  #examplesFrom(vectors: readonly Float32Array[]): ExampleVectors | null {
-    const all = vectors.map(normalized);
-    if (all.includes(null)) return null;
-    let from = 0;
-    const examples = this.#entry.semantic.routes.map((route) => {
-      const own = all.slice(from, from + route.examples.length) as Float32Array[];
-      from += route.examples.length;
-      return own;
-    });
-    examplesOf.set(this.#entry, examples);
-    return examples;
   }
 }

@@ -8,6 +8,12 @@ import { launch } from "./launch.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
 
+/** Is the model kept from the caller's address? A call that the gateway makes for nobody has none. */
+export function mayNotUse({ inner, parent, clientAddress }: Exchange, { allowedAddresses }: ResolvedModel): boolean {
+  if (allowedAddresses === null || (inner && parent === null)) return false;
+  return !allowedAddresses.contains(clientAddress);
+}
+
 /** Where a request to this model may go, settled before anything is sent. */
 export function planFor(exchange: Exchange, node: Node, model: ResolvedModel): Plan | Failure {
   const { route, snapshot, headers } = exchange;
@@ -31,13 +37,21 @@ export function runPlan(exchange: Exchange, node: Node, plan: Plan): StageOutcom
   return new AttemptRun(exchange, node, plan).begin();
 }
 
-/** `name`: of a model that has targets or is one. */
+/** `name`: of a model that has targets or is one. What its entry says of time and addresses holds from here on. */
 export function sendTo(exchange: Exchange, node: Node, name: string): StageOutcome {
   const model = exchange.snapshot.findModel(name);
   if (model === undefined) return failure("model_not_found", `The model "${name}" does not exist.`);
+  if (mayNotUse(exchange, model)) return failure("ip_restricted");
   const plan = planFor(exchange, node, model);
   if (isFailure(plan)) return plan;
+  boundTime(exchange, model);
   exchange.plan = plan;
   exchange.limitsTargets = true;
   return runPlan(exchange, node, plan);
+}
+
+/** The time of a model that was chosen begins now; it never ends after the request's own. */
+export function boundTime(exchange: Exchange, { entry }: ResolvedModel): void {
+  const limit = entry.timeoutMs ?? 0;
+  if (limit > 0) exchange.deadline = Math.min(exchange.deadline, performance.now() + limit);
 }

@@ -33,15 +33,17 @@ export const settle: Stage = {
     observe(exchange, node, duration);
     // One line for one request of a caller's.
     if (node.accessLog !== null && !exchange.inner) log(exchange, node, duration);
+    exchange.whenSettled?.();
     return "answered";
   },
 };
 
 function observe(exchange: Exchange, node: Node, durationMs: number): void {
   const { usage } = exchange;
-  if (exchange.clientGone) node.counters.aborts.add(1);
+  if (exchange.clientGone && !exchange.inner) node.counters.aborts.add(1);
   if (usage?.estimated === true) node.counters.estimated.add(1);
   node.metrics.observeRequest({
+    inner: exchange.inner,
     operation: exchange.route.operation,
     provider: usage?.provider ?? "",
     model: usage?.model_entry ?? "",

@@ -27,6 +27,8 @@ export interface EventTap {
   readonly terminal: boolean;
   /** An error event is. */
   readonly failed: boolean;
+  /** Events so far after which the answer is whole if nothing follows; absent = the dialect has none. */
+  readonly wholes?: number;
   /** Inside an event too long to be held back: nothing may be put between. */
   readonly oversize: boolean;
   /** The error event, where it is not among what was given out already; asked when nobody takes over. */
@@ -55,6 +57,9 @@ export class StreamRelay implements Relay, Delivery {
   #pending: Buffer[] = [];
   #scheduled = false;
   #ended = false;
+  /** Events that may be the last ones, held back: an answer's end leaves when its usage line is on file. */
+  #held: Buffer | null = null;
+  #wholes = 0;
   /** The stream's last bytes, while their usage line is being written. */
   #last: Buffer | null = null;
   #blockedSince = 0;
@@ -92,7 +97,8 @@ export class StreamRelay implements Relay, Delivery {
     const { screen } = this.#tap;
     if (screen === undefined) rest = joined(rest, this.#tap.close?.() ?? null);
     else rest = screen.refusal === null ? joined(rest, this.#tap.end()) : null;
-    if (this.#tap.terminal) this.#conclude(rest, "", true);
+    rest = joined(this.#takeHeld(), rest);
+    if (this.#tap.terminal || this.#tap.wholes) this.#conclude(rest, "", true);
     else this.#concludeBroken(rest, problem);
   }
 
@@ -139,11 +145,32 @@ export class StreamRelay implements Relay, Delivery {
     let out = this.#pending.length > 0 || screen !== undefined ? this.#push() : null;
     if (this.#ended) out = joined(out, this.#rest());
     if (screen !== undefined && this.#screened(screen, out)) return;
+    out = joined(this.#takeHeld(), out);
     if (this.#tap.terminal) out = joined(out, this.#tap.owedLineFeed());
     if (this.#tap.failed) this.#fail(out);
     else if (this.#tap.terminal) this.#conclude(out, "", true);
-    else if (this.#ended) this.#concludeBroken(out, failure("transport_error", "The upstream ended the stream early."));
+    else if (this.#ended) this.#end(out);
+    else if (this.#isWhole()) this.#held = out;
     else if (out !== null && out.length > 0) this.#write(out);
+  }
+
+  #end(out: Buffer | null): void {
+    if (this.#tap.wholes) this.#conclude(out, "", true);
+    else this.#concludeBroken(out, failure("transport_error", "The upstream ended the stream early."));
+  }
+
+  /** Has an event come, since this was asked last, with which the answer may end? */
+  #isWhole(): boolean {
+    const { wholes = 0 } = this.#tap;
+    const more = wholes > this.#wholes;
+    this.#wholes = wholes;
+    return more;
+  }
+
+  #takeHeld(): Buffer | null {
+    const held = this.#held;
+    this.#held = null;
+    return held;
   }
 
   /** The upstream has told of an error inside its stream. */

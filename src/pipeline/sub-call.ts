@@ -4,12 +4,14 @@
  * limits, and leaves a usage event; only the caller's key is not asked again.
  */
 import type { Snapshot } from "../config/snapshot.js";
-import { type Failure, failure, isFailure } from "../errors.js";
+import { failure, isFailure } from "../errors.js";
 import type { UsageEvent } from "../usage/event.js";
+import { newEventId } from "../usage/event-id.js";
 import { CollectingSink } from "./collecting-sink.js";
-import { Exchange, type RequestHeaders, type Route, type WorkUnderWay } from "./exchange.js";
+import { EMPTY_BODY, Exchange, type RequestHeaders, type Route, type WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
+import { refuse } from "./refuse.js";
 import { resolveMember } from "./resolve.js";
 import { runPlan } from "./send-to.js";
 import { settle } from "./settle.js";
@@ -20,11 +22,14 @@ export interface SubCallRequest {
   /** Name of a model that one provider serves. */
   readonly model: string;
   readonly body: Buffer;
+  /** The body is not a caller's; see `Exchange.writtenHere`. */
+  readonly writtenHere?: boolean;
   /** On the monotonic clock; never later than the request's own. */
   readonly deadline: number;
 }
 
 export interface SubCallAnswer {
+  /** As a caller would have seen it; 0 = the call was cancelled, or its answer was too long. */
   readonly status: number;
   /** In the dialect of the route, errors too. */
   readonly body: Buffer;
@@ -37,12 +42,15 @@ export interface SubCallAnswer {
 /** Whom a call is made for: a caller's request, or nobody (a check of a model's health). */
 export type Principal = Exchange | { readonly id: string; readonly snapshot: Snapshot };
 
+/** How often such a call looks at the clock. */
+const TICK_MS = 25;
 const NO_HEADERS: RequestHeaders = Object.freeze({
   presentedKeys: [],
   userAgent: "",
   forwardedFor: "",
   model: "",
   contentEncoding: "",
+  contentType: "",
   strict: false,
   cacheControl: "",
   contentLength: -1,
@@ -52,20 +60,24 @@ const NO_HEADERS: RequestHeaders = Object.freeze({
 });
 
 export class SubCall implements WorkUnderWay {
+  /** Resolves when the call is settled: its usage line is on file, and nothing of it is under way any more. */
   readonly answer: Promise<SubCallAnswer>;
   readonly #exchange: Exchange;
   readonly #node: Node;
 
   constructor(principal: Principal, node: Node, request: SubCallRequest) {
     this.#node = node;
-    let done: (answer: SubCallAnswer) => void = () => {};
-    this.answer = new Promise((resolve) => {
-      done = resolve;
+    let collected: { status: number; body: Buffer } = { status: 0, body: EMPTY_BODY };
+    const sink = new CollectingSink(node.config.limits.body_bytes, (status, body) => {
+      collected = { status, body };
+      // Nobody would read the rest of an answer that is too long.
+      if (status === 0) exchange.work?.cancel();
     });
-    const sink = new CollectingSink(node.config.limits.body_bytes, (status, body) =>
-      done({ status, body, error: this.#exchange.error, usage: this.#exchange.usage }),
-    );
-    this.#exchange = exchangeFor(principal, request, sink);
+    const exchange = exchangeFor(principal, request, sink);
+    this.#exchange = exchange;
+    this.answer = new Promise((resolve) => {
+      exchange.whenSettled = () => resolve({ ...collected, error: exchange.error, usage: exchange.usage });
+    });
     this.#begin(request);
   }
 
@@ -75,7 +87,6 @@ export class SubCall implements WorkUnderWay {
     if (exchange.settled) return;
     exchange.clientGone = true;
     exchange.sink.abort();
-    exchange.work?.cancel();
   }
 
   tick(now: number): void {
@@ -88,7 +99,7 @@ export class SubCall implements WorkUnderWay {
     exchange.deadline = Math.min(exchange.deadline, deadline);
     const outcome = problem ?? this.#dispatch();
     if (outcome === "under-way") return;
-    if (isFailure(outcome)) this.#refuse(outcome);
+    if (isFailure(outcome)) refuse(exchange, this.#node, outcome);
     settle.run(exchange, this.#node);
   }
 
@@ -100,12 +111,6 @@ export class SubCall implements WorkUnderWay {
       this.#node.reportFault(error);
       return failure("internal_error");
     }
-  }
-
-  #refuse(problem: Failure): void {
-    const exchange = this.#exchange;
-    exchange.error = problem.code;
-    exchange.sink.answer(0, [], exchange.route.dialect.renderError(problem, exchange.id));
   }
 }
 
@@ -125,6 +130,15 @@ function exchangeFor(principal: Principal, request: SubCallRequest, sink: Collec
   exchange.parent = parent;
   exchange.key = parent?.key ?? null;
   exchange.body = request.body;
+  exchange.writtenHere = request.writtenHere === true;
   if (parent !== null) exchange.deadline = parent.deadline;
   return exchange;
+}
+
+/** A call that belongs to no request: nobody but it looks at its own clock. */
+export function callForNobody(snapshot: Snapshot, node: Node, request: SubCallRequest): SubCall {
+  const call = new SubCall({ id: newEventId(), snapshot }, node, request);
+  const timer = setInterval(() => call.tick(performance.now()), TICK_MS);
+  void call.answer.then(() => clearInterval(timer));
+  return call;
 }

@@ -14,10 +14,11 @@ export function attemptBegins({ node, candidate }: Attempt): void {
 }
 
 export function attemptEnds(attempt: Attempt, conclusion: Conclusion): void {
-  const { node, candidate, head } = attempt;
+  const { exchange, node, candidate, head } = attempt;
   const { health } = node.router;
   health.changeInFlight(candidate.slot, -1);
-  if (conclusion.status === CLIENT_GONE) return;
+  // A background check has a rule of its own for what its status means.
+  if (conclusion.status === CLIENT_GONE || (exchange.inner && exchange.parent === null)) return;
   const mishap = attempt.mishap ?? mishapOf(attempt, conclusion);
   if (mishap === null) {
     const latency = attempt.firstByteAt === 0 ? -1 : attempt.firstByteAt - attempt.startedAt;

@@ -1,5 +1,4 @@
 /** From an attempt to its usage event: what the upstream said, and estimates where it said nothing. */
-import type { Operation } from "../dialects/dialect.js";
 import { timeText } from "../observability/logger.js";
 import { dollarsOf } from "../usage/dollars.js";
 import { costMicros } from "../usage/pricing.js";
@@ -9,7 +8,8 @@ import { guessPromptTokens } from "../quota/window.js";
 import type { AnswerSample } from "./answer-sample.js";
 import type { Attempt } from "./attempt.js";
 import type { Exchange } from "./exchange.js";
-import { countsHere } from "./count-here.js";
+import type { Node } from "./node.js";
+import { useOf } from "./operation-use.js";
 import { lossesOf } from "./translated-answer.js";
 
 const MAX_USER_AGENT = 256;
@@ -18,23 +18,19 @@ const STREAM_BYTES_PER_TOKEN = 100;
 const WHOLE_BYTES_PER_TOKEN = 4;
 const NO_ACTIONS: UsageEvent["guardrails"] = Object.freeze([]);
 
-/** Operations that use tokens, and whether their answers do. Counting tokens uses none. */
-function tokenUse(operation: Operation): { input: boolean; output: boolean } {
-  if (countsHere(operation)) return { input: false, output: false };
-  return { input: true, output: operation !== "embeddings" };
-}
-
 /**
  * Starts an estimate when the upstream answered but did not say (all of) its usage; null when none is
  * needed. The promise never rejects and never takes longer than `usage.estimate_wait_ms`.
  */
 export function missingUsage(attempt: Attempt, sample: AnswerSample): Promise<void> | null {
   const { exchange, tally, head } = attempt;
-  const use = tokenUse(exchange.route.operation);
+  const use = useOf(exchange.route.operation);
   const clientLeft = attempt.concluded?.error === "client_closed_request";
   const answered = head !== null && head.status < 300;
-  const said = tally.complete(use.output) && !(use.output && cutShort(attempt));
-  if (!use.input || said || !(answered || (clientLeft && head === null))) return null;
+  const used = answered || (clientLeft && head === null);
+  if (used && use.counted) measureUnits(attempt, clientLeft);
+  const said = tally.complete(use.guessesOutput) && !(use.guessesOutput && cutShort(attempt));
+  if (!use.guessesInput || said || !used) return null;
   attempt.estimated = true;
   // The next attempt waits for this one's line: nobody was shown the answer, so a guess will do.
   if (attempt.mishap !== null && !exchange.sink.started) {
@@ -51,13 +47,23 @@ export function missingUsage(attempt: Attempt, sample: AnswerSample): Promise<vo
   });
   return withinTime(job, attempt.node.config.usage.estimate_wait_ms).then((counted) => {
     if (tally.inputTokens < 0) tally.inputTokens = counted?.inputTokens ?? guessPromptTokens(exchange.body.length);
-    if (!use.output) tally.outputTokens = 0;
+    if (!use.guessesOutput) tally.outputTokens = 0;
     else if (tally.outputTokens < 0 || clientLeft || cutShort(attempt)) {
       const bytesPerToken = exchange.view?.stream === true ? STREAM_BYTES_PER_TOKEN : WHOLE_BYTES_PER_TOKEN;
       const counts = counted?.outputTokens ?? Math.ceil(attempt.answerBytes / bytesPerToken);
       tally.outputTokens = Math.max(tally.outputTokens, counts);
     }
   });
+}
+
+/** Units that the request tells of: what an upstream that broke off has done of it, nobody knows. */
+function measureUnits(attempt: Attempt, clientLeft: boolean): void {
+  const { exchange, tally, concluded, head } = attempt;
+  const { view, body, route } = exchange;
+  if (view === null || route.dialect.measureRequest === undefined) return;
+  if (concluded?.complete !== true && !clientLeft) return;
+  route.dialect.measureRequest(route.operation, body, view, tally);
+  if (tally.unitsGuessed || head === null) attempt.estimated = true;
 }
 
 /** A stream's count at its start says nothing of what followed; only one that came to its stop has said it all. */
@@ -90,12 +96,13 @@ export function usageLineOf(attempt: Attempt): string {
 
 /** Puts what the attempt cost on its event, on the request's account and in the metrics. */
 function charge({ candidate, exchange, head, node }: Attempt, event: UsageEvent): void {
-  const charged = head !== null && head.status < 300 && tokenUse(exchange.route.operation).input;
+  const charged = head !== null && head.status < 300 && useOf(exchange.route.operation).counted;
   // A client that left before the answer's head has been counted with an estimate.
   if (!charged && !event.estimated) return;
   const price = node.pricing.of(candidate.model);
   event.price_known = price.known;
   const { entry } = candidate.model;
+  countUnits(node, entry.name, event);
   if (!price.known) {
     node.counters.unknownPrices(entry.provider, entry.name).add(1);
     return;
@@ -107,11 +114,18 @@ function charge({ candidate, exchange, head, node }: Attempt, event: UsageEvent)
   for (let at: Exchange | null = exchange; at !== null; at = at.parent) at.microsUsed += micros;
 }
 
+/** What is not counted in tokens; few operations use any of it. */
+function countUnits({ metrics }: Node, model: string, event: UsageEvent): void {
+  for (const unit of ["images", "audio_seconds", "characters", "search_units"] as const) {
+    if (event[unit] > 0) metrics.cell("weir_usage_units_total", model, unit).add(event[unit]);
+  }
+}
+
 function usageEventOf(attempt: Attempt): UsageEvent {
   const { exchange, target, tally, head, concluded, node } = attempt;
   const key = exchange.keyResource;
   const now = performance.now();
-  const counted = tokenUse(exchange.route.operation).input && head !== null && head.status < 300;
+  const counted = useOf(exchange.route.operation).counted && head !== null && head.status < 300;
   const count = (tokens: number) => (counted || attempt.estimated ? Math.max(0, tokens) : 0);
   return {
     v: USAGE_EVENT_VERSION,
@@ -147,6 +161,12 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     cache_write_tokens: count(tally.cacheWriteTokens),
     cache_write_1h_tokens: count(tally.cacheWriteHourTokens),
     reasoning_tokens: count(tally.reasoningTokens),
+    images: count(tally.images),
+    image_size: tally.imageSize,
+    image_quality: tally.imageQuality,
+    audio_seconds: count(tally.audioSeconds),
+    characters: count(tally.characters),
+    search_units: count(tally.searchUnits),
     cost_usd: 0,
     price_known: true,
     saved_input_tokens: 0,

@@ -2,7 +2,7 @@
  * Relays an answer that is not a stream of events. Small ones leave in one piece, with their length; larger
  * ones flow through, the last chunk held back until the usage line is on file.
  */
-import type { AnswerObserver } from "../dialects/dialect.js";
+import type { AnswerForm, AnswerObserver } from "../dialects/dialect.js";
 import { keyTable, scanTopLevel } from "../dialects/json-splice.js";
 import { ERRORS, type Failure, failure, isFailure } from "../errors.js";
 import type { AnswerHead } from "./answer-head.js";
@@ -23,6 +23,7 @@ export class WholeRelay implements Relay, Delivery {
   readonly #sample = new AnswerSample();
   /** Guardrails see the whole answer before the client sees any of it; null = none. */
   readonly #screen: OutputScreen | null;
+  readonly #form: AnswerForm;
   /** The answer holds an error, whatever its status says. */
   #failed = false;
   #held: Buffer[] = [];
@@ -32,8 +33,12 @@ export class WholeRelay implements Relay, Delivery {
   constructor(attempt: Attempt, head: AnswerHead) {
     this.#attempt = attempt;
     this.#head = head;
-    this.#screen = head.status < 300 ? outputScreenOf(attempt.exchange, attempt.node) : null;
-    const { route } = attempt.exchange;
+    const { route, body, view } = attempt.exchange;
+    const good = head.status < 300 && view !== null;
+    this.#form = (good ? route.dialect.answerForm?.(route.operation, body, view) : null) ?? "json";
+    // Sound holds no text.
+    const screened = good && this.#form !== "flowing";
+    this.#screen = screened ? outputScreenOf(attempt.exchange, attempt.node) : null;
     this.#observer = route.dialect.answerObserver(route.operation, attempt.tally);
   }
 
@@ -43,6 +48,7 @@ export class WholeRelay implements Relay, Delivery {
     this.#attempt.exchange.recording?.add(chunk);
     const { sink } = this.#attempt.exchange;
     if (this.#screen !== null) return this.#holdForScreen(chunk);
+    if (this.#form === "flowing") return this.#flow(chunk);
     if (!sink.started && this.#heldBytes + chunk.length <= this.#attempt.node.config.limits.answer_buffer_bytes) {
       this.#held.push(chunk);
       this.#heldBytes += chunk.length;
@@ -112,6 +118,17 @@ export class WholeRelay implements Relay, Delivery {
     else exchange.sink.answer(this.#head.status, answerHeaders(this.#attempt), rest);
   }
 
+  /** All but the last byte leaves at once: with that one the answer is whole, so it waits for the usage line. */
+  #flow(chunk: Buffer): boolean {
+    const end = chunk.length - 1;
+    this.#held.push(chunk.subarray(0, end));
+    const out = this.#takeHeld();
+    if (out.length === 0) this.#held = [];
+    const flowing = this.#releaseHeld();
+    this.#held = [Buffer.from(chunk.subarray(end))];
+    return flowing;
+  }
+
   #holdForScreen(chunk: Buffer): boolean {
     this.#heldBytes += chunk.length;
     if (this.#heldBytes > this.#attempt.node.config.limits.body_bytes) {
@@ -125,7 +142,7 @@ export class WholeRelay implements Relay, Delivery {
    * still held can be taken back; a longer one has begun to leave.
    */
   #believable(): boolean {
-    if (this.#head.status >= 300 || this.#attempt.exchange.sink.started) return true;
+    if (this.#form !== "json" || this.#head.status >= 300 || this.#attempt.exchange.sink.started) return true;
     const body = this.#takeHeld();
     const { brokenAt, starts } = scanTopLevel(body, ERROR);
     this.#failed = body[starts[0] ?? -1] === OPEN_BRACE;

@@ -31,6 +31,7 @@ export function bodyPlan(wire: WireId, shape: BodyShape | undefined, overrides: 
 
 function shapeEdits(shape: BodyShape): BodyEdit[] {
   return [
+    ...Object.entries(shape.rename ?? {}).map(([from, to]): BodyEdit => ({ kind: "rename", from, to })),
     ...shape.remove.map((path): BodyEdit => ({ kind: "remove", path })),
     ...Object.entries(shape.set).map(([path, value]): BodyEdit => ({ kind: "set", path, value })),
     ...Object.entries(shape.fromHeaders).map(([path, header]): BodyEdit => ({ kind: "list", path, header })),

@@ -3,6 +3,7 @@
  * and with bodies of their own. Sources: the clouds' API references, and how the vendors' own SDKs call them.
  */
 import type { Operation } from "../dialects/dialect.js";
+import { BEDROCK_LISTS, embeddingsUpTo, vertexLists } from "./catalog-lists.js";
 import { CONVERSE_COUNTER, INVOKE_COUNTER, MESSAGES_COUNTER, VERTEX_COUNTER } from "./catalog-counters.js";
 import { type BodyShape, type ProviderRow, type ServedOperation, wire } from "./provider.js";
 
@@ -37,6 +38,7 @@ export const BEDROCK: ProviderRow = Object.freeze({
     count_tokens: [
       wire("bedrock-converse", "/model/{model}/count-tokens", { from: "host", counter: CONVERSE_COUNTER }),
     ],
+    ...BEDROCK_LISTS,
   },
 });
 
@@ -104,6 +106,7 @@ export const VERTEX: ProviderRow = Object.freeze({
     count_tokens: [
       wire("gemini", `${PUBLISHERS}/google/models/{model}:countTokens`, { from: "host", counter: VERTEX_COUNTER }),
     ],
+    ...vertexLists(`${PUBLISHERS}/google/models`),
   },
 });
 
@@ -151,6 +154,9 @@ const AZURE: ProviderRow = {
   serves: {},
 };
 
+/** Texts to embed. */
+const INPUTS_PER_CALL = 2048;
+
 /** The newer form: paths as the vendor's own, the deployment is the model of the body. */
 export const AZURE_OPENAI: ProviderRow = Object.freeze({
   ...AZURE,
@@ -159,7 +165,7 @@ export const AZURE_OPENAI: ProviderRow = Object.freeze({
     chat: [wire("openai-chat", "/chat/completions")],
     completions: [wire("openai-completions", "/completions")],
     responses: [wire("openai-responses", "/responses")],
-    embeddings: [wire("openai-embeddings", "/embeddings")],
+    ...embeddingsUpTo(INPUTS_PER_CALL),
   },
 });
 
@@ -170,7 +176,7 @@ function deployment(operation: string): string {
 const CLASSIC_SERVES: Readonly<Partial<Record<Operation, readonly ServedOperation[]>>> = {
   chat: [wire("openai-chat", deployment("chat/completions"))],
   completions: [wire("openai-completions", deployment("completions"))],
-  embeddings: [wire("openai-embeddings", deployment("embeddings"))],
+  embeddings: [wire("openai-embeddings", deployment("embeddings"), { inputsPerCall: INPUTS_PER_CALL })],
   responses: [wire("openai-responses", "/responses")],
 };
 

@@ -11,6 +11,15 @@ import {
   VERTEX,
   VERTEX_ANTHROPIC,
 } from "./catalog-clouds.js";
+import {
+  COHERE_LISTS,
+  embeddingsUpTo,
+  GEMINI_LISTS,
+  JINA_LISTS,
+  MISTRAL_LISTS,
+  TEI_LISTS,
+  VOYAGE_LISTS,
+} from "./catalog-lists.js";
 import { GENERATE_CONTENT_COUNTER, MESSAGES_COUNTER, RESPONSES_COUNTER } from "./catalog-counters.js";
 import { type ProviderRow, type ServedOperation, wire } from "./provider.js";
 
@@ -22,6 +31,7 @@ const OPENAI_WIRES: Readonly<Partial<Record<Operation, ServedOperation>>> = {
   responses: wire("openai-responses", "/responses"),
   input_tokens: wire("openai-responses", "/responses/input_tokens", { counter: RESPONSES_COUNTER }),
   embeddings: wire("openai-embeddings", "/embeddings"),
+  rerank: wire("rerank", "/rerank"),
 };
 
 /** The Anthropic-shaped messages endpoint of a vendor whose other operations are OpenAI-shaped. */
@@ -101,7 +111,7 @@ const SIMULATOR: ProviderRow = Object.freeze({
   environment: null,
   modelPatterns: ["simulator"],
   serves: {
-    ...compatible("simulator", null, ALL_OPENAI).serves,
+    ...compatible("simulator", null, [...ALL_OPENAI, "rerank"]).serves,
     messages: [wire("anthropic-messages", "/messages")],
     count_tokens: [wire("anthropic-messages", "/messages/count_tokens")],
     tokenize: [wire("tokenize", "/tokenize")],
@@ -109,7 +119,7 @@ const SIMULATOR: ProviderRow = Object.freeze({
   defaultHeaders: {},
 });
 
-const GENERIC_OPENAI = selfHosted("openai-compatible", null, ALL_OPENAI);
+const GENERIC_OPENAI = selfHosted("openai-compatible", null, [...ALL_OPENAI, "rerank"]);
 const GENERIC_ANTHROPIC: ProviderRow = Object.freeze({
   ...ANTHROPIC,
   id: "anthropic-compatible",
@@ -135,6 +145,7 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
       "codex-*",
       "computer-use-*",
     ],
+    serves: embeddingsUpTo(2048),
   }),
   ANTHROPIC,
   AZURE_OPENAI,
@@ -142,7 +153,7 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
   BEDROCK_ANTHROPIC,
   VERTEX,
   VERTEX_ANTHROPIC,
-  compatible("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", ["embeddings"], {
+  compatible("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", [], {
     family: "gemini",
     modelPatterns: ["gemini-*"],
     serves: {
@@ -161,19 +172,22 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
           counter: GENERATE_CONTENT_COUNTER,
         }),
       ],
+      ...GEMINI_LISTS,
     },
   }),
   compatible("groq", "https://api.groq.com/openai/v1", ["chat", "responses"]),
   compatible("xai", "https://api.x.ai/v1", ["chat", "completions", "responses"], { modelPatterns: ["grok-*"] }),
-  compatible("together", "https://api.together.xyz/v1", MODEL_OPERATIONS),
-  compatible("cohere", "https://api.cohere.com/compatibility/v1", ["embeddings"], {
+  compatible("together", "https://api.together.xyz/v1", [...MODEL_OPERATIONS, "rerank"]),
+  compatible("cohere", "https://api.cohere.com/compatibility/v1", [], {
     family: "cohere",
-    modelPatterns: ["command-*", "embed-*"],
+    modelPatterns: ["command-*", "embed-*", "rerank-*"],
     serves: {
       chat: [wire("cohere-chat", "/v2/chat", { from: "host" }), wire("openai-chat", "/chat/completions")],
+      ...COHERE_LISTS,
     },
   }),
-  compatible("mistral", "https://api.mistral.ai/v1", ["chat", "embeddings"], {
+  compatible("mistral", "https://api.mistral.ai/v1", ["chat"], {
+    serves: MISTRAL_LISTS,
     modelPatterns: [
       "mistral-*",
       "ministral-*",
@@ -192,12 +206,19 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
       ...messagesAt("/anthropic/v1/messages"),
     },
   }),
-  compatible("hunyuan", "https://api.hunyuan.cloud.tencent.com/v1", MODEL_OPERATIONS, { modelPatterns: ["hunyuan-*"] }),
+  compatible("hunyuan", "https://api.hunyuan.cloud.tencent.com/v1", MODEL_OPERATIONS, {
+    modelPatterns: ["hunyuan-*"],
+    serves: embeddingsUpTo(200),
+  }),
   compatible("tencent-lke", "https://api.lkeap.cloud.tencent.com/v1", ["chat"]),
   compatible("tars", "https://api.router.tetrate.ai/v1", MODEL_OPERATIONS),
   compatible("sambanova", "https://api.sambanova.ai/v1", MODEL_OPERATIONS),
-  compatible("jina", "https://api.jina.ai/v1", ["embeddings"], { modelPatterns: ["jina-*"] }),
-  compatible("voyage", "https://api.voyageai.com/v1", ["embeddings"], { modelPatterns: ["voyage-*"] }),
+  compatible("jina", "https://api.jina.ai/v1", ["rerank"], { modelPatterns: ["jina-*"], serves: JINA_LISTS }),
+  compatible("voyage", "https://api.voyageai.com/v1", [], {
+    // Its rerankers' names say nothing of the vendor.
+    modelPatterns: ["voyage-*"],
+    serves: VOYAGE_LISTS,
+  }),
   compatible("openrouter", "https://openrouter.ai/api/v1", [...MODEL_OPERATIONS, "responses"], {
     serves: MESSAGES_BESIDE,
   }),
@@ -209,23 +230,25 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
   }),
   compatible("zhipu", "https://open.bigmodel.cn/api/paas/v4", ["chat", "embeddings"], {
     modelPatterns: ["glm-*"],
-    serves: messagesAt("/api/anthropic/v1/messages"),
+    serves: { ...embeddingsUpTo(64), ...messagesAt("/api/anthropic/v1/messages") },
   }),
   compatible("qwen", "https://dashscope.aliyuncs.com/compatible-mode/v1", ["chat", "embeddings"], {
     environment: environment("DASHSCOPE"),
     modelPatterns: ["qwen*", "qwq-*"],
+    serves: embeddingsUpTo(10),
   }),
   compatible("cerebras", "https://api.cerebras.ai/v1", ["chat", "completions"]),
   compatible("nvidia-nim", "https://integrate.api.nvidia.com/v1", MODEL_OPERATIONS, {
     environment: environment("NVIDIA"),
   }),
-  selfHosted("vllm", null, [...MODEL_OPERATIONS, "responses"], {
+  selfHosted("vllm", null, [...MODEL_OPERATIONS, "responses", "rerank"], {
     ...MESSAGES_BESIDE,
     tokenize: [wire("tokenize", "/tokenize", { from: "host" })],
   }),
   selfHosted("ollama", "http://127.0.0.1:11434/v1", [...MODEL_OPERATIONS, "responses"], MESSAGES_BESIDE),
   selfHosted("lmstudio", "http://127.0.0.1:1234/v1", [...MODEL_OPERATIONS, "responses"], MESSAGES_BESIDE),
   selfHosted("tgi", null, ["chat", "completions"]),
+  selfHosted("tei", null, ["embeddings"], TEI_LISTS),
   SIMULATOR,
 ]);
 

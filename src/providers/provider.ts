@@ -15,6 +15,8 @@ export type AuthScheme = "bearer" | "x-api-key" | "api-key" | "x-goog-api-key" |
 export interface BodyShape {
   readonly set: Readonly<Record<string, JsonValue>>;
   readonly remove: readonly string[];
+  /** Member → the name that this upstream has for it. */
+  readonly rename?: Readonly<Record<string, string>>;
   /** Member → the request header (lower case) whose comma-separated entries it lists instead. */
   readonly fromHeaders: Readonly<Record<string, string>>;
 }
@@ -31,6 +33,12 @@ export interface ServedOperation {
   readonly streamPath?: string;
   /** "version" (default): below the version root; "host": below the place where the version root's own path begins. */
   readonly from?: "version" | "host";
+  /** Other paths for models whose names match; the first that does counts. */
+  readonly modelPaths?: readonly (readonly [model: RegExp, path: string])[];
+  /** The most inputs that one call takes, where the vendor names a bound; longer lists are cut and put together again. */
+  readonly inputsPerCall?: number | ((model: string) => number);
+  /** Takes only the newest form of its dialect: older ones are written anew. */
+  readonly newestFormOnly?: boolean;
   /** Where this operation wants the secret in another way than the rest of the row. */
   readonly auth?: AuthScheme;
   readonly shape?: BodyShape;

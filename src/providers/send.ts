@@ -1,4 +1,5 @@
 /** One way to send, whoever answers: an upstream over HTTP, or the built-in simulator. */
+import { wholeBody } from "../dialects/body-pieces.js";
 import type { DialectId, Operation } from "../dialects/dialect.js";
 import { type PlainAnswer, type PlainCall, postPlain } from "./plain-call.js";
 import { simulatedCall } from "./simulator/call.js";
@@ -10,7 +11,8 @@ export interface OutgoingRequest {
   /** Path and query at the target. */
   readonly path: string;
   readonly headers: readonly string[];
-  readonly body: Buffer;
+  /** Whole, or in pieces. */
+  readonly body: Buffer | readonly Buffer[];
   /** Milliseconds until the answer's head must have come; 0 = none. */
   readonly firstByteMs: number;
   /** Longest silence inside the answer's body, milliseconds; 0 = none. */
@@ -26,7 +28,9 @@ export class Sender {
 
   /** Sends one request; never throws: failures reach the handler, and never before this call has returned. */
   send(target: Target, request: OutgoingRequest, handler: UpstreamHandler): UpstreamCall {
-    if (target.simulated) return simulatedCall(request.operation, target.dialect as DialectId, request.body, handler);
+    if (target.simulated) {
+      return simulatedCall(request.operation, target.dialect as DialectId, wholeBody(request.body), handler);
+    }
     const { path, headers, body, firstByteMs, idleMs } = request;
     return this.#upstreams.send(
       { origin: target.origin, path, headers, body, firstByteMs, idleMs, tls: target.tls },

@@ -154,6 +154,13 @@ export class TargetHeaders {
   }
 }
 
+/** The same headers with another content type: a form's, which names its boundary. */
+export function ofContentType(flat: readonly string[], contentType: string): readonly string[] {
+  const list = flat.slice();
+  for (let i = 0; i < list.length; i += 2) if (list[i] === "content-type") list[i + 1] = contentType;
+  return list;
+}
+
 /** Defaults of row and key, lower-case names; the key's win. */
 function defaultHeaders(row: ProviderRow, key: ProviderKeyResource): Map<string, string> {
   const headers = new Map<string, string>();

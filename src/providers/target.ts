@@ -58,8 +58,14 @@ export class Target {
   readonly tls: ProviderKeyResource["tls"];
   /** Answers with a count in a form of its own, and how; null = answers in its dialect. */
   readonly counter: Counter | null;
+  /** The credentials cover the body: it must be there in one piece. */
+  readonly signsBody: boolean;
+  /** Takes only the newest form of its dialect. */
+  readonly newestFormOnly: boolean;
   readonly #path: string;
   readonly #streamPath: string;
+  readonly #modelPaths: readonly (readonly [RegExp, string])[];
+  readonly #inputsPerCall: ServedOperation["inputsPerCall"];
   readonly #headers: TargetHeaders;
   readonly #credentials: Credentials | null;
   readonly #plan: EditPlan | null;
@@ -74,6 +80,12 @@ export class Target {
     const root = served.from === "host" ? address.host : address.version;
     this.#path = root + placed(served.path, row, key) + queryOf(row, key);
     this.#streamPath = root + placed(served.streamPath ?? served.path, row, key) + queryOf(row, key);
+    this.#modelPaths = (served.modelPaths ?? []).map(([models, path]) => [
+      models,
+      root + placed(path, row, key) + queryOf(row, key),
+    ]);
+    this.#inputsPerCall = served.inputsPerCall;
+    this.newestFormOnly = served.newestFormOnly === true;
     this.dialect = served.dialect;
     this.provider = row.id;
     this.likeness = row.madeFrom ?? row.id;
@@ -87,19 +99,31 @@ export class Target {
     this.#credentials = credentials instanceof FixedHeaders ? null : credentials;
     this.#headers = new TargetHeaders({ row, key, auth, credential: fixed });
     this.#plan = bodyPlan(served.dialect, served.shape, key.request);
+    this.signsBody = row.family === "bedrock" && this.#credentials !== null;
     this.#keptFromBody = key.stripHeaders.map((name) => name.toLowerCase());
     this.#rules = { dialect: served.dialect, errors: served.errors ?? null, overrides: key.response };
   }
 
   /** Path and query for a request to this model. */
   path(model: string, stream: boolean): string {
-    const path = stream ? this.#streamPath : this.#path;
+    const path = this.#pathOf(model, stream);
     // A function, because in a replacement text `$&` would mean something.
     if (!path.includes("{model}")) return path;
     // Some vendors list their models as "models/NAME", which is how their paths go on anyway.
     const listed = path.includes("/models/{model}") && model.startsWith("models/") ? model.slice(7) : model;
     const name = this.counter?.notInName === undefined ? listed : listed.replace(this.counter.notInName, "");
     return path.replace("{model}", () => escapedModel(name));
+  }
+
+  #pathOf(model: string, stream: boolean): string {
+    for (const [models, path] of this.#modelPaths) if (models.test(model)) return path;
+    return stream ? this.#streamPath : this.#path;
+  }
+
+  /** The most inputs of a list that one call for this model takes; Infinity = nobody names a bound. */
+  inputsPerCall(model: string): number {
+    const most = this.#inputsPerCall;
+    return most === undefined ? Number.POSITIVE_INFINITY : typeof most === "number" ? most : most(model);
   }
 
   /** Flat list of names and values: the secret, `accept-encoding`, and the defaults of row and key. */
@@ -128,6 +152,11 @@ export class Target {
    */
   headersWith(forwarded: readonly string[], variables: RequestVariables | null = null): readonly string[] {
     return this.#headers.with(forwarded, variables);
+  }
+
+  /** Does `bodyFor` give back what it is given? */
+  get changesNothing(): boolean {
+    return this.#plan === null && this.counter === null;
   }
 
   /**

@@ -5,6 +5,7 @@
  * is used because it costs no promise, no stream and no header object a request.
  */
 import { type Dispatcher, errors, Pool } from "undici";
+import { lengthOfBody } from "../dialects/body-pieces.js";
 
 export interface UpstreamRequest {
   /** "https://host:port" */
@@ -12,7 +13,8 @@ export interface UpstreamRequest {
   readonly path: string;
   /** Flat list of names and values. */
   readonly headers: readonly string[];
-  readonly body: Buffer;
+  /** A list is sent piece by piece, as fast as the connection takes them. */
+  readonly body: Buffer | readonly Buffer[];
   /** Milliseconds until the answer's head must have come; 0 = none. */
   readonly firstByteMs: number;
   /** Longest silence inside the answer's body, milliseconds; 0 = none. */
@@ -78,8 +80,8 @@ export class Upstreams {
         {
           path: request.path,
           method: "POST",
-          headers: request.headers as string[],
-          body: request.body,
+          headers: headersOf(request),
+          body: request.body as Buffer,
           headersTimeout: request.firstByteMs,
           bodyTimeout: request.idleMs,
         },
@@ -128,6 +130,11 @@ export class Upstreams {
     }
     return entry;
   }
+}
+
+/** A body in pieces must be announced, or it would go out chunked. */
+function headersOf({ headers, body }: UpstreamRequest): string[] {
+  return Buffer.isBuffer(body) ? (headers as string[]) : [...headers, "content-length", String(lengthOfBody(body))];
 }
 
 /** Adapts undici's handler to ours and remembers how to abort and resume. */

@@ -17,7 +17,25 @@ const PREFERENCE: readonly WireId[] = [
   "anthropic-messages",
   "openai-chat",
   "openai-responses",
+  "cohere-embed",
+  "gemini-embeddings",
+  "vertex-embeddings",
+  "bedrock-embeddings",
+  "voyage-embeddings",
+  "voyage-rerank",
+  "bedrock-rerank",
+  "tei-rerank",
+  "google-images",
+  "bedrock-images",
 ];
+
+/** Operations that are none of these stand for themselves. */
+const OF_CONVERSATIONS: readonly Operation[] = [...CONVERSATIONS, "completions"];
+
+function likeOf(operation: Operation): readonly Operation[] {
+  if (COUNTS.includes(operation)) return COUNTS;
+  return OF_CONVERSATIONS.includes(operation) ? CONVERSATIONS : [operation];
+}
 
 export interface Way {
   readonly served: ServedOperation;
@@ -29,7 +47,7 @@ export function wayTo(row: ProviderRow, operation: Operation, dialect: DialectId
   const own = row.serves[operation]?.find((candidate) => candidate.dialect === dialect);
   const straight = bridgeFor(operation, dialect, dialect);
   if (own !== undefined && straight !== null) return { served: own, bridge: straight };
-  const alike = COUNTS.includes(operation) ? COUNTS : CONVERSATIONS;
+  const alike = likeOf(operation);
   const others = alike.flatMap((other) => row.serves[other] ?? []);
   for (const wire of PREFERENCE) {
     const served = others.find((candidate) => candidate.dialect === wire);

@@ -30,7 +30,7 @@ export interface ProbeCall {
   readonly signal: AbortSignal;
 }
 
-/** Makes one small call; resolves with the upstream's status, rejects when there is none. */
+/** Makes one small call; resolves with the upstream's status, or -1 where no call was made; rejects when there is none. */
 export type Probe = (model: CheckedModel, call: ProbeCall) => Promise<{ readonly status: number }>;
 
 /** Every model with a background check: by its own name, and where that is a pattern, by the targets it covers. */
@@ -161,6 +161,11 @@ export class Prober {
     this.#calls.delete(call);
     this.#schedule.finish(checked.name);
     if (this.#stopped) return;
+    // Nothing has been learned of the model.
+    if (status < 0) {
+      this.#run();
+      return;
+    }
     const passed = (status >= 200 && status < 300) || (status !== 0 && ignoreStatuses.includes(status));
     this.#health.recordCheck(checked.slot, { passed, status, staleSeconds: staleAfterSeconds }, Date.now());
     this.#run();

@@ -11,7 +11,7 @@ import { LogGate, LogOutput } from "../observability/log-sink.js";
 import { createLogger } from "../observability/logger.js";
 import { Metrics } from "../observability/metrics.js";
 import type { Node } from "../pipeline/node.js";
-import { probe } from "../pipeline/probe.js";
+import { Probes } from "../pipeline/probe.js";
 import type { BlockMap } from "../quota/blocks.js";
 import { type QuotaMemory, QuotaTable } from "../quota/table.js";
 import { Router, type RoutingMemory } from "../routing/router.js";
@@ -104,6 +104,7 @@ const node: Node = buildNode({
   reportFault: (error) => logger.error({ fault: faultData(error), thread: setup.name }, "a request failed inside"),
 });
 const acceptor = new Acceptor(node, load);
+const probes = new Probes(node);
 
 watch();
 process.on("uncaughtException", crash);
@@ -129,7 +130,7 @@ function handle(message: AcceptorMessage): void {
       outbox.send({ kind: "collected", ticket: message.ticket, metrics: metrics.collect() });
       return;
     case "probe":
-      void probe(node, message).then((status) => outbox.send({ kind: "probed", ticket: message.ticket, status }));
+      void probes.probe(message).then((status) => outbox.send({ kind: "probed", ticket: message.ticket, status }));
       return;
     case "throw":
       setImmediate(() => {
@@ -198,6 +199,7 @@ function crash(error: unknown): void {
 
 function drain(noticeMs: number, maxMs: number): void {
   acceptor.beginDrain();
+  probes.stop();
   const stopAt = performance.now() + noticeMs;
   const cutAt = stopAt + maxMs;
   const timer = setInterval(() => {
@@ -211,6 +213,7 @@ function drain(noticeMs: number, maxMs: number): void {
 
 /** Ends this thread; its app must be closed first, or the process aborts. */
 async function leave(cut: number): Promise<void> {
+  probes.stop();
   acceptor.close();
   // Cut exchanges settle with estimates from the pool; give those their bounded time.
   const patience = performance.now() + config.usage.estimate_wait_ms + 100;

@@ -76,8 +76,8 @@ export class ComputePool {
     return this.#run("translate", { ...job, body }, [body]);
   }
 
-  /** Runs a guardrail's local rules over a body; null: it cannot be read. Rejects as `#run` does. */
-  screen(job: ScreenJob): Promise<ScreenResult | null> {
+  /** Runs local rules of guardrails over a body. Rejects as `#run` does. */
+  screen(job: ScreenJob): Promise<ScreenResult> {
     const body = ownCopy(job.body);
     return this.#run("screen", { ...job, body }, [body]);
   }

@@ -3,6 +3,8 @@ import { type CheckedModel, type ProbeCall, Prober } from "../routing/prober.js"
 import type { SharedRouting } from "../routing/shared.js";
 import type { AcceptorMessage } from "./messages.js";
 
+const NO_CALL = -1;
+
 export class ModelChecks {
   readonly #routing: SharedRouting;
   readonly #send: (message: AcceptorMessage) => boolean;
@@ -22,9 +24,14 @@ export class ModelChecks {
     this.#prober.adopt(this.#routing.checked());
   }
 
-  /** An acceptor has made a call. `status`: the upstream's; 0 = it sent none. */
+  /** An acceptor has made a call. `status`: the upstream's; 0 = it sent none; -1 = no call was made. */
   answered(ticket: number, status: number): void {
     this.#waiting.get(ticket)?.(status);
+  }
+
+  /** An acceptor has died, perhaps with a call under way; those of others are made again when they are due. */
+  abandon(): void {
+    for (const answered of [...this.#waiting.values()]) answered(NO_CALL);
   }
 
   stop(): void {
@@ -38,7 +45,7 @@ export class ModelChecks {
       const status = await new Promise<number>((done) => {
         this.#waiting.set(ticket, done);
         signal.addEventListener("abort", () => done(0));
-        if (!this.#send({ kind: "probe", ticket, model: name, prompt, maxTokens, timeoutMs })) done(0);
+        if (!this.#send({ kind: "probe", ticket, model: name, prompt, maxTokens, timeoutMs })) done(NO_CALL);
       });
       return { status };
     } finally {

@@ -38,7 +38,7 @@ export interface PoolJobs {
   estimate(job: EstimateJob): Promise<Estimate>;
   tokenize(job: TokenizeJob): Promise<Uint8Array>;
   translate(job: TranslationJob): Translation | Failure;
-  screen(job: ScreenJob): ScreenResult | null;
+  screen(job: ScreenJob): ScreenResult;
 }
 
 /** Below the acceptor's, which is 0; 19 would be the lowest. */
@@ -71,6 +71,7 @@ function bufferOf(bytes: Uint8Array): Buffer {
 /** Operations whose answer holds no text of a model. */
 const WITHOUT_OUTPUT: ReadonlySet<Operation> = new Set<Operation>([
   "embeddings",
+  "rerank",
   "count_tokens",
   "input_tokens",
   "tokenize",
@@ -120,9 +121,9 @@ export function translate(job: TranslationJob): Translation | Failure {
 }
 
 /** A masked body is moved to the acceptor, as a translated one is. */
-export function screen(job: ScreenJob): ScreenResult | null {
+export function screen(job: ScreenJob): ScreenResult {
   const result = runScreenJob(job);
-  if (result?.body == null) return result;
+  if (result.body === null) return result;
   const body = new Uint8Array(result.body);
   return move({ [transferableSymbol]: body.buffer, [valueSymbol]: { ...result, body } } as never) as never;
 }

@@ -342,6 +342,7 @@ export class Supervisor {
     new CacheStore(this.#cacheMemory, thread.row).bury();
     new NodeLoad(this.#load, thread.row, 0).clearRow();
     this.#routing.bury(thread.row);
+    this.#checks.abandon();
     this.#threads.delete(thread);
     // One that dies before the first has listened would die again: that is no crash but a start that fails.
     if (before === "starting" && this.#onFirstListening !== null) this.#reportPort(null);

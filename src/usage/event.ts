@@ -60,6 +60,16 @@ export interface UsageEvent {
   /** Part of cache_write_tokens: what the upstream keeps for an hour. */
   cache_write_1h_tokens: number;
   reasoning_tokens: number;
+  /** Images made. */
+  images: number;
+  /** As the upstream says, else as the caller asked; "" = not said. */
+  image_size: string;
+  image_quality: string;
+  /** Seconds of sound listened to. */
+  audio_seconds: number;
+  /** Unicode characters spoken. */
+  characters: number;
+  search_units: number;
   /** US dollars, whole billionths of one. */
   cost_usd: number;
   /** False: tokens were used whose price nobody knows, and cost_usd is 0 for that reason. */
@@ -68,7 +78,7 @@ export interface UsageEvent {
   saved_input_tokens: number;
   saved_output_tokens: number;
   saved_cost_usd: number;
-  /** True when any count above comes from a local tokenizer instead of the upstream. */
+  /** True when any count above is the gateway's guess and not the upstream's word. */
   estimated: boolean;
   /** Did the upstream answer, wholly, and did the client get all of it? */
   complete: boolean;
@@ -86,3 +96,13 @@ export interface UsageEvent {
   /** What guardrails did, in the order in which it happened; [] = nothing. */
   guardrails: readonly GuardrailAction[];
 }
+
+/** Units of an attempt that used tokens at most. */
+export const NO_UNITS = Object.freeze({
+  images: 0,
+  image_size: "",
+  image_quality: "",
+  audio_seconds: 0,
+  characters: 0,
+  search_units: 0,
+}) satisfies Partial<UsageEvent>;

@@ -47,6 +47,12 @@ export const USAGE_FIELDS = Object.freeze({
   cache_write_tokens: "number",
   cache_write_1h_tokens: "number",
   reasoning_tokens: "number",
+  images: "number",
+  image_size: "string",
+  image_quality: "string",
+  audio_seconds: "number",
+  characters: "number",
+  search_units: "number",
   cost_usd: "number",
   price_known: "boolean",
   saved_input_tokens: "number",
@@ -105,6 +111,10 @@ function targetText(event: UsageEvent): string {
   return `"model":${quote(event.model)},"model_entry":${quote(event.model_entry)},"provider":${quote(event.provider)},"provider_key":${quote(event.provider_key)},"tags":${labelsText(event.tags)},"upstream_model":${quote(event.upstream_model)},"response_model":${quote(event.response_model)},"response_id":${quote(event.response_id)},"streamed":${event.streamed}`;
 }
 
+function unitsText(event: UsageEvent): string {
+  return `"images":${number(event.images)},"image_size":${quote(event.image_size)},"image_quality":${quote(event.image_quality)},"audio_seconds":${milliseconds(event.audio_seconds)},"characters":${number(event.characters)},"search_units":${number(event.search_units)}`;
+}
+
 function outcomeText(event: UsageEvent): string {
-  return `"status":${number(event.status)},"upstream_status":${number(event.upstream_status)},"error":${quote(event.error)},"finish_reason":${quote(event.finish_reason)},"input_tokens":${number(event.input_tokens)},"output_tokens":${number(event.output_tokens)},"cache_read_tokens":${number(event.cache_read_tokens)},"cache_write_tokens":${number(event.cache_write_tokens)},"cache_write_1h_tokens":${number(event.cache_write_1h_tokens)},"reasoning_tokens":${number(event.reasoning_tokens)},"cost_usd":${number(event.cost_usd)},"price_known":${event.price_known},"saved_input_tokens":${number(event.saved_input_tokens)},"saved_output_tokens":${number(event.saved_output_tokens)},"saved_cost_usd":${number(event.saved_cost_usd)},"estimated":${event.estimated},"complete":${event.complete},"duration_ms":${milliseconds(event.duration_ms)},"time_to_first_token_ms":${milliseconds(event.time_to_first_token_ms)}`;
+  return `"status":${number(event.status)},"upstream_status":${number(event.upstream_status)},"error":${quote(event.error)},"finish_reason":${quote(event.finish_reason)},"input_tokens":${number(event.input_tokens)},"output_tokens":${number(event.output_tokens)},"cache_read_tokens":${number(event.cache_read_tokens)},"cache_write_tokens":${number(event.cache_write_tokens)},"cache_write_1h_tokens":${number(event.cache_write_1h_tokens)},"reasoning_tokens":${number(event.reasoning_tokens)},${unitsText(event)},"cost_usd":${number(event.cost_usd)},"price_known":${event.price_known},"saved_input_tokens":${number(event.saved_input_tokens)},"saved_output_tokens":${number(event.saved_output_tokens)},"saved_cost_usd":${number(event.saved_cost_usd)},"estimated":${event.estimated},"complete":${event.complete},"duration_ms":${milliseconds(event.duration_ms)},"time_to_first_token_ms":${milliseconds(event.time_to_first_token_ms)}`;
 }

@@ -1,6 +1,6 @@
 /** Reads the journal back: all that is there, or all that comes. */
 import { statSync } from "node:fs";
-import { USAGE_EVENT_VERSION, type UsageEvent } from "./event.js";
+import { NO_UNITS, USAGE_EVENT_VERSION, type UsageEvent } from "./event.js";
 import { LineReader } from "./line-reader.js";
 import { type FieldType, USAGE_FIELDS } from "./meter.js";
 import { listSegments, type Segment } from "./segments.js";
@@ -41,8 +41,12 @@ export function parseEvent(line: string): UsageEvent | null {
 const LATER_FIELDS: Readonly<Partial<Record<keyof UsageEvent, unknown>>> = Object.freeze({
   tags: Object.freeze({}),
   cache_write_1h_tokens: 0,
+  ...NO_UNITS,
   cost_usd: 0,
   price_known: false,
+  saved_input_tokens: 0,
+  saved_output_tokens: 0,
+  saved_cost_usd: 0,
   guardrails: Object.freeze([]),
 });
 

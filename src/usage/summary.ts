@@ -54,6 +54,10 @@ export interface Sums {
   cache_read_tokens: number;
   cache_write_tokens: number;
   reasoning_tokens: number;
+  images: number;
+  audio_seconds: number;
+  characters: number;
+  search_units: number;
   /** US dollars. */
   cost_usd: number;
 }
@@ -67,6 +71,10 @@ const SUM_NAMES = [
   "cache_read_tokens",
   "cache_write_tokens",
   "reasoning_tokens",
+  "images",
+  "audio_seconds",
+  "characters",
+  "search_units",
   "cost_usd",
 ] as const satisfies readonly (keyof Sums)[];
 
@@ -80,6 +88,10 @@ function noSums(): Sums {
     cache_read_tokens: 0,
     cache_write_tokens: 0,
     reasoning_tokens: 0,
+    images: 0,
+    audio_seconds: 0,
+    characters: 0,
+    search_units: 0,
     cost_usd: 0,
   };
 }
@@ -93,6 +105,10 @@ function addTo(sums: Sums, event: UsageEvent): void {
   sums.cache_read_tokens += event.cache_read_tokens;
   sums.cache_write_tokens += event.cache_write_tokens;
   sums.reasoning_tokens += event.reasoning_tokens;
+  sums.images += event.images;
+  sums.audio_seconds = Math.round((sums.audio_seconds + event.audio_seconds) * 1_000) / 1_000;
+  sums.characters += event.characters;
+  sums.search_units += event.search_units;
   // In whole billionths, so that the order of the events does not matter.
   sums.cost_usd = dollarsFromNanos(nanosOf(sums.cost_usd) + nanosOf(event.cost_usd));
 }

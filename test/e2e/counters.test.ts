@@ -133,7 +133,7 @@ describe.each(COUNTERS)("%s", (provider, model, path, counted) => {
 });
 
 describe("a provider that turns out not to count", () => {
-  const path = "/model/anthropic.claude-x/count-tokens";
+  const path = "/count-tokens";
 
   test.each([
     [400, { message: "The provided model doesn't support counting tokens." }],
@@ -145,7 +145,7 @@ describe("a provider that turns out not to count", () => {
       json(response, status, body);
     });
     for (const provider of ["bedrock", "bedrock-anthropic"]) {
-      const answer = await messages(`${provider}/anthropic.claude-x`);
+      const answer = await messages(`${provider}/anthropic.claude-${status}`);
       expect(answer.status).toBe(200);
       expect(answer.headers["x-weir-estimated"]).toBe("true");
       expect(answer.headers["x-weir-attempts"]).toBe("1");
@@ -154,6 +154,19 @@ describe("a provider that turns out not to count", () => {
       const event = await eventOf(gateway, String(answer.headers["x-weir-request-id"]));
       expect(event).toMatchObject({ status: 200, upstream_status: status, error: "", input_tokens: 0 });
     }
+  });
+
+  test.each(["bedrock", "bedrock-anthropic"])("%s is not asked again for a while", async (provider) => {
+    upstream.on(path, (_request, response) => json(response, 404, {}));
+    const ask = (model: string) => messages(`${provider}/anthropic.${model}`);
+    const first = await ask("claude-gone");
+    expect(upstream.taken()).toHaveLength(1);
+    const second = await ask("claude-gone");
+    expect(upstream.taken()).toHaveLength(0);
+    expect([second.status, second.headers["x-weir-estimated"]]).toEqual([200, "true"]);
+    expect(second.json()).toEqual(first.json());
+    await ask("claude-gone-too");
+    expect(upstream.taken()).toHaveLength(1);
   });
 
   test("a request that is wrong is told so, on the wire of another dialect and inside the envelope", async () => {
@@ -186,7 +199,7 @@ describe("a provider that turns out not to count", () => {
   test("a large prompt is translated and estimated on the pool", async () => {
     upstream.on(path, (_request, response) => json(response, 404, {}));
     const prompt = [{ role: "user", content: "word ".repeat(100_000) }];
-    const answer = await messages("bedrock/anthropic.claude-x", { messages: prompt });
+    const answer = await messages("bedrock/anthropic.claude-large", { messages: prompt });
     expect(answer.headers["x-weir-estimated"]).toBe("true");
     expect(Math.abs(Number(answer.json().input_tokens) - 100_000)).toBeLessThan(1000);
   });
@@ -200,6 +213,16 @@ test("what the counter cannot be told is named, and refused in strict mode", asy
   const strict = await messages("gemini/gemini-2.5-pro", odd, { authorization: `Bearer ${STRICT}` });
   expect(strict.status).toBe(400);
   expect(strict.text).toContain("brand_new_field");
+});
+
+test.each([
+  ["previous_response_id", { previous_response_id: "resp_1" }],
+  ["conversation", { conversation: "conv_1" }],
+])("a prompt that leans on %s is not counted by halves", async (param, more) => {
+  const body = { model: "groq/llama", input: "Hello", ...more };
+  const answer = await call(`${gateway.url}/v1/responses/input_tokens`, { body });
+  expect(answer.status).toBe(400);
+  expect(answer.json()).toMatchObject({ error: { code: "unsupported_operation", param } });
 });
 
 describe("tokenize", () => {

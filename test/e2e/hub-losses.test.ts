@@ -1,4 +1,5 @@
 /** What a translation loses is said, and refused where the caller wants nothing lost; large bodies take the pool. */
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
 import { BEARER, call, eventOf, lastRequest } from "./calls.js";
@@ -51,6 +52,28 @@ describe("losses", () => {
     expect(status).toBe(200);
     expect(headers["x-weir-losses"]).toBeUndefined();
     expect((await eventOf(gateway, idOf(headers))).losses).toEqual([]);
+  });
+});
+
+describe("what the caller's dialect has no place for in an answer", () => {
+  /** Thinking, text and a call, as the upstream's vendor writes them. */
+  const answerIn = (form: "whole.json" | "stream.txt") =>
+    readFileSync(new URL(`../fixtures/answers/anthropic-messages/reasoning-signature.${form}`, import.meta.url), "utf8");
+  const LOST = ["thinking", "tool_calls"];
+
+  test.each([false, true])("is named and counted like what a request loses, streamed: %s", async (stream) => {
+    const content_type = stream ? "text/event-stream" : "application/json";
+    upstream.script({ body: answerIn(stream ? "stream.txt" : "whole.json"), content_type });
+    const before = await metric(gateway.opsUrl, "weir_losses_total");
+    const body = { model: "claude-sonnet-4-5", prompt: "Weather?", max_tokens: 100, stream };
+    const { status, headers, text } = await call(`${gateway.url}/v1/completions`, { body });
+    expect(status).toBe(200);
+    expect(text).not.toContain("signature");
+    // The head of a stream has left before anything of the answer was known.
+    const said = stream ? undefined : LOST.join(",");
+    expect(headers["x-weir-losses"]).toBe(said);
+    expect((await eventOf(gateway, idOf(headers))).losses).toEqual(LOST);
+    await gateway.until(async () => (await metric(gateway.opsUrl, "weir_losses_total")) - before === LOST.length);
   });
 });
 

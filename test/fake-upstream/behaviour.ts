@@ -77,6 +77,7 @@ const ROUTES: readonly (readonly [string, Operation, DialectId])[] = [
   ["/responses", "responses", "openai-responses"],
   ["/completions", "completions", "openai-completions"],
   ["/embeddings", "embeddings", "openai-embeddings"],
+  ["/rerank", "rerank", "rerank"],
   ["/tokenize", "tokenize", "tokenize"],
   ["/models", "models", "openai-chat"],
 ];

@@ -1,6 +1,6 @@
 /** Content blocks of requests, as callers of the messages API write them. */
-import { type Failure, failure } from "../../errors.js";
 import { asArray, asObject, asString, isAbsent, isObject, stringOrNull } from "../json.js";
+import { demandText, refuse } from "../refuse-request.js";
 import type {
   Annotation,
   Block,
@@ -18,17 +18,6 @@ import type { BlockFieldsWriter } from "./block-fields.js";
 import { decodeCitation } from "./citations.js";
 import { type CarriedSignature, readSignatureTag, TOOL_CALL_ORIGIN } from "./signature-tag.js";
 import { MESSAGES } from "./wire-name.js";
-
-/** Thrown inside the decoder only: the request is plainly malformed at one field. */
-export class Malformed extends Error {
-  override readonly name = "Malformed";
-  readonly failure: Failure;
-
-  constructor(param: string, expected: string) {
-    super(`${param}: ${expected}`);
-    this.failure = failure("invalid_request_error", `${param}: ${expected}.`, param);
-  }
-}
 
 /** Where a block stands: in the request, for messages to the caller; among the turns, for kept fields. */
 export interface Place {
@@ -49,18 +38,11 @@ const RESULT_FIELDS: ReadonlySet<string> = new Set(["type", "tool_use_id", "cont
 
 export const NO_SOURCE: MediaSource = Object.freeze({ data: null, url: null, fileId: null, mediaType: "" });
 
-/** The field as text; it must be there. */
-export function requiredText(object: JsonObject, name: string, path: string): string {
-  const value = object[name];
-  if (typeof value !== "string") throw new Malformed(`${path}.${name}`, "a string is required");
-  return value;
-}
-
 /** The breakpoint of a block; what its mark says beyond a lifetime is kept beside it. */
 export function decodeCache(object: JsonObject, place: Place, fields: BlockFieldsWriter): CacheMark | null {
   const mark = object[CACHE];
   if (isAbsent(mark)) return null;
-  if (!isObject(mark)) throw new Malformed(`${place.path}.${CACHE}`, "an object is required");
+  if (!isObject(mark)) refuse(`${place.path}.${CACHE}`, "an object");
   for (const name in mark) {
     const known = (name === "type" && mark.type === "ephemeral") || (name === "ttl" && typeof mark.ttl === "string");
     if (!known) fields.keep(place.key, CACHE, object);
@@ -77,7 +59,7 @@ export function decodeText(block: JsonObject, place: Place, fields: BlockFieldsW
   fields.keepOthers(place.key, block, TEXT_FIELDS);
   return {
     kind: "text",
-    text: requiredText(block, "text", place.path),
+    text: demandText(block, "text", place.path),
     cache: decodeCache(block, place, fields),
     annotations: decodeAnnotations(block.citations),
   };
@@ -89,13 +71,13 @@ function decodeSource(source: JsonObject, path: string): MediaSource | null {
     case "base64":
       return {
         ...NO_SOURCE,
-        data: requiredText(source, "data", path),
-        mediaType: requiredText(source, "media_type", path),
+        data: demandText(source, "data", path),
+        mediaType: demandText(source, "media_type", path),
       };
     case "url":
-      return { ...NO_SOURCE, url: requiredText(source, "url", path) };
+      return { ...NO_SOURCE, url: demandText(source, "url", path) };
     case "file":
-      return { ...NO_SOURCE, fileId: requiredText(source, "file_id", path) };
+      return { ...NO_SOURCE, fileId: demandText(source, "file_id", path) };
     default:
       return null;
   }
@@ -103,7 +85,7 @@ function decodeSource(source: JsonObject, path: string): MediaSource | null {
 
 function sourceOf(block: JsonObject, path: string): JsonObject {
   const source = block.source;
-  if (!isObject(source)) throw new Malformed(`${path}.source`, "an object is required");
+  if (!isObject(source)) refuse(`${path}.source`, "an object");
   return source;
 }
 
@@ -133,7 +115,7 @@ function decodeDocument(block: JsonObject, place: Place, fields: BlockFieldsWrit
   const raw = sourceOf(block, place.path);
   let text: string | null = null;
   let source: MediaSource | null = NO_SOURCE;
-  if (raw.type === "text") text = requiredText(raw, "data", path);
+  if (raw.type === "text") text = demandText(raw, "data", path);
   else if (raw.type === "content") text = textWithin(raw.content);
   else source = decodeSource(raw, path);
   if (source === null) return null;
@@ -173,7 +155,7 @@ function thinkingBlock(text: string, carried: Omit<CarriedSignature, "origin">, 
 }
 
 function decodeThinking(block: JsonObject, place: Place, fields: BlockFieldsWriter): ThinkingBlock {
-  const text = requiredText(block, "thinking", place.path);
+  const text = demandText(block, "thinking", place.path);
   const signature = asString(block.signature);
   const carried = readSignatureTag(signature);
   if (carried !== null) return thinkingBlock(text, carried, carried.origin);
@@ -182,7 +164,7 @@ function decodeThinking(block: JsonObject, place: Place, fields: BlockFieldsWrit
 }
 
 function decodeRedacted(block: JsonObject, place: Place, fields: BlockFieldsWriter): ThinkingBlock {
-  const encrypted = requiredText(block, "data", place.path);
+  const encrypted = demandText(block, "data", place.path);
   const carried = readSignatureTag(encrypted);
   if (carried !== null) return thinkingBlock("", carried, carried.origin);
   fields.keepOthers(place.key, block, REDACTED_FIELDS);
@@ -195,8 +177,8 @@ function decodeToolUse(block: JsonObject, place: Place, fields: BlockFieldsWrite
   if (isObject(block.caller) && block.caller.type !== "direct") fields.keep(place.key, "caller", block);
   return {
     kind: "tool_call",
-    id: requiredText(block, "id", place.path),
-    name: requiredText(block, "name", place.path),
+    id: demandText(block, "id", place.path),
+    name: demandText(block, "name", place.path),
     arguments: isAbsent(block.input) ? "{}" : JSON.stringify(block.input),
     signature: "",
     flavour: "function",
@@ -225,12 +207,12 @@ function decodeResultContent(block: JsonObject, place: Place, fields: BlockField
   const content = block.content;
   if (isAbsent(content)) return [];
   if (typeof content === "string") return [{ kind: "text", text: content, cache: null, annotations: [] }];
-  if (!Array.isArray(content)) throw new Malformed(`${place.path}.content`, "a string or an array is required");
+  if (!Array.isArray(content)) refuse(`${place.path}.content`, "a string or an array");
   const parts: ResultContent[] = [];
   for (const [index, part] of content.entries()) {
     const path = `${place.path}.content[${index}]`;
-    if (!isObject(part)) throw new Malformed(path, "an object is required");
-    requiredText(part, "type", path);
+    if (!isObject(part)) refuse(path, "an object");
+    demandText(part, "type", path);
     const decoded = decodeResultPart(part, { path, key: `${place.key}.${parts.length}` }, fields);
     // Parts of other types (references to tools, state of a browser…) go only back to this wire, in their place.
     if (decoded === null) fields.keep(place.key, "content", block);
@@ -243,7 +225,7 @@ function decodeToolResult(block: JsonObject, place: Place, fields: BlockFieldsWr
   fields.keepOthers(place.key, block, RESULT_FIELDS);
   return {
     kind: "tool_result",
-    callId: requiredText(block, "tool_use_id", place.path),
+    callId: demandText(block, "tool_use_id", place.path),
     name: "",
     content: decodeResultContent(block, place, fields),
     isError: block.is_error === true,
@@ -273,18 +255,18 @@ function withCallSignatures(blocks: Block[], signatures: ReadonlyMap<string, str
   });
 }
 
-/** The content of a message: a string or a list of blocks. Throws Malformed. */
+/** The content of a message: a string or a list of blocks. */
 export function decodeContent(content: Maybe, place: Place, fields: BlockFieldsWriter): readonly Block[] {
   if (typeof content === "string") {
     return content === "" ? [] : [{ kind: "text", text: content, cache: null, annotations: [] }];
   }
-  if (!Array.isArray(content)) throw new Malformed(`${place.path}.content`, "a string or an array is required");
+  if (!Array.isArray(content)) refuse(`${place.path}.content`, "a string or an array");
   const blocks: Block[] = [];
   const signatures = new Map<string, string>();
   for (const [index, block] of content.entries()) {
     const path = `${place.path}.content[${index}]`;
-    if (!isObject(block)) throw new Malformed(path, "an object is required");
-    const type = requiredText(block, "type", path);
+    if (!isObject(block)) refuse(path, "an object");
+    const type = demandText(block, "type", path);
     const decoder = DECODERS.get(type);
     const decoded = decoder?.(block, { path, key: `${place.key}.${blocks.length}` }, fields) ?? foreignBlock(block);
     if (decoded.kind === "thinking" && decoded.origin === TOOL_CALL_ORIGIN)
@@ -294,18 +276,18 @@ export function decodeContent(content: Maybe, place: Place, fields: BlockFieldsW
   return withCallSignatures(blocks, signatures);
 }
 
-/** System text: a string or a list of text blocks, appended to `system`. Throws Malformed. */
+/** System text: a string or a list of text blocks, appended to `system`. */
 export function decodeSystem(value: Maybe, path: string, system: TextBlock[], fields: BlockFieldsWriter): void {
   if (isAbsent(value)) return;
   if (typeof value === "string") {
     if (value !== "") system.push({ kind: "text", text: value, cache: null, annotations: [] });
     return;
   }
-  if (!Array.isArray(value)) throw new Malformed(path, "a string or an array is required");
+  if (!Array.isArray(value)) refuse(path, "a string or an array");
   for (const [index, block] of value.entries()) {
     const blockPath = `${path}[${index}]`;
-    if (!isObject(block)) throw new Malformed(blockPath, "an object is required");
-    if (block.type !== "text") throw new Malformed(`${blockPath}.type`, "system content is text");
+    if (!isObject(block)) refuse(blockPath, "an object");
+    if (block.type !== "text") refuse(`${blockPath}.type`, "text: system content is text");
     system.push(decodeText(block, { path: blockPath, key: `s${system.length}` }, fields));
   }
 }

@@ -1,6 +1,7 @@
 /** Requests as callers of the messages API write them. */
 import type { Failure } from "../../errors.js";
 import { isAbsent, isObject, numberOrNull, otherFields, stringOrNull } from "../json.js";
+import { demandText, optionalNumber, optionalObject, optionalText, orFailure, refuse } from "../refuse-request.js";
 import {
   type JsonObject,
   type JsonValue,
@@ -15,7 +16,7 @@ import {
   type Turn,
 } from "../semantic.js";
 import { BLOCK_FIELDS, BlockFieldsWriter, LATER_SYSTEM, OWN_EXTRAS } from "./block-fields.js";
-import { decodeCache, decodeContent, decodeSystem, Malformed, requiredText } from "./decode-content.js";
+import { decodeCache, decodeContent, decodeSystem } from "./decode-content.js";
 import { MESSAGES } from "./wire-name.js";
 
 type Maybe = JsonValue | undefined;
@@ -58,27 +59,6 @@ const USER_FIELD: ReadonlySet<string> = new Set(["user_id"]);
 /** Schemas of answers have no name on this wire; others need one. */
 const FORMAT_NAME = "response";
 
-function optionalNumber(body: JsonObject, name: string): number | null {
-  const value = body[name];
-  if (isAbsent(value)) return null;
-  if (typeof value !== "number" || !Number.isFinite(value)) throw new Malformed(name, "a number is required");
-  return value;
-}
-
-function optionalObject(body: JsonObject, name: string): JsonObject | null {
-  const value = body[name];
-  if (isAbsent(value)) return null;
-  if (!isObject(value)) throw new Malformed(name, "an object is required");
-  return value;
-}
-
-function optionalText(body: JsonObject, name: string): string | null {
-  const value = body[name];
-  if (isAbsent(value)) return null;
-  if (typeof value !== "string") throw new Malformed(name, "a string is required");
-  return value;
-}
-
 interface Conversation {
   readonly system: readonly TextBlock[];
   readonly turns: readonly Turn[];
@@ -91,18 +71,18 @@ function decodeConversation(body: JsonObject, fields: BlockFieldsWriter): Conver
   const turns: Turn[] = [];
   const later: JsonValue[] = [];
   decodeSystem(body.system, "system", system, fields);
-  if (!Array.isArray(body.messages)) throw new Malformed("messages", "an array is required");
+  if (!Array.isArray(body.messages)) refuse("messages", "an array");
   for (const [index, message] of body.messages.entries()) {
     const path = `messages[${index}]`;
-    if (!isObject(message)) throw new Malformed(path, "an object is required");
-    const role = requiredText(message, "role", path);
+    if (!isObject(message)) refuse(path, "an object");
+    const role = demandText(message, "role", path);
     if (role === "system") {
       const first = system.length;
       decodeSystem(message.content, `${path}.content`, system, fields);
       later.push([turns.length, first, system.length - first]);
       continue;
     }
-    if (role !== "user" && role !== "assistant") throw new Malformed(`${path}.role`, "user, assistant or system");
+    if (role !== "user" && role !== "assistant") refuse(`${path}.role`, "user, assistant or system");
     const key = `m${turns.length}`;
     fields.keepOthers(key, message, MESSAGE_FIELDS);
     turns.push({ role, blocks: decodeContent(message.content, { path, key }, fields), name: null });
@@ -120,10 +100,10 @@ function decodeTool(tool: JsonObject, index: number, fields: BlockFieldsWriter):
   fields.keepOthers(key, tool, KNOWN_TOOL_FIELDS);
   const hints = Object.fromEntries(Object.entries(tool).filter(([name]) => TOOL_HINTS.has(name)));
   const schema = tool.input_schema;
-  if (!isAbsent(schema) && !isObject(schema)) throw new Malformed(`${path}.input_schema`, "an object is required");
+  if (!isAbsent(schema) && !isObject(schema)) refuse(`${path}.input_schema`, "an object");
   return {
     kind: "function",
-    name: requiredText(tool, "name", path),
+    name: demandText(tool, "name", path),
     description: stringOrNull(tool.description),
     parameters: schema ?? null,
     strict: typeof tool.strict === "boolean" ? tool.strict : null,
@@ -134,9 +114,9 @@ function decodeTool(tool: JsonObject, index: number, fields: BlockFieldsWriter):
 
 function decodeTools(value: Maybe, fields: BlockFieldsWriter): readonly Tool[] {
   if (isAbsent(value)) return [];
-  if (!Array.isArray(value)) throw new Malformed("tools", "an array is required");
+  if (!Array.isArray(value)) refuse("tools", "an array");
   return value.map((tool, index) => {
-    if (!isObject(tool)) throw new Malformed(`tools[${index}]`, "an object is required");
+    if (!isObject(tool)) refuse(`tools[${index}]`, "an object");
     return decodeTool(tool, index, fields);
   });
 }
@@ -145,7 +125,7 @@ function decodeTools(value: Maybe, fields: BlockFieldsWriter): readonly Tool[] {
 function decodeToolChoice(choice: JsonObject | null, extras: JsonObject): ToolChoice | null {
   if (choice === null) return null;
   for (const name in choice) if (!CHOICE_FIELDS.has(name)) extras.tool_choice = choice;
-  switch (requiredText(choice, "type", "tool_choice")) {
+  switch (demandText(choice, "type", "tool_choice")) {
     case "auto":
       return { kind: "auto" };
     case "any":
@@ -153,7 +133,7 @@ function decodeToolChoice(choice: JsonObject | null, extras: JsonObject): ToolCh
     case "none":
       return { kind: "none" };
     case "tool":
-      return { kind: "tool", name: requiredText(choice, "name", "tool_choice") };
+      return { kind: "tool", name: demandText(choice, "name", "tool_choice") };
     default:
       extras.tool_choice = choice;
       return null;
@@ -165,7 +145,7 @@ function decodeReasoning(thinking: JsonObject | null, effort: string | null, ext
   if (thinking === null) {
     return effort === null ? null : { enabled: true, effort, budgetTokens: null, adaptive: false, summary: null };
   }
-  const type = requiredText(thinking, "type", "thinking");
+  const type = demandText(thinking, "type", "thinking");
   const budgetTokens = type === "enabled" ? numberOrNull(thinking.budget_tokens) : null;
   const understood = type === "adaptive" || type === "disabled" || (type === "enabled" && budgetTokens !== null);
   if (!understood) extras.thinking = thinking;
@@ -212,9 +192,9 @@ function decodeOutput(body: JsonObject, extras: JsonObject): Output {
 
 function decodeStop(value: Maybe): readonly string[] {
   if (isAbsent(value)) return [];
-  if (!Array.isArray(value)) throw new Malformed("stop_sequences", "an array is required");
+  if (!Array.isArray(value)) refuse("stop_sequences", "an array");
   return value.map((sequence, index) => {
-    if (typeof sequence !== "string") throw new Malformed(`stop_sequences[${index}]`, "a string is required");
+    if (typeof sequence !== "string") refuse(`stop_sequences[${index}]`, "a string");
     return sequence;
   });
 }
@@ -280,10 +260,5 @@ function decode(body: JsonObject): SemanticRequest {
  * turns among the messages are noted in `extras` too, and so become a loss only where the target is another.
  */
 export function decodeMessagesRequest(body: JsonObject): SemanticRequest | Failure {
-  try {
-    return decode(body);
-  } catch (error) {
-    if (error instanceof Malformed) return error.failure;
-    throw error;
-  }
+  return orFailure(() => decode(body));
 }

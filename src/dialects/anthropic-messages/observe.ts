@@ -1,6 +1,5 @@
 /** Usage and identity in answers of the messages API, streamed and not. */
 import { type AnswerObserver, FRAME, type Operation, type StreamObserver } from "../dialect.js";
-import { TopLevelCapture } from "../json-capture.js";
 import { keyTable, scanTopLevel } from "../json-splice.js";
 import {
   asCount,
@@ -17,6 +16,7 @@ import {
 import { isErrorEvent, sseDataBytes } from "../sse.js";
 import { TokenCountObserver } from "../token-count.js";
 import type { UsageTally } from "../usage-tally.js";
+import { CapturedAnswer, answerReading } from "../captured-answer.js";
 
 /**
  * Sets usage on a tally. The wire counts fresh, cache-read and cache-written prompt tokens apart; the
@@ -110,32 +110,13 @@ export class MessagesStreamObserver implements StreamObserver {
   }
 }
 
-const ANSWER_KEYS = keyTable(["id", "model", "stop_reason", "usage"]);
-
-/** Watches one whole answer of the messages API. */
-export class MessagesAnswerObserver implements AnswerObserver {
-  private readonly tally: UsageTally;
-  private readonly capture = new TopLevelCapture(ANSWER_KEYS);
-
-  constructor(tally: UsageTally) {
-    this.tally = tally;
-  }
-
-  feed(chunk: Buffer): void {
-    this.capture.feed(chunk);
-  }
-
-  finish(): void {
-    const { tally, capture } = this;
-    tally.responseId = textOf(capture.value(0)) || tally.responseId;
-    tally.responseModel = textOf(capture.value(1)) || tally.responseModel;
-    tally.finishReason = textOf(capture.value(2)).slice(0, 64) || tally.finishReason;
-    const usage = parseObject(capture.value(3));
-    if (usage !== null) new MessagesUsage(tally).set(usage);
-  }
-}
+const ANSWER = answerReading(["stop_reason", "usage"], (tally, [reason = null, usage = null]) => {
+  tally.finishReason = textOf(reason).slice(0, 64) || tally.finishReason;
+  const counts = parseObject(usage);
+  if (counts !== null) new MessagesUsage(tally).set(counts);
+});
 
 /** The observer for an operation of this dialect. */
 export function messagesAnswerObserver(operation: Operation, tally: UsageTally): AnswerObserver {
-  return operation === "count_tokens" ? new TokenCountObserver(tally) : new MessagesAnswerObserver(tally);
+  return operation === "count_tokens" ? new TokenCountObserver(tally) : new CapturedAnswer(tally, ANSWER);
 }

@@ -34,7 +34,7 @@ export const MESSAGES_REQUEST_TEXTS = shapeOf({
   },
 });
 
-export const MESSAGES_ANSWER_TEXTS = shapeOf({ members: { content: CONTENT } });
+export const MESSAGES_ANSWER_TEXTS = shapeOf({ orAnything: true, members: { content: CONTENT } });
 
 const DELTA = shapeOf({
   members: {

@@ -84,7 +84,8 @@ function push(event: WireEvent, state: StreamState): readonly AnswerEvent[] {
   }
   const reader = Object.hasOwn(READERS, event.event) ? READERS[event.event] : undefined;
   // Events of a later version of the wire are none of ours, but their caller shall know of them.
-  if (reader === undefined) return SILENT.has(event.event) ? NOTHING : [{ kind: "loss", name: lossName(event.event, "stream_event") }];
+  if (reader === undefined)
+    return SILENT.has(event.event) ? NOTHING : [{ kind: "loss", name: lossName(event.event, "stream_event") }];
   const payload = parseObject(event.data);
   if (payload === null) throw new DecodeError("The payload of a stream event is not a JSON object.");
   start(state);

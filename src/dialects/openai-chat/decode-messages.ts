@@ -118,7 +118,7 @@ function readUser(conversation: Conversation, message: Message): void {
   conversation.turns.push({
     role: "user",
     blocks: messageBlocks(message),
-    name: optionalText(fields, "name", `${path}.name`),
+    name: optionalText(fields, "name", path),
   });
 }
 
@@ -126,13 +126,13 @@ function readAssistant(conversation: Conversation, message: Message): void {
   const { fields, path } = message;
   const content = messageBlocks(message).filter((block) => block.kind !== "text" || block.text !== "");
   const said = withAnnotations(content, fields);
-  const refusal = optionalText(fields, "refusal", `${path}.refusal`);
+  const refusal = optionalText(fields, "refusal", path);
   if (refusal !== null && refusal !== "") said.push({ kind: "refusal", text: refusal });
-  const audio = optionalObject(fields, "audio", `${path}.audio`);
+  const audio = optionalObject(fields, "audio", path);
   if (audio !== null) said.push(foreignBlock("audio", audio));
   const others = [...foreignBlocks(fields), ...said, ...imagesOf(fields), ...callsOf(conversation, message)];
   const blocks = withThinking(readThinking(fields, WIRE), others);
-  conversation.turns.push({ role: "assistant", blocks, name: optionalText(fields, "name", `${path}.name`) });
+  conversation.turns.push({ role: "assistant", blocks, name: optionalText(fields, "name", path) });
 }
 
 function withAnnotations(blocks: Block[], fields: JsonObject): Block[] {
@@ -201,9 +201,9 @@ export function argumentsText(value: JsonValue | undefined, path: string): strin
 }
 
 function callsOf(conversation: Conversation, { fields, path, index }: Message): ToolCallBlock[] {
-  const calls = optionalArray(fields, "tool_calls", `${path}.tool_calls`);
+  const calls = optionalArray(fields, "tool_calls", path);
   const blocks = calls.map((call, at) => callOf(call, `${path}.tool_calls[${at}]`));
-  const legacy = optionalObject(fields, "function_call", `${path}.function_call`);
+  const legacy = optionalObject(fields, "function_call", path);
   if (legacy === null) return blocks;
   const name = textAt(legacy.name, `${path}.function_call.name`);
   const id = `call_${index}`;
@@ -229,7 +229,7 @@ function readToolResult(conversation: Conversation, message: Message): void {
   conversation.results.push({
     kind: "tool_result",
     callId: textAt(fields.tool_call_id, `${path}.tool_call_id`),
-    name: optionalText(fields, "name", `${path}.name`) ?? "",
+    name: optionalText(fields, "name", path) ?? "",
     content: resultContent(conversation, message),
     isError: fields.is_error === true,
     cache: cacheOf(fields),

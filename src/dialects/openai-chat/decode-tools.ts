@@ -10,7 +10,7 @@ function functionTool(definition: JsonObject, path: string, cache: FunctionTool[
     kind: "function",
     name: textAt(definition.name, `${path}.name`),
     description: stringOrNull(definition.description),
-    parameters: optionalObject(definition, "parameters", `${path}.parameters`),
+    parameters: optionalObject(definition, "parameters", path),
     strict: booleanOrNull(definition.strict),
     cache,
   };
@@ -95,7 +95,7 @@ export function decodeFormat(body: JsonObject, losses: LossList): OutputFormat |
     kind: "schema",
     name: textAt(wanted.name, `${path}.name`),
     description: stringOrNull(wanted.description),
-    schema: optionalObject(wanted, "schema", `${path}.schema`) ?? {},
+    schema: optionalObject(wanted, "schema", path) ?? {},
     strict: booleanOrNull(wanted.strict),
   };
 }

@@ -37,7 +37,10 @@ export const CHAT_REQUEST_TEXTS = shapeOf({
   },
 });
 
-export const CHAT_ANSWER_TEXTS = shapeOf({ members: { choices: listOf(shapeOf({ members: { message: MESSAGE } })) } });
+export const CHAT_ANSWER_TEXTS = shapeOf({
+  orAnything: true,
+  members: { choices: listOf(shapeOf({ members: { message: MESSAGE } })) },
+});
 
 const CHOICE_DELTA = shapeOf({ members: { delta: MESSAGE, message: MESSAGE, text: TEXT } });
 

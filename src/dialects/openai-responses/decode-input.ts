@@ -1,7 +1,7 @@
 /** The conversation of a responses request: `input` as text or as items, read into system text and turns. */
 import { asArray, asObject, asObjects, asString, isAbsent, isObject } from "../json.js";
 import { audioType, dataSource, fileSource, NO_SOURCE, sourceOfUrl, typeOfFileName } from "../media.js";
-import { refuse } from "../refuse-request.js";
+import { demandText, optionalText, refuse } from "../refuse-request.js";
 import type {
   Block,
   CacheMark,
@@ -17,7 +17,6 @@ import type {
   ToolResultBlock,
   Turn,
 } from "../semantic.js";
-import { demandString, readString } from "./fields.js";
 import { unwrap } from "./opaque.js";
 import { decodeAnnotation, PARAGRAPH, WIRE } from "./shapes.js";
 
@@ -50,26 +49,26 @@ function foreign(raw: JsonObject, type: string): ForeignBlock {
 function decodeImage(part: JsonObject, path: string): ImageBlock {
   // Chat's form {url, detail} is read as well: callers who switch dialects forget to flatten it.
   const nested = asObject(part.image_url);
-  const url = nested === null ? readString(part, "image_url", path) : demandString(nested, "url", `${path}.image_url`);
-  const fileId = readString(part, "file_id", path);
-  const detail = readString(part, "detail", path) ?? (nested === null ? null : asString(nested.detail) || null);
-  const source = url === null ? fileSource(fileId ?? demandString(part, "image_url", path)) : sourceOfUrl(url);
+  const url = nested === null ? optionalText(part, "image_url", path) : demandText(nested, "url", `${path}.image_url`);
+  const fileId = optionalText(part, "file_id", path);
+  const detail = optionalText(part, "detail", path) ?? (nested === null ? null : asString(nested.detail) || null);
+  const source = url === null ? fileSource(fileId ?? demandText(part, "image_url", path)) : sourceOfUrl(url);
   return { kind: "image", source, detail, cache: cacheMark(part) };
 }
 
 /** Where a file's bytes are. A name that tells nothing counts as PDF, except for bytes held elsewhere. */
 function fileBytes(part: JsonObject, path: string, title: string | null): MediaSource {
-  const data = readString(part, "file_data", path);
+  const data = optionalText(part, "file_data", path);
   if (data?.startsWith("data:")) return sourceOfUrl(data);
   if (data !== null) return dataSource(data, typeOfFileName(title));
-  const url = readString(part, "file_url", path);
+  const url = optionalText(part, "file_url", path);
   if (url !== null) return { ...NO_SOURCE, url, mediaType: typeOfFileName(title) };
-  const fileId = readString(part, "file_id", path);
-  return fileSource(fileId ?? demandString(part, "file_data", path));
+  const fileId = optionalText(part, "file_id", path);
+  return fileSource(fileId ?? demandText(part, "file_data", path));
 }
 
 function decodeFile(part: JsonObject, path: string): DocumentBlock {
-  const title = readString(part, "filename", path);
+  const title = optionalText(part, "filename", path);
   const bytes = fileBytes(part, path, title);
   const isText = bytes.data !== null && bytes.mediaType.startsWith("text/");
   return {
@@ -92,18 +91,18 @@ function decodeAudio(part: JsonObject): Block {
 
 function decodePart(value: JsonValue, path: string): Block {
   if (!isObject(value)) return refuse(path, "an object");
-  const type = demandString(value, "type", path);
+  const type = demandText(value, "type", path);
   switch (type) {
     case "input_text":
     case "output_text":
     case "text":
-      return textBlock(demandString(value, "text", path), value);
+      return textBlock(demandText(value, "text", path), value);
     case "input_image":
       return decodeImage(value, path);
     case "input_file":
       return decodeFile(value, path);
     case "refusal":
-      return { kind: "refusal", text: demandString(value, "refusal", path) };
+      return { kind: "refusal", text: demandText(value, "refusal", path) };
     case "input_audio":
       return decodeAudio(value);
     default:
@@ -151,7 +150,7 @@ function addSystem(reading: Reading, blocks: readonly Block[]): void {
 type ItemReader = (reading: Reading, item: JsonObject, path: string) => void;
 
 function readMessage(reading: Reading, item: JsonObject, path: string): void {
-  const role = demandString(item, "role", path);
+  const role = demandText(item, "role", path);
   const blocks = decodeContent(item.content, `${path}.content`);
   if (!isAbsent(item.phase)) reading.losses.add("phase");
   if (role === "user") addUser(reading, blocks);
@@ -162,14 +161,14 @@ function readMessage(reading: Reading, item: JsonObject, path: string): void {
 
 function readCall(flavour: "function" | "custom"): ItemReader {
   return (reading, item, path) => {
-    const id = demandString(item, "call_id", path);
+    const id = demandText(item, "call_id", path);
     if (!isAbsent(item.namespace)) reading.losses.add("namespace");
     addAssistant(reading, [
       {
         kind: "tool_call",
         id,
-        name: demandString(item, "name", path),
-        arguments: demandString(item, flavour === "function" ? "arguments" : "input", path),
+        name: demandText(item, "name", path),
+        arguments: demandText(item, flavour === "function" ? "arguments" : "input", path),
         signature: reading.signatures.get(id) ?? "",
         flavour,
         cache: null,
@@ -179,7 +178,7 @@ function readCall(flavour: "function" | "custom"): ItemReader {
 }
 
 function readOutput(reading: Reading, item: JsonObject, path: string): void {
-  const callId = demandString(item, "call_id", path);
+  const callId = demandText(item, "call_id", path);
   const content: ToolResultBlock["content"][number][] = [];
   for (const block of decodeContent(item.output, `${path}.output`)) {
     if (block.kind === "text" || block.kind === "image" || block.kind === "document") content.push(block);
@@ -233,10 +232,10 @@ const FROM_CALLER: ReadonlySet<string> = new Set(["mcp_approval_response", "addi
 
 function readItem(reading: Reading, value: JsonValue, path: string): void {
   if (!isObject(value)) refuse(path, "an object");
-  let type = readString(value, "type", path);
+  let type = optionalText(value, "type", path);
   if (type === null) {
     if (isAbsent(value.role) && typeof value.id === "string") type = "item_reference";
-    else type = isAbsent(value.role) ? demandString(value, "type", path) : "message";
+    else type = isAbsent(value.role) ? demandText(value, "type", path) : "message";
   }
   const reader = Object.hasOwn(ITEMS, type) ? ITEMS[type] : undefined;
   if (reader !== undefined) reader(reading, value, path);
@@ -250,7 +249,7 @@ export function decodeInput(
   losses: LossList,
 ): { readonly system: readonly TextBlock[]; readonly turns: readonly Turn[] } {
   const reading: Reading = { losses, system: [], turns: [], last: "none", signatures: new Map() };
-  const instructions = readString(body, "instructions");
+  const instructions = optionalText(body, "instructions");
   if (instructions !== null && instructions !== "") reading.system.push(textBlock(instructions, null));
   const { input } = body;
   if (typeof input === "string") addUser(reading, [textBlock(input, null)]);

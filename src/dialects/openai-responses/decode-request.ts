@@ -5,7 +5,16 @@
  */
 import type { Failure } from "../../errors.js";
 import { asArray, isAbsent, isObject, otherFields } from "../json.js";
-import { orFailure, refuse } from "../refuse-request.js";
+import {
+  demandText,
+  optionalArray,
+  optionalFlag,
+  optionalNumber,
+  optionalObject,
+  optionalText,
+  orFailure,
+  refuse,
+} from "../refuse-request.js";
 import {
   type JsonObject,
   type LossList,
@@ -17,7 +26,6 @@ import {
 } from "../semantic.js";
 import { decodeInput } from "./decode-input.js";
 import { decodeToolChoice, decodeTools } from "./decode-tools.js";
-import { demandString, readArray, readBoolean, readNumber, readObject, readString } from "./fields.js";
 import { WIRE } from "./shapes.js";
 
 /** Fields that have a place in the meaning of a request, and those that say what is so anyway. */
@@ -52,11 +60,11 @@ const INCLUDED_ANYWAY = "reasoning.encrypted_content";
 const INCLUDE_LOGPROBS = "message.output_text.logprobs";
 
 function decodeReasoning(body: JsonObject, losses: LossList): Reasoning | null {
-  const reasoning = readObject(body, "reasoning");
+  const reasoning = optionalObject(body, "reasoning");
   if (reasoning === null) return null;
-  const effort = readString(reasoning, "effort", "reasoning");
+  const effort = optionalText(reasoning, "effort", "reasoning");
   const summary =
-    readString(reasoning, "summary", "reasoning") ?? readString(reasoning, "generate_summary", "reasoning");
+    optionalText(reasoning, "summary", "reasoning") ?? optionalText(reasoning, "generate_summary", "reasoning");
   noteOthers(reasoning, ["effort", "summary", "generate_summary"], () => losses.add("reasoning_options"));
   if (effort === null && summary === null) return null;
   return { enabled: effort !== "none", effort, budgetTokens: null, adaptive: false, summary };
@@ -70,21 +78,21 @@ function noteOthers(object: JsonObject, known: readonly string[], note: () => vo
 }
 
 function decodeFormat(text: JsonObject): OutputFormat | null {
-  const format = readObject(text, "format", "text");
+  const format = optionalObject(text, "format", "text");
   if (format === null) return null;
   const path = "text.format";
-  const type = demandString(format, "type", path);
+  const type = demandText(format, "type", path);
   if (type === "json_object") return { kind: "json" };
   if (type === "text") return null;
   if (type !== "json_schema") refuse(`${path}.type`, "text, json_object or json_schema");
-  const schema = readObject(format, "schema", path);
+  const schema = optionalObject(format, "schema", path);
   if (schema === null) return refuse(`${path}.schema`, "an object");
   return {
     kind: "schema",
-    name: readString(format, "name", path) ?? "answer",
-    description: readString(format, "description", path),
+    name: optionalText(format, "name", path) ?? "answer",
+    description: optionalText(format, "description", path),
     schema,
-    strict: readBoolean(format, "strict", path),
+    strict: optionalFlag(format, "strict", path),
   };
 }
 
@@ -92,10 +100,10 @@ function decodeSampling(body: JsonObject): Sampling {
   const logprobs = asArray(body.include).includes(INCLUDE_LOGPROBS);
   return {
     ...NO_SAMPLING,
-    temperature: readNumber(body, "temperature"),
-    topP: readNumber(body, "top_p"),
+    temperature: optionalNumber(body, "temperature"),
+    topP: optionalNumber(body, "top_p"),
     logprobs: logprobs ? true : null,
-    topLogprobs: readNumber(body, "top_logprobs"),
+    topLogprobs: optionalNumber(body, "top_logprobs"),
   };
 }
 
@@ -104,7 +112,9 @@ function decodeExtras(body: JsonObject): JsonObject {
   for (const [name, value] of Object.entries(otherFields(body, KNOWN))) {
     if (value !== null && NEUTRAL[name] !== value) extras[name] = value;
   }
-  const include = readArray(body, "include").filter((name) => name !== INCLUDED_ANYWAY && name !== INCLUDE_LOGPROBS);
+  const include = optionalArray(body, "include").filter(
+    (name) => name !== INCLUDED_ANYWAY && name !== INCLUDE_LOGPROBS,
+  );
   if (include.length > 0) extras.include = include;
   const options = body.stream_options;
   if (isObject(options) && options.include_obfuscation === true) extras.stream_options = options;
@@ -116,30 +126,30 @@ function decodeExtras(body: JsonObject): JsonObject {
 }
 
 function decode(body: JsonObject, losses: LossList): SemanticRequest {
-  const text = readObject(body, "text") ?? {};
+  const text = optionalObject(body, "text") ?? {};
   noteOthers(text, ["format", "verbosity"], () => losses.add("text_options"));
   return {
     origin: WIRE,
     // A header or the path may name the model instead.
-    model: readString(body, "model") ?? "",
-    stream: readBoolean(body, "stream") ?? false,
+    model: optionalText(body, "model") ?? "",
+    stream: optionalFlag(body, "stream") ?? false,
     ...decodeInput(body, losses),
     tools: decodeTools(body, losses),
     toolChoice: decodeToolChoice(body.tool_choice),
-    parallelToolCalls: readBoolean(body, "parallel_tool_calls"),
+    parallelToolCalls: optionalFlag(body, "parallel_tool_calls"),
     sampling: decodeSampling(body),
-    maxOutputTokens: readNumber(body, "max_output_tokens"),
+    maxOutputTokens: optionalNumber(body, "max_output_tokens"),
     stop: [],
     reasoning: decodeReasoning(body, losses),
     format: decodeFormat(text),
-    verbosity: readString(text, "verbosity", "text"),
-    user: readString(body, "safety_identifier") ?? readString(body, "user"),
-    metadata: readObject(body, "metadata"),
-    serviceTier: readString(body, "service_tier"),
-    promptCacheKey: readString(body, "prompt_cache_key"),
+    verbosity: optionalText(text, "verbosity", "text"),
+    user: optionalText(body, "safety_identifier") ?? optionalText(body, "user"),
+    metadata: optionalObject(body, "metadata"),
+    serviceTier: optionalText(body, "service_tier"),
+    promptCacheKey: optionalText(body, "prompt_cache_key"),
     modalities: [],
     extras: decodeExtras(body),
-    answerHints: { instructions: readString(body, "instructions") },
+    answerHints: { instructions: optionalText(body, "instructions") },
   };
 }
 

@@ -1,8 +1,7 @@
 /** Tools and the choice among them, as callers of the responses dialect write them. */
 import { asObjects, asString, isAbsent, isObject } from "../json.js";
-import { refuse } from "../refuse-request.js";
+import { demandText, optionalArray, optionalFlag, optionalObject, optionalText, refuse } from "../refuse-request.js";
 import type { FunctionTool, JsonObject, JsonValue, LossList, Tool, ToolChoice } from "../semantic.js";
-import { demandString, readArray, readBoolean, readObject, readString } from "./fields.js";
 import { WIRE } from "./shapes.js";
 
 const FUNCTION_FIELDS: ReadonlySet<string> = new Set(["type", "name", "description", "parameters", "strict"]);
@@ -13,17 +12,17 @@ function decodeFunction(raw: JsonObject, path: string, losses: LossList): Functi
   }
   return {
     kind: "function",
-    name: demandString(raw, "name", path),
-    description: readString(raw, "description", path),
-    parameters: readObject(raw, "parameters", path),
-    strict: readBoolean(raw, "strict", path),
+    name: demandText(raw, "name", path),
+    description: optionalText(raw, "description", path),
+    parameters: optionalObject(raw, "parameters", path),
+    strict: optionalFlag(raw, "strict", path),
     cache: null,
   };
 }
 
 function decodeTool(value: JsonValue, path: string, losses: LossList): Tool {
   if (!isObject(value)) return refuse(path, "an object");
-  const type = demandString(value, "type", path);
+  const type = demandText(value, "type", path);
   if (type === "function") {
     // The nested form of chat completions; callers who switch dialects forget to flatten it.
     if (value.name === undefined && isObject(value.function)) {
@@ -31,13 +30,13 @@ function decodeTool(value: JsonValue, path: string, losses: LossList): Tool {
     }
     return decodeFunction(value, path, losses);
   }
-  const name = type === "custom" ? demandString(value, "name", path) : asString(value.name);
+  const name = type === "custom" ? demandText(value, "name", path) : asString(value.name);
   return { kind: "hosted", wire: WIRE, type, name: name || asString(value.server_label) || type, raw: value };
 }
 
 /** Reads `tools`. Refuses what is malformed. */
 export function decodeTools(body: JsonObject, losses: LossList): readonly Tool[] {
-  return readArray(body, "tools").map((tool, index) => decodeTool(tool, `tools[${index}]`, losses));
+  return optionalArray(body, "tools").map((tool, index) => decodeTool(tool, `tools[${index}]`, losses));
 }
 
 /** The name by which a choice means its tool; hosted tools go by their type. */
@@ -52,14 +51,14 @@ export function decodeToolChoice(value: JsonValue | undefined): ToolChoice | nul
   if (value === "required" || value === "any") return { kind: "any" };
   if (typeof value === "string") return refuse("tool_choice", '"auto", "none", "required" or an object');
   if (!isObject(value)) return refuse("tool_choice", "a string or an object");
-  const type = demandString(value, "type", "tool_choice");
+  const type = demandText(value, "type", "tool_choice");
   if (type === "allowed_tools") {
     const names = asObjects(value.tools).map(chosenName);
     return { kind: "allowed", names, required: value.mode === "required" };
   }
   if (type === "function" && value.name === undefined && isObject(value.function)) {
-    return { kind: "tool", name: demandString(value.function, "name", "tool_choice.function") };
+    return { kind: "tool", name: demandText(value.function, "name", "tool_choice.function") };
   }
-  if (type === "function" || type === "custom") demandString(value, "name", "tool_choice");
+  if (type === "function" || type === "custom") demandText(value, "name", "tool_choice");
   return { kind: "tool", name: chosenName(value) };
 }

@@ -1,9 +1,7 @@
 /** Usage and identity in answers of the responses API, streamed and not. */
 import { type AnswerObserver, FRAME, type Operation, type StreamObserver } from "../dialect.js";
-import { TopLevelCapture } from "../json-capture.js";
 import { keyTable, scanTopLevel } from "../json-splice.js";
 import {
-  asCount,
   asObject,
   asText,
   errorName,
@@ -14,24 +12,18 @@ import {
   textOf,
   scannedValue,
 } from "../json-values.js";
+import { setOpenAiUsage, type UsageNames } from "../openai-usage.js";
 import { isErrorEvent, sseDataBytes } from "../sse.js";
 import { TokenCountObserver } from "../token-count.js";
 import type { UsageTally } from "../usage-tally.js";
+import { CapturedAnswer, answerReading } from "../captured-answer.js";
 
-/** Sets what a `usage` object says; what it leaves out keeps its value. */
-export function setResponsesUsage(tally: UsageTally, usage: JsonObject): void {
-  const input = asCount(usage.input_tokens);
-  if (input >= 0) tally.inputTokens = input;
-  const output = asCount(usage.output_tokens);
-  if (output >= 0) tally.outputTokens = output;
-  const details = asObject(usage.input_tokens_details);
-  const read = asCount(details?.cached_tokens);
-  if (read >= 0) tally.cacheReadTokens = read;
-  const write = asCount(details?.cache_write_tokens);
-  if (write >= 0) tally.cacheWriteTokens = write;
-  const reasoning = asCount(asObject(usage.output_tokens_details)?.reasoning_tokens);
-  if (reasoning >= 0) tally.reasoningTokens = reasoning;
-}
+const USAGE_NAMES: UsageNames = {
+  input: "input_tokens",
+  output: "output_tokens",
+  inputDetails: "input_tokens_details",
+  outputDetails: "output_tokens_details",
+};
 
 /** The events that end an answer, an event named error, or an error that is not null. Deltas match none. */
 const INTEREST = /response\.(?:completed|incomplete|failed)"|"error"(?!: ?n)|: ?error[\r\n]/g;
@@ -80,7 +72,7 @@ export class ResponsesStreamObserver implements StreamObserver {
     tally.responseId = scannedText(response, scan, 0) || tally.responseId;
     tally.responseModel = scannedText(response, scan, 1) || tally.responseModel;
     const usage = parseObject(scannedValue(response, scan, 4));
-    if (usage !== null) setResponsesUsage(tally, usage);
+    if (usage !== null) setOpenAiUsage(tally, usage, USAGE_NAMES);
     if (ends) setFinish(tally, scannedText(response, scan, 2), parseObject(scannedValue(response, scan, 3)));
     return parseObject(scannedValue(response, scan, 5));
   }
@@ -96,32 +88,16 @@ function setFinish(tally: UsageTally, status: string, details: JsonObject | null
   tally.finishReason = (asText(details?.reason) || status).slice(0, 64) || tally.finishReason;
 }
 
-const ANSWER_KEYS = keyTable(["id", "model", "status", "incomplete_details", "usage"]);
-
-/** Watches one whole answer of the responses API. */
-export class ResponsesAnswerObserver implements AnswerObserver {
-  private readonly tally: UsageTally;
-  private readonly capture = new TopLevelCapture(ANSWER_KEYS);
-
-  constructor(tally: UsageTally) {
-    this.tally = tally;
-  }
-
-  feed(chunk: Buffer): void {
-    this.capture.feed(chunk);
-  }
-
-  finish(): void {
-    const { tally, capture } = this;
-    tally.responseId = textOf(capture.value(0)) || tally.responseId;
-    tally.responseModel = textOf(capture.value(1)) || tally.responseModel;
-    setFinish(tally, textOf(capture.value(2)), parseObject(capture.value(3)));
-    const usage = parseObject(capture.value(4));
-    if (usage !== null) setResponsesUsage(tally, usage);
-  }
-}
+const ANSWER = answerReading(
+  ["status", "incomplete_details", "usage"],
+  (tally, [status = null, details = null, usage = null]) => {
+    setFinish(tally, textOf(status), parseObject(details));
+    const counts = parseObject(usage);
+    if (counts !== null) setOpenAiUsage(tally, counts, USAGE_NAMES);
+  },
+);
 
 /** The observer for an operation of this dialect. */
 export function responsesAnswerObserver(operation: Operation, tally: UsageTally): AnswerObserver {
-  return operation === "input_tokens" ? new TokenCountObserver(tally) : new ResponsesAnswerObserver(tally);
+  return operation === "input_tokens" ? new TokenCountObserver(tally) : new CapturedAnswer(tally, ANSWER);
 }

@@ -38,7 +38,7 @@ export const RESPONSES_REQUEST_TEXTS = shapeOf({
 
 const ANSWER = { output: listOf(ITEM), output_text: TEXT };
 
-export const RESPONSES_ANSWER_TEXTS = shapeOf({ members: ANSWER });
+export const RESPONSES_ANSWER_TEXTS = shapeOf({ orAnything: true, members: ANSWER });
 
 /** What tells the texts of one kind of delta apart. */
 const PLACES = ["item_id", "output_index", "content_index", "summary_index"] as const;

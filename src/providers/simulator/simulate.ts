@@ -8,6 +8,7 @@ import { answerCompletion, readCompletion } from "./openai-completions.js";
 import { answerEmbeddings, readEmbeddings } from "./openai-embeddings.js";
 import { answerInputTokens, answerResponses, readResponses } from "./openai-responses.js";
 import type { Prompt, SimulatorKnobs } from "./prompt.js";
+import { answerRerank, readRerank } from "./rerank.js";
 import { answerTokenize, readTokenize } from "./tokenize.js";
 import { planTurn, type SimulatedUsage, type Turn, usageOf } from "./turn.js";
 
@@ -44,6 +45,7 @@ const ENDPOINTS: Readonly<Partial<Record<Operation, Endpoint>>> = {
   input_tokens: { dialect: "openai-responses", read: readResponses, answer: answerInputTokens, silent: true },
   completions: { dialect: "openai-completions", read: readCompletion, answer: answerCompletion, silent: false },
   embeddings: { dialect: "openai-embeddings", read: readEmbeddings, answer: answerEmbeddings, silent: true },
+  rerank: { dialect: "rerank", read: readRerank, answer: answerRerank, silent: true },
   tokenize: { dialect: "tokenize", read: readTokenize, answer: answerTokenize, silent: true },
 };
 

@@ -19,11 +19,11 @@ function stream(frames: readonly string[], options: TapOptions = {}) {
 }
 
 const CHAT_TALLY = {
+  ...new UsageTally(),
   inputTokens: 12,
   outputTokens: 34,
   cacheReadTokens: 5,
   cacheWriteTokens: -1,
-  cacheWriteHourTokens: -1,
   reasoningTokens: 7,
   responseModel: "up-1",
   responseId: "chatcmpl-1",
@@ -128,11 +128,11 @@ describe("messages streams", () => {
   it("sums the prompt's parts and keeps what later events leave out", () => {
     const { tally, terminal, failed } = stream(MESSAGES_FRAMES, options);
     expect({ ...tally }).toEqual({
+      ...new UsageTally(),
       inputTokens: 17,
       outputTokens: 25,
       cacheReadTokens: 4,
       cacheWriteTokens: 3,
-      cacheWriteHourTokens: -1,
       reasoningTokens: -1,
       responseModel: "up-2",
       responseId: "msg_1",
@@ -195,11 +195,11 @@ describe("responses streams", () => {
   ])("%s", (type, fields, finish, error) => {
     const outcome = stream(responsesFrames(type, { ...RESPONSE, ...fields }), options);
     expect({ ...outcome.tally }).toEqual({
+      ...new UsageTally(),
       inputTokens: 20,
       outputTokens: 9,
       cacheReadTokens: 8,
       cacheWriteTokens: -1,
-      cacheWriteHourTokens: -1,
       reasoningTokens: 2,
       responseModel: "up-3",
       responseId: "resp_1",
@@ -255,13 +255,20 @@ describe("whole answers", () => {
         model: "up-2",
         content: [{ type: "text", text: "usage" }],
         stop_reason: "tool_use",
-        usage: { input_tokens: 10, cache_creation_input_tokens: 3, cache_read_input_tokens: 4, output_tokens: 6 },
+        usage: {
+          input_tokens: 10,
+          cache_creation_input_tokens: 3,
+          cache_creation: { ephemeral_5m_input_tokens: 1, ephemeral_1h_input_tokens: 2 },
+          cache_read_input_tokens: 4,
+          output_tokens: 6,
+        },
       },
       {
         inputTokens: 17,
         outputTokens: 6,
         cacheReadTokens: 4,
         cacheWriteTokens: 3,
+        cacheWriteHourTokens: 2,
         responseModel: "up-2",
         responseId: "msg_1",
         finishReason: "tool_use",

@@ -136,6 +136,8 @@ describe("the texts of answers", () => {
     expect(answerTexts("anthropic-messages", { id: "no", content: [{ type: "text", text: "1" }] })).toEqual(["1"]);
     const output = [{ type: "message", id: "no", content: [{ type: "output_text", text: "1" }] }];
     expect(answerTexts("openai-responses", { instructions: "no", output })).toEqual(["1"]);
+    // An upstream that answers in another form must not get around the rules.
+    expect(answerTexts("openai-chat", { content: [{ text: "1" }], n: 2 })).toEqual(["1"]);
   });
 });
 

@@ -4,7 +4,7 @@ import { Literals } from "../../../src/guardrails/literals.js";
 import { findersOf } from "../../../src/guardrails/local-rules.js";
 import { MAX_PATTERN_LENGTH, Pattern, patternProblem } from "../../../src/guardrails/pattern.js";
 import type { Finder } from "../../../src/guardrails/rule.js";
-import { screenWhole, TextScreen } from "../../../src/guardrails/text-screen.js";
+import { combined, replaced, screenWhole, TextScreen } from "../../../src/guardrails/text-screen.js";
 
 function found(finder: Finder, text: string): string[] {
   const all: string[] = [];
@@ -175,4 +175,29 @@ describe("a text that grows", () => {
     flush();
     return out;
   }
+});
+
+describe("masks upon masks", () => {
+  const TEXT = "abcdefghijklmnopqrst";
+  const cuts = fc.uniqueArray(fc.integer({ min: 0, max: 20 }), { minLength: 0, maxLength: 8 });
+  const masksOver = (length: number, points: readonly number[], sign: string) => {
+    const inside = points.filter((point) => point <= length).sort((one, other) => one - other);
+    const masks: { start: number; end: number; text: string }[] = [];
+    for (let at = 0; at + 1 < inside.length; at += 2) {
+      masks.push({ start: inside[at]!, end: inside[at + 1]!, text: sign.repeat(at % 4) });
+    }
+    return masks;
+  };
+
+  it("are the same as one round of masks", () => {
+    fc.assert(
+      fc.property(cuts, cuts, (first, second) => {
+        const earlier = masksOver(TEXT.length, first, "X");
+        const shown = replaced(TEXT, earlier);
+        const later = masksOver(shown.length, second, "y");
+        expect(replaced(TEXT, combined(earlier, later))).toBe(replaced(shown, later));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
 });

@@ -67,6 +67,7 @@ function answered(stream: boolean) {
     translation,
     head,
     exchange: {
+      continuation: null,
       id: "req-1",
       startedAtWall: 0,
       view: { model: "m", stream, usageAsked: false },

@@ -18,14 +18,10 @@ import { BudgetSet } from "../../../src/quota/budget.js";
 import { balanceOf } from "../../../src/quota/lease.js";
 import { allocateQuotaMemory, QuotaTable } from "../../../src/quota/table.js";
 import { BudgetKeeper } from "../../../src/usage/budget-keeper.js";
-import type { UsageEvent } from "../../../src/usage/event.js";
-import { usageLine } from "../../../src/usage/meter.js";
 import { enforceBound } from "../../../src/usage/retention.js";
 import { segmentName } from "../../../src/usage/segments.js";
-import { expenseOf } from "../../../src/usage/spending.js";
-import { sampleEvent } from "./sample-event.js";
+import { line, NOON } from "./journal-line.js";
 
-const NOON = Date.UTC(2026, 10, 22, 12);
 const HOUR = 3_600_000;
 
 let root = "";
@@ -50,13 +46,6 @@ function budget(id: string, change: Partial<Budget> = {}): Budget {
     warnAt: [0.5],
     ...change,
   };
-}
-
-/** A line of the journal: an attempt that ended at `time` after 10 ms. */
-function line(cost: number, change: Partial<UsageEvent> & { readonly at?: number } = {}): string {
-  const { at = NOON - HOUR, ...fields } = change;
-  const time = new Date(at + 10).toISOString();
-  return `${usageLine(sampleEvent({ time, duration_ms: 10, cost_usd: cost, api_key: "ann", ...fields }))}\n`;
 }
 
 function write(name: string, sequence: number, ...lines: string[]): string {
@@ -349,28 +338,5 @@ describe("while it runs", () => {
       }),
       { numRuns: 30 },
     );
-  });
-});
-
-describe("expenseOf", () => {
-  test("reads who spent what, and when", () => {
-    const expense = expenseOf(line(0.25, { team_id: "t", user_id: null, model: "m" }).trim());
-    expect(expense).toEqual({
-      spender: { key: "ann", team: "t", user: null, model: "m" },
-      at: NOON - HOUR,
-      nanos: 250_000_000,
-    });
-  });
-
-  test("passes over what is free, torn, of another version, or no event", () => {
-    expect(expenseOf(line(0).trim())).toBeNull();
-    for (const text of ["", "{", "[]", "null", "7", line(1).slice(0, 80), line(1).replace('"v":1', '"v":2')]) {
-      expect(expenseOf(text)).toBeNull();
-    }
-  });
-
-  test("is not misled by labels", () => {
-    const labels = { metadata: { cost_usd: "0", x: '"cost_usd":0,' }, model: '"cost_usd":0,' };
-    expect(expenseOf(line(3, labels).trim())?.nanos).toBe(3e9);
   });
 });

@@ -10,12 +10,19 @@ import { sampleEvent } from "./sample-event.js";
 const text = fc.oneof(fc.string({ unit: "grapheme" }), fc.string({ unit: "binary" }), fc.string());
 const thousandths = fc.integer({ min: 0, max: 10 ** 9 }).map((whole) => whole / 1000);
 
+const actions = fc.record({
+  name: text,
+  action: fc.constantFrom("monitor", "mask", "block"),
+  hook: fc.constantFrom("input", "output"),
+});
+
 function arbitraryOf(type: string): fc.Arbitrary<unknown> {
   if (type === "string") return text;
   if (type === "string or null") return fc.option(text);
   if (type === "number") return fc.oneof(fc.nat(), fc.constantFrom(0, -1, 1e21, 0.5));
   if (type === "boolean") return fc.boolean();
   if (type === "array of strings") return fc.array(text, { maxLength: 4 });
+  if (type === "array of objects") return fc.array(actions, { maxLength: 3 });
   return fc.dictionary(
     text.filter((name) => name !== "__proto__"),
     text,

@@ -6,7 +6,7 @@ import { followEvents } from "../../../src/usage/follow.js";
 import { JournalWriter } from "../../../src/usage/journal.js";
 import { LineReader } from "../../../src/usage/line-reader.js";
 import { usageLine } from "../../../src/usage/meter.js";
-import { noFaults, readEvents } from "../../../src/usage/reader.js";
+import { noFaults, parseEvent, readEvents } from "../../../src/usage/reader.js";
 import { segmentName } from "../../../src/usage/segments.js";
 import { sampleEvent } from "./sample-event.js";
 
@@ -84,6 +84,15 @@ describe("LineReader", () => {
     expect(reader.read()).toEqual(["two"]);
     reader.close();
   });
+});
+
+test("lines from before prices were known are events without a cost", () => {
+  const { tags, cache_write_1h_tokens, cost_usd, price_known, guardrails, ...old } = sampleEvent();
+  expect([tags, cache_write_1h_tokens, cost_usd, price_known, guardrails]).not.toContain(undefined);
+  const read = parseEvent(JSON.stringify(old));
+  expect(read).toMatchObject({ ...old, tags: {}, cache_write_1h_tokens: 0, cost_usd: 0, price_known: false });
+  const { input_tokens, ...broken } = old;
+  expect([input_tokens, parseEvent(JSON.stringify(broken))]).toEqual([old.input_tokens, null]);
 });
 
 describe("followEvents", () => {

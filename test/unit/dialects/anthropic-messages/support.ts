@@ -5,14 +5,12 @@ import { clientCodec, targetCodec } from "../../../../src/dialects/anthropic-mes
 import type { CodecContext, EncodedRequest, TargetTraits, WireEvent } from "../../../../src/dialects/codec.js";
 import {
   type AnswerEvent,
-  type Block,
   type JsonObject,
   LossList,
-  NO_SAMPLING,
   type SemanticRequest,
-  type TextBlock,
 } from "../../../../src/dialects/semantic.js";
 import { isFailure } from "../../../../src/errors.js";
+import { semanticRequest } from "../semantic-request.js";
 
 export function fixture(name: string): JsonObject {
   const path = new URL(`../../../fixtures/anthropic-messages/${name}.json`, import.meta.url);
@@ -30,44 +28,7 @@ export function traits(model: string, changes: Partial<TargetTraits> = {}): Targ
   };
 }
 
-export function text(words: string): TextBlock {
-  return { kind: "text", text: words, cache: null, annotations: [] };
-}
-
-/** A request as a caller of another dialect made it. */
-export function request(changes: Partial<SemanticRequest> = {}): SemanticRequest {
-  return {
-    origin: "openai-chat",
-    model: "m",
-    stream: false,
-    system: [],
-    turns: [{ role: "user", blocks: [text("Hi")], name: null }],
-    tools: [],
-    toolChoice: null,
-    parallelToolCalls: null,
-    sampling: NO_SAMPLING,
-    maxOutputTokens: null,
-    stop: [],
-    reasoning: null,
-    format: null,
-    verbosity: null,
-    user: null,
-    metadata: null,
-    serviceTier: null,
-    promptCacheKey: null,
-    modalities: [],
-    extras: {},
-    ...changes,
-  };
-}
-
-export function user(...blocks: Block[]): SemanticRequest["turns"][number] {
-  return { role: "user", blocks, name: null };
-}
-
-export function assistant(...blocks: Block[]): SemanticRequest["turns"][number] {
-  return { role: "assistant", blocks, name: null };
-}
+export { assistant, semanticRequest as request, text, user } from "../semantic-request.js";
 
 export interface Encoded extends EncodedRequest {
   readonly losses: readonly string[];
@@ -89,7 +50,14 @@ export function decode(body: JsonObject): SemanticRequest {
 }
 
 export function context(changes: Partial<CodecContext> = {}): CodecContext {
-  return { model: "my-model", requestId: "req_1", created: 1, usageAsked: false, request: request(), ...changes };
+  return {
+    model: "my-model",
+    requestId: "req_1",
+    created: 1,
+    usageAsked: false,
+    request: semanticRequest(),
+    ...changes,
+  };
 }
 
 export const PLAIN: EncodedRequest = { body: {}, renamed: new Map(), formatTool: "", headers: [] };

@@ -6,12 +6,12 @@ import {
   type FunctionTool,
   type JsonObject,
   LossList,
-  NO_SAMPLING,
   type SemanticRequest,
   type TextBlock,
   type Turn,
 } from "../../../../src/dialects/semantic.js";
 import { isFailure } from "../../../../src/errors.js";
+import { semanticRequest } from "../semantic-request.js";
 
 export const CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 
@@ -56,29 +56,7 @@ export function document(title: string | null, more: object = {}): Block {
 }
 
 export function request(more: Partial<SemanticRequest> = {}): SemanticRequest {
-  return {
-    origin: "openai-chat",
-    model: "m",
-    stream: false,
-    system: [],
-    turns: [turn("user", text("Hi"))],
-    tools: [],
-    toolChoice: null,
-    parallelToolCalls: null,
-    sampling: NO_SAMPLING,
-    maxOutputTokens: 100,
-    stop: [],
-    reasoning: null,
-    format: null,
-    verbosity: null,
-    user: null,
-    metadata: null,
-    serviceTier: null,
-    promptCacheKey: null,
-    modalities: [],
-    extras: {},
-    ...more,
-  };
+  return semanticRequest({ maxOutputTokens: 100, ...more });
 }
 
 export interface Encoded {

@@ -328,7 +328,9 @@ describe("gemini failures", () => {
       ["0s", undefined],
       ["soon", undefined],
     ]) {
-      const limited = { error: { code: 429, message: "slow", details: [{ reason: "R" }, { retryDelay: retryDelay as string }] } };
+      const limited = {
+        error: { code: 429, message: "slow", details: [{ reason: "R" }, { retryDelay: retryDelay as string }] },
+      };
       expect(targetCodec.decodeError(429, limited, "").retryAfterSeconds).toBe(seconds);
     }
     expect(targetCodec.decodeError(429, null, "")).toMatchObject({

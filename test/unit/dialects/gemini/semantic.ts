@@ -1,5 +1,6 @@
 /** Short ways to write requests, blocks and events in tests. */
 import { isFailure } from "../../../../src/errors.js";
+import { semanticRequest, text } from "../semantic-request.js";
 import type { EncodedRequest, TargetCodec, TargetTraits, WireEvent } from "../../../../src/dialects/codec.js";
 import {
   type AnswerEvent,
@@ -10,47 +11,14 @@ import {
   NO_SAMPLING,
   type Sampling,
   type SemanticRequest,
-  type TextBlock,
   type ThinkingBlock,
   type ToolCallBlock,
   type ToolResultBlock,
-  type Turn,
 } from "../../../../src/dialects/semantic.js";
 
-export function request(fields: Partial<SemanticRequest> = {}): SemanticRequest {
-  return {
-    origin: "openai-chat",
-    model: "m",
-    stream: false,
-    system: [],
-    turns: [user(text("hi"))],
-    tools: [],
-    toolChoice: null,
-    parallelToolCalls: null,
-    sampling: NO_SAMPLING,
-    maxOutputTokens: null,
-    stop: [],
-    reasoning: null,
-    format: null,
-    verbosity: null,
-    user: null,
-    metadata: null,
-    serviceTier: null,
-    promptCacheKey: null,
-    modalities: [],
-    extras: {},
-    ...fields,
-  };
-}
+export { assistant, semanticRequest as request, text, user } from "../semantic-request.js";
 
 export const sampling = (fields: Partial<Sampling>): Sampling => ({ ...NO_SAMPLING, ...fields });
-export const text = (said: string, fields: Partial<TextBlock> = {}): TextBlock => ({
-  kind: "text",
-  text: said,
-  cache: null,
-  annotations: [],
-  ...fields,
-});
 export const image = (source: { data?: string; url?: string; fileId?: string; mediaType?: string }): Block =>
   ({
     kind: "image",
@@ -86,8 +54,6 @@ export const result = (callId: string, said: string, fields: Partial<ToolResultB
   cache: null,
   ...fields,
 });
-export const user = (...blocks: Block[]): Turn => ({ role: "user", blocks, name: null });
-export const assistant = (...blocks: Block[]): Turn => ({ role: "assistant", blocks, name: null });
 export const tool = (
   name: string,
   parameters: JsonObject | null = null,
@@ -113,7 +79,7 @@ export function encode(
   fields: Partial<SemanticRequest>,
 ): EncodedRequest & { losses: readonly string[] } {
   const losses = new LossList();
-  const encoded = codec.encodeRequest(request(fields), traits(model), losses);
+  const encoded = codec.encodeRequest(semanticRequest(fields), traits(model), losses);
   if (isFailure(encoded)) throw new Error(encoded.message);
   return { ...encoded, losses: losses.names };
 }

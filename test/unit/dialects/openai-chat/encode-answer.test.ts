@@ -231,7 +231,11 @@ describe("a chat stream", () => {
   });
 
   it.each([
-    ["another wire's is named as such", "gemini", [expect.objectContaining({ text: "hm, well", format: "google-gemini-v1" })]],
+    [
+      "another wire's is named as such",
+      "gemini",
+      [expect.objectContaining({ text: "hm, well", format: "google-gemini-v1" })],
+    ],
     ["this wire's own needs no entry", "openai-chat", undefined],
   ])("says whose thinking without a proof is: %s", (_name, origin, details) => {
     const plain: AnswerBlock = { ...THINKING, signature: "", id: "", origin };

@@ -7,35 +7,14 @@ import {
   type SemanticRequest,
   type Tool,
 } from "../../../../src/dialects/semantic.js";
+import { semanticRequest, text, user } from "../semantic-request.js";
 import { encode } from "./samples.js";
 
 const NONE = { data: null, url: null, fileId: null, mediaType: "" };
-const TEXT: Block = { kind: "text", text: "hi", cache: null, annotations: [] };
+const TEXT = text("hi");
 
 function request(fields: Partial<SemanticRequest> = {}): SemanticRequest {
-  return {
-    origin: "anthropic-messages",
-    model: "asked",
-    stream: false,
-    system: [],
-    turns: [{ role: "user", blocks: [TEXT], name: null }],
-    tools: [],
-    toolChoice: null,
-    parallelToolCalls: null,
-    sampling: NO_SAMPLING,
-    maxOutputTokens: null,
-    stop: [],
-    reasoning: null,
-    format: null,
-    verbosity: null,
-    user: null,
-    metadata: null,
-    serviceTier: null,
-    promptCacheKey: null,
-    modalities: [],
-    extras: {},
-    ...fields,
-  };
+  return semanticRequest({ origin: "anthropic-messages", model: "asked", turns: [user(TEXT)], ...fields });
 }
 
 function input(blocks: readonly Block[], role: "user" | "assistant" = "user") {

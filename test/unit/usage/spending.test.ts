@@ -1,0 +1,69 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { UsageEvent } from "../../../src/usage/event.js";
+import { expenseOf } from "../../../src/usage/spending.js";
+import { line, NOON } from "./journal-line.js";
+
+const HOUR = 3_600_000;
+
+describe("expenseOf", () => {
+  test("reads who spent what, and when", () => {
+    const expense = expenseOf(line(0.25, { team_id: "t", user_id: null, model: "m" }).trim());
+    expect(expense).toEqual({
+      spender: { key: "ann", team: "t", user: null, model: "m" },
+      at: NOON - HOUR,
+      nanos: 250_000_000,
+    });
+  });
+
+  test("passes over what is free, torn, of another version, or no event", () => {
+    expect(expenseOf(line(0).trim())).toBeNull();
+    for (const text of ["", "{", "[]", "null", "7", line(1).slice(0, 80), line(1).replace('"v":1', '"v":2')]) {
+      expect(expenseOf(text)).toBeNull();
+    }
+  });
+
+  test("reads a line of our own as a parser reads it, whatever the names hold", () => {
+    const text = fc.oneof(
+      fc.string({ unit: "grapheme" }),
+      fc.constantFrom("", '"', "\\", '},"model":"', '"cost_usd":7,', '"user_id":"x"', "null", "a,b}"),
+    );
+    const labels = fc.dictionary(
+      text.filter((name) => name !== "__proto__"),
+      text,
+      { maxKeys: 3 },
+    );
+    const fields = fc.record({
+      api_key: text,
+      team_id: fc.option(text),
+      user_id: fc.option(text),
+      model: text,
+      node: text,
+      metadata: labels,
+      tags: labels,
+      upstream_model: text,
+      finish_reason: text,
+      cost_usd: fc.integer({ min: 0, max: 1e12 }).map((nanos) => nanos / 1e9),
+    });
+    fc.assert(
+      fc.property(fields, (change) => {
+        const written = line(0, change).trim();
+        const event = JSON.parse(written) as UsageEvent;
+        const nanos = Math.round(event.cost_usd * 1e9);
+        const spender = {
+          key: event.api_key || null,
+          team: event.team_id || null,
+          user: event.user_id || null,
+          model: event.model || null,
+        };
+        expect(expenseOf(written)).toEqual(nanos === 0 ? null : { spender, at: NOON - HOUR, nanos });
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("is not misled by labels", () => {
+    const labels = { metadata: { cost_usd: "0", x: '"cost_usd":0,' }, model: '"cost_usd":0,' };
+    expect(expenseOf(line(3, labels).trim())?.nanos).toBe(3e9);
+  });
+});
