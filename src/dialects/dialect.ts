@@ -4,6 +4,7 @@
  * what the pipeline needs for that.
  */
 import type { Failure } from "../errors.js";
+import type { BatchForm } from "./batch.js";
 import type { Edit } from "./json-splice.js";
 import type { Form } from "./multipart.js";
 import type { UsageTally } from "./usage-tally.js";
@@ -139,6 +140,8 @@ export interface AnswerObserver {
 
 export interface Dialect {
   readonly id: DialectId;
+  /** Where requests hold lists that may be longer than one call takes; absent = nowhere. */
+  readonly batch?: BatchForm;
   /**
    * Finds what the gateway needs in the body. `modelOverride` (header or path) makes `model` optional.
    * Refuses, naming the field: not JSON, not UTF-8, not an object, wrong types, missing model, a needed

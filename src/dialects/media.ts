@@ -1,24 +1,22 @@
 /** Bytes in requests and answers: data URIs, file parts, and the names of audio formats. */
 import type { MediaSource } from "./semantic.js";
 
-const EMPTY_SOURCE: MediaSource = Object.freeze({ data: null, url: null, fileId: null, mediaType: "" });
-
 /** Nothing at all: the source of a document that stands as text. */
-export const NO_SOURCE = EMPTY_SOURCE;
+export const NO_SOURCE: MediaSource = Object.freeze({ data: null, url: null, fileId: null, mediaType: "" });
 
 /** Bytes by value; `data` is base64. */
 export function dataSource(data: string, mediaType: string): MediaSource {
-  return { ...EMPTY_SOURCE, data: /\s/.test(data) ? data.replace(/\s+/g, "") : data, mediaType };
+  return { ...NO_SOURCE, data: /\s/.test(data) ? data.replace(/\s+/g, "") : data, mediaType };
 }
 
 /** A file that its vendor holds. */
 export function fileSource(fileId: string, mediaType = ""): MediaSource {
-  return { ...EMPTY_SOURCE, fileId, mediaType };
+  return { ...NO_SOURCE, fileId, mediaType };
 }
 
 /** What an address means: the bytes of a data URI (RFC 2397), or the address itself. */
 export function sourceOfUrl(url: string): MediaSource {
-  if (!/^data:/i.test(url)) return { ...EMPTY_SOURCE, url };
+  if (!/^data:/i.test(url)) return { ...NO_SOURCE, url };
   const comma = url.indexOf(",");
   const head = comma < 0 ? "" : url.slice(5, comma);
   const [mediaType = "", ...parameters] = head.split(";");

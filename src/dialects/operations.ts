@@ -7,6 +7,7 @@ import { cohereEmbed } from "./cohere-embed/codec.js";
 import type { DialectId, WireId } from "./dialect.js";
 import { geminiEmbeddings } from "./gemini-embeddings/codec.js";
 import { asObject, parseValue } from "./json.js";
+import { keyTable, scanTopLevel, skipSpace } from "./json-splice.js";
 import type { EncodedOperation, OperationCodec, OperationRequest } from "./operation-codec.js";
 import { mayBeOlder, rerankAnew } from "./rerank/codec.js";
 import { type JsonObject, LossList } from "./semantic.js";
@@ -51,6 +52,23 @@ export function hasOperationCodec(client: DialectId): boolean {
 /** May this body be of an older form of its dialect, which a codec from the dialect to itself makes the newest? */
 export function isOlderForm(client: DialectId, body: Buffer): boolean {
   return client === "rerank" && mayBeOlder(body);
+}
+
+const INPUT = keyTable(["input"]);
+const OPEN_BRACKET = 0x5b;
+
+/**
+ * Does this body hold texts as token numbers, which only a pool thread with its vocabularies can read? The first
+ * item tells for all.
+ */
+export function wantsVocabulary(client: DialectId, body: Buffer): boolean {
+  if (client !== "openai-embeddings") return false;
+  const [list = -1] = scanTopLevel(body, INPUT).starts;
+  if (list < 0 || body[list] !== OPEN_BRACKET) return false;
+  let at = skipSpace(body, list + 1);
+  if (body[at] === OPEN_BRACKET) at = skipSpace(body, at + 1);
+  const byte = body[at] ?? 0;
+  return byte >= 0x30 && byte <= 0x39;
 }
 
 /** The part of a translation's job that concerns an operation. */

@@ -2,8 +2,10 @@
  * Stage 3: is there room under every limit and budget that concerns the request? All layers admit, or none counts.
  * A target behind a shared name is asked for its own limits when an attempt at it begins.
  */
+import type { ResolvedModel } from "../config/snapshot.js";
 import { type Failure, isFailure } from "../errors.js";
 import { admitLayers, admitRequest, type Lease, voidLease } from "../quota/lease.js";
+import type { Limits } from "../quota/limits.js";
 import type { MoneyLayer } from "../quota/money.js";
 import { guessPromptTokens } from "../quota/window.js";
 import type { Candidate } from "../routing/candidate.js";
@@ -16,6 +18,7 @@ import type { Stage, StageOutcome } from "./pipeline.js";
 /** Output reserved for a request that names no cap of its own, to a model of which too little is known. */
 const UNCAPPED_OUTPUT_TOKENS = 256;
 const NO_MONEY: readonly MoneyLayer[] = Object.freeze([]);
+const NO_LAYERS: ReturnType<Limits["ofModel"]> = Object.freeze([]);
 
 export const admit: Stage = {
   name: "admit",
@@ -41,11 +44,26 @@ export const admit: Stage = {
  * @returns null where it has none, or where the request has passed them under the target's own name
  */
 export function admitTarget(exchange: Exchange, node: Node, { model }: Candidate): Lease | Failure | null {
-  if (!exchange.inner && model.entry === exchange.model?.entry) return null;
+  const admitted = !exchange.inner || exchange.isPart;
+  if (admitted && model.entry === exchange.model?.entry) return null;
   const layers = node.limits.ofModel(model.entry.name);
   if (layers.length === 0) return null;
   const lease = admitLayers(node.quota, layers, likelyInput(exchange) + likelyOutput(exchange, node));
   return isFailure(lease) ? refused(node, { ...lease, refusedBy: "target" }) : lease;
+}
+
+/**
+ * Asks a name with several models behind it, chosen while the request was under way, for its own limits; its targets
+ * are asked for theirs by their attempts.
+ * @returns null where there is room, which the exchange holds from now on
+ */
+export function admitChosen(exchange: Exchange, node: Node, { entry }: ResolvedModel): Failure | null {
+  const layers = entry.kind === "direct" ? NO_LAYERS : node.limits.ofModel(entry.name);
+  if (layers.length === 0) return null;
+  const lease = admitLayers(node.quota, layers, likelyInput(exchange) + likelyOutput(exchange, node));
+  if (isFailure(lease)) return refused(node, { ...lease, refusedBy: "target" });
+  exchange.chosenLease = lease;
+  return null;
 }
 
 /** The request is refused after its admission and before anything was done for it: it has never been admitted. */

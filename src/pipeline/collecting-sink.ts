@@ -1,13 +1,17 @@
 /** Takes an answer into memory: where the gateway itself is the client. */
 import type { Sink } from "./sink.js";
 
-/** Told once: the status and the whole body; 0 and an empty one where the answer was cut or is too long. */
-export type Collected = (status: number, body: Buffer) => void;
+/**
+ * Told once: the status, the whole body and the headers (names and values alternate); 0 and an empty body where the
+ * answer was cut or is too long.
+ */
+export type Collected = (status: number, body: Buffer, headers: readonly string[]) => void;
 
 export class CollectingSink implements Sink {
   readonly #maxBytes: number;
   readonly #done: Collected;
   #status = 0;
+  #headers: readonly string[] = [];
   #pieces: Buffer[] = [];
   #bytes = 0;
   closed = false;
@@ -18,15 +22,17 @@ export class CollectingSink implements Sink {
     this.#done = done;
   }
 
-  answer(status: number, _headers: readonly string[], body: string | Buffer): void {
+  answer(status: number, headers: readonly string[], body: string | Buffer): void {
     this.#status = status;
+    this.#headers = headers;
     this.started = true;
     this.#add(body);
     this.#finish();
   }
 
-  start(status: number): void {
+  start(status: number, headers: readonly string[]): void {
     this.#status = status;
+    this.#headers = headers;
     this.started = true;
   }
 
@@ -64,6 +70,6 @@ export class CollectingSink implements Sink {
     this.closed = true;
     const body = Buffer.concat(this.#pieces);
     this.#pieces = [];
-    this.#done(this.#status, body);
+    this.#done(this.#status, body, this.#headers);
   }
 }

@@ -10,6 +10,7 @@ import type { Stage, StageOutcome } from "./pipeline.js";
 import { beginEnsemble } from "./ensemble-run.js";
 import { beginSemantic } from "./semantic-run.js";
 import { runPlan } from "./send-to.js";
+import { beginSplit } from "./split-run.js";
 
 export const dispatch: Stage = {
   name: "dispatch",
@@ -31,7 +32,7 @@ export const dispatch: Stage = {
   run(exchange: Exchange, node: Node): StageOutcome {
     if (exchange.route.operation === "models") return answerModels(exchange, node);
     const { plan } = exchange;
-    if (plan !== null) return runPlan(exchange, node, plan);
+    if (plan !== null) return beginSplit(exchange, node, plan) ?? runPlan(exchange, node, plan);
     const entry = exchange.model?.entry;
     if (entry?.kind === "ensemble") return beginEnsemble(exchange, node, entry);
     if (entry?.kind === "semantic") return beginSemantic(exchange, node, entry);

@@ -14,7 +14,7 @@ import type { Sink } from "./sink.js";
 
 /** A row of the route table: what a method and a path mean. */
 export interface Route {
-  readonly method: "POST" | "GET";
+  readonly method: "POST" | "GET" | "PUT" | "PATCH" | "DELETE" | "ANY";
   readonly path: string;
   readonly operation: Operation;
   /** The caller's dialect: of the request, the answer and every error. */
@@ -61,6 +61,8 @@ export class Exchange {
   readonly route: Route;
   readonly method: string;
   readonly path: string;
+  /** Without its question mark; "" = none. May hold a secret: never logged. */
+  readonly query: string;
   /** The part of the path that a route leaves open (a model's name), unescaped; "" = none. */
   readonly pathParameter: string;
   readonly headers: RequestHeaders;
@@ -72,12 +74,16 @@ export class Exchange {
   readonly startedAt: number;
   readonly startedAtWall: number;
 
+  /** The methods that the path takes, where that is the answer. */
+  allow = "";
   /** Made by the gateway for itself: part of a caller's request, or of none. */
   inner = false;
   /** The request that an inner one is part of. */
   parent: Exchange | null = null;
   /** The body is the gateway's own: it is put into the words of each target, also of one that speaks the dialect. */
   writtenHere = false;
+  /** An inner one that is a part of its parent's own request, to the same model. */
+  isPart = false;
   /** Where it stands among the exchanges under way. */
   place = -1;
   body: Buffer = EMPTY_BODY;
@@ -93,6 +99,8 @@ export class Exchange {
   /** Room under the limits of the next attempt's own target; the attempt takes it over. */
   targetLease: Lease | null = null;
   lease: Lease | null = null;
+  /** Room under the limits of the model that was chosen for this request while it was under way; null = it has none. */
+  chosenLease: Lease | null = null;
   /** What takes over where an attempt fails before its answer begins; null = nothing does. */
   succession: Succession | null = null;
   /** A broken text stream goes on at the next target; null = it ends with an error. */
@@ -132,6 +140,7 @@ export class Exchange {
     this.route = route;
     this.method = request.method;
     this.path = request.path;
+    this.query = request.query ?? "";
     this.pathParameter = request.pathParameter;
     this.headers = headers;
     this.clientAddress = surroundings.clientAddress;
@@ -147,9 +156,11 @@ export class Exchange {
 }
 
 export interface RequestLine {
+  /** In lower case. */
   readonly method: string;
   readonly path: string;
   readonly pathParameter: string;
+  readonly query?: string;
 }
 
 export interface Surroundings {

@@ -33,13 +33,8 @@ export function failureHeaders(exchange: Exchange, node: Node, failure: Failure)
   const headers = ["content-type", "application/json", node.headerNames.requestId, exchange.id];
   if (failure.retryAfterSeconds > 0) headers.push("retry-after", String(failure.retryAfterSeconds));
   if (exchange.attempts > 0) headers.push(node.headerNames.attempts, String(exchange.attempts));
-  if (failure.code === "method_not_allowed") headers.push("allow", allowed(exchange.route.method));
+  if (failure.code === "method_not_allowed") headers.push("allow", exchange.allow);
   return headers;
-}
-
-/** What answers GET answers HEAD (RFC 9110 section 9.1). */
-function allowed(method: "POST" | "GET"): string {
-  return method === "GET" ? "GET, HEAD" : method;
 }
 
 /** Is it the target that failed? What guardrails refuse, or could not look at in time, another one would say too. */

@@ -29,8 +29,12 @@ export const settle: Stage = {
       if (crossings.length > 0) warnOfBudgets(node, crossings);
       noteOutput(exchange, node);
     }
+    if (exchange.chosenLease !== null) {
+      settleLease(node.quota, exchange.chosenLease, { tokens: exchange.tokensUsed, micros: 0 });
+    }
     const duration = performance.now() - exchange.startedAt;
-    observe(exchange, node, duration);
+    // A part is counted with its whole.
+    if (!exchange.isPart) observe(exchange, node, duration);
     // One line for one request of a caller's.
     if (node.accessLog !== null && !exchange.inner) log(exchange, node, duration);
     exchange.whenSettled?.();

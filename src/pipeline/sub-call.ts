@@ -15,6 +15,7 @@ import { refuse } from "./refuse.js";
 import { resolveMember } from "./resolve.js";
 import { runPlan } from "./send-to.js";
 import { settle } from "./settle.js";
+import type { Sink } from "./sink.js";
 
 export interface SubCallRequest {
   /** Operation and dialect of `body` and of the answer. */
@@ -26,13 +27,19 @@ export interface SubCallRequest {
   readonly writtenHere?: boolean;
   /** On the monotonic clock; never later than the request's own. */
   readonly deadline: number;
+  /** A part of the principal's own request, to the same model: limits have admitted it, guardrails look at its answer. */
+  readonly isPart?: boolean;
+  /** Takes the answer as it comes; absent: it is gathered. */
+  readonly sink?: Sink;
 }
 
 export interface SubCallAnswer {
   /** As a caller would have seen it; 0 = the call was cancelled, or its answer was too long. */
   readonly status: number;
-  /** In the dialect of the route, errors too. */
+  /** In the dialect of the route, errors too; empty where a sink of the request's took it. */
   readonly body: Buffer;
+  /** Names and values alternate. */
+  readonly headers: readonly string[];
   /** Code of the error table, or "upstream_error"; "" = success. */
   readonly error: string;
   /** Of the last attempt; null when no upstream was asked. */
@@ -42,6 +49,8 @@ export interface SubCallAnswer {
 /** Whom a call is made for: a caller's request, or nobody (a check of a model's health). */
 export type Principal = Exchange | { readonly id: string; readonly snapshot: Snapshot };
 
+const OF_THE_ANSWER: ReadonlySet<string> = new Set(["accept", "idempotency-key"]);
+const OF_THE_TRACE: ReadonlySet<string> = new Set(["traceparent", "tracestate"]);
 /** How often such a call looks at the clock. */
 const TICK_MS = 25;
 const NO_HEADERS: RequestHeaders = Object.freeze({
@@ -67,13 +76,13 @@ export class SubCall implements WorkUnderWay {
 
   constructor(principal: Principal, node: Node, request: SubCallRequest) {
     this.#node = node;
-    let collected: { status: number; body: Buffer } = { status: 0, body: EMPTY_BODY };
-    const sink = new CollectingSink(node.config.limits.body_bytes, (status, body) => {
-      collected = { status, body };
+    let collected: Pick<SubCallAnswer, "status" | "body" | "headers"> = { status: 0, body: EMPTY_BODY, headers: [] };
+    const gathering = new CollectingSink(node.config.limits.body_bytes, (status, body, headers) => {
+      collected = { status, body, headers };
       // Nobody would read the rest of an answer that is too long.
       if (status === 0) exchange.work?.cancel();
     });
-    const exchange = exchangeFor(principal, request, sink);
+    const exchange = exchangeFor(principal, request, request.sink ?? gathering);
     this.#exchange = exchange;
     this.answer = new Promise((resolve) => {
       exchange.whenSettled = () => resolve({ ...collected, error: exchange.error, usage: exchange.usage });
@@ -87,6 +96,7 @@ export class SubCall implements WorkUnderWay {
     if (exchange.settled) return;
     exchange.clientGone = true;
     exchange.sink.abort();
+    exchange.work?.cancel();
   }
 
   tick(now: number): void {
@@ -114,10 +124,18 @@ export class SubCall implements WorkUnderWay {
   }
 }
 
-function exchangeFor(principal: Principal, request: SubCallRequest, sink: CollectingSink): Exchange {
+/** The caller's headers, but for those that speak of the one answer, or in another dialect. */
+function headersFrom({ headers, route }: Exchange, { dialect }: Route): RequestHeaders {
+  const { passed } = headers;
+  const goesOn = (name: string) => OF_THE_TRACE.has(name) || (dialect === route.dialect && !OF_THE_ANSWER.has(name));
+  return { ...headers, passed: passed.filter((_, index) => goesOn(passed[index - (index % 2)] as string)) };
+}
+
+function exchangeFor(principal: Principal, request: SubCallRequest, sink: Sink): Exchange {
   const parent = principal instanceof Exchange ? principal : null;
   const line = { method: "post", path: request.route.path, pathParameter: "" };
-  const exchange = new Exchange(request.route, line, parent?.headers ?? NO_HEADERS, {
+  const headers = parent === null ? NO_HEADERS : headersFrom(parent, request.route);
+  const exchange = new Exchange(request.route, line, headers, {
     id: principal.id,
     clientAddress: parent?.clientAddress ?? "",
     sink,
@@ -126,7 +144,9 @@ function exchangeFor(principal: Principal, request: SubCallRequest, sink: Collec
     nowWall: Date.now(),
   });
   exchange.inner = true;
-  exchange.limitsTargets = true;
+  exchange.isPart = request.isPart === true;
+  exchange.limitsTargets = !exchange.isPart;
+  if (exchange.isPart && parent !== null) exchange.screening = parent.screening;
   exchange.parent = parent;
   exchange.key = parent?.key ?? null;
   exchange.body = request.body;

@@ -1,8 +1,10 @@
 /** The part of dispatch that is only needed off the diagonal: translates the request, then starts its attempt. */
 import type { TargetTraits } from "../dialects/codec.js";
 import { type Translation, type TranslationJob, translateRequest } from "../dialects/hub.js";
+import { wantsVocabulary } from "../dialects/operations.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { traitsOf } from "../providers/traits.js";
+import type { Target } from "../providers/target.js";
 import type { PlannedCandidate } from "../routing/plan.js";
 import { isCounterAbsent } from "./absent-counters.js";
 import { Attempt } from "./attempt.js";
@@ -16,7 +18,8 @@ import { headersFor } from "./request-variables.js";
 /** Translates here if the body is small, else on a pool thread, so that other requests do not wait for it. */
 export function launchTranslated(exchange: Exchange, node: Node, candidate: PlannedCandidate): StageOutcome {
   const job = translationJob(exchange, candidate);
-  if (exchange.body.length <= node.config.pool.inline_bytes) {
+  const small = exchange.body.length <= node.config.pool.inline_bytes;
+  if (small && !wantsVocabulary(job.client, exchange.body)) {
     const translation = translateRequest(job);
     return isFailure(translation) ? translation : start(exchange, node, candidate, translation);
   }
@@ -43,12 +46,20 @@ function start(exchange: Exchange, node: Node, candidate: PlannedCandidate, tran
   const uncounted = target.counter !== null && isCounterAbsent(target, candidate.model.upstreamModel);
   if (uncounted) return countInstead(exchange, node);
   if (translation.losses.length > 0) node.counters.losses.add(translation.losses.length);
-  const forwarded = target.forwarded(translation.headers, exchange.headers.others);
+  const forwarded = target.forwarded(passedHeaders(exchange, target, translation), exchange.headers.others);
   const body = target.bodyFor(asBuffer(translation.body), forwarded, candidate.model.upstreamModel);
   if (isFailure(body)) return body;
   const attempt = new Attempt(exchange, node, candidate, translation);
   attempt.start(body, headersFor(exchange, candidate, forwarded));
   return "under-way";
+}
+
+/** What callers say in headers of their dialect holds where the target speaks it, too. */
+function passedHeaders({ route, headers }: Exchange, { dialect }: Target, translation: Translation): readonly string[] {
+  if (dialect !== route.dialect.id) return translation.headers;
+  const said = new Set(headers.passed.filter((_, index) => index % 2 === 0));
+  const added = translation.headers.filter((_, index) => !said.has(translation.headers[index - (index % 2)] as string));
+  return [...headers.passed, ...added];
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -5,6 +5,7 @@
 import type { Operation } from "../dialects/dialect.js";
 import { BEDROCK_LISTS, embeddingsUpTo, vertexLists } from "./catalog-lists.js";
 import { CONVERSE_COUNTER, INVOKE_COUNTER, MESSAGES_COUNTER, VERTEX_COUNTER } from "./catalog-counters.js";
+import { mediaAt, mediaOf, PICTURES, SOUND } from "./catalog-media.js";
 import { type BodyShape, type ProviderRow, type ServedOperation, wire } from "./provider.js";
 
 const NOT_IN_ENVIRONMENT = { environment: null, modelPatterns: [], defaultHeaders: {} } as const;
@@ -166,6 +167,7 @@ export const AZURE_OPENAI: ProviderRow = Object.freeze({
     completions: [wire("openai-completions", "/completions")],
     responses: [wire("openai-responses", "/responses")],
     ...embeddingsUpTo(INPUTS_PER_CALL),
+    ...mediaOf([...PICTURES, ...SOUND]),
   },
 });
 
@@ -178,6 +180,7 @@ const CLASSIC_SERVES: Readonly<Partial<Record<Operation, readonly ServedOperatio
   completions: [wire("openai-completions", deployment("completions"))],
   embeddings: [wire("openai-embeddings", deployment("embeddings"), { inputsPerCall: INPUTS_PER_CALL })],
   responses: [wire("openai-responses", "/responses")],
+  ...mediaAt([...PICTURES, ...SOUND], (path) => deployment(path.slice(1))),
 };
 
 /** The older form, which a dated version of the API asks for: the deployment stands in the path. */

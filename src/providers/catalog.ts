@@ -20,6 +20,7 @@ import {
   TEI_LISTS,
   VOYAGE_LISTS,
 } from "./catalog-lists.js";
+import { ALL_MEDIA, LISTENING, MEDIA_WIRES, SOUND } from "./catalog-media.js";
 import { GENERATE_CONTENT_COUNTER, MESSAGES_COUNTER, RESPONSES_COUNTER } from "./catalog-counters.js";
 import { type ProviderRow, type ServedOperation, wire } from "./provider.js";
 
@@ -32,6 +33,7 @@ const OPENAI_WIRES: Readonly<Partial<Record<Operation, ServedOperation>>> = {
   input_tokens: wire("openai-responses", "/responses/input_tokens", { counter: RESPONSES_COUNTER }),
   embeddings: wire("openai-embeddings", "/embeddings"),
   rerank: wire("rerank", "/rerank"),
+  ...MEDIA_WIRES,
 };
 
 /** The Anthropic-shaped messages endpoint of a vendor whose other operations are OpenAI-shaped. */
@@ -111,7 +113,7 @@ const SIMULATOR: ProviderRow = Object.freeze({
   environment: null,
   modelPatterns: ["simulator"],
   serves: {
-    ...compatible("simulator", null, [...ALL_OPENAI, "rerank"]).serves,
+    ...compatible("simulator", null, [...ALL_OPENAI, ...ALL_MEDIA, "rerank"]).serves,
     messages: [wire("anthropic-messages", "/messages")],
     count_tokens: [wire("anthropic-messages", "/messages/count_tokens")],
     tokenize: [wire("tokenize", "/tokenize")],
@@ -119,7 +121,7 @@ const SIMULATOR: ProviderRow = Object.freeze({
   defaultHeaders: {},
 });
 
-const GENERIC_OPENAI = selfHosted("openai-compatible", null, [...ALL_OPENAI, "rerank"]);
+const GENERIC_OPENAI = selfHosted("openai-compatible", null, [...ALL_OPENAI, ...ALL_MEDIA, "rerank"]);
 const GENERIC_ANTHROPIC: ProviderRow = Object.freeze({
   ...ANTHROPIC,
   id: "anthropic-compatible",
@@ -131,7 +133,7 @@ const GENERIC_ANTHROPIC: ProviderRow = Object.freeze({
 });
 
 export const CATALOG: readonly ProviderRow[] = Object.freeze([
-  compatible("openai", "https://api.openai.com/v1", ALL_OPENAI, {
+  compatible("openai", "https://api.openai.com/v1", [...ALL_OPENAI, ...ALL_MEDIA], {
     modelPatterns: [
       "gpt-*",
       "o1*",
@@ -142,6 +144,8 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
       "dall-e-*",
       "tts-*",
       "whisper-*",
+      "omni-moderation-*",
+      "text-moderation-*",
       "codex-*",
       "computer-use-*",
     ],
@@ -175,9 +179,11 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
       ...GEMINI_LISTS,
     },
   }),
-  compatible("groq", "https://api.groq.com/openai/v1", ["chat", "responses"]),
-  compatible("xai", "https://api.x.ai/v1", ["chat", "completions", "responses"], { modelPatterns: ["grok-*"] }),
-  compatible("together", "https://api.together.xyz/v1", [...MODEL_OPERATIONS, "rerank"]),
+  compatible("groq", "https://api.groq.com/openai/v1", ["chat", "responses", ...SOUND]),
+  compatible("xai", "https://api.x.ai/v1", ["chat", "completions", "responses", "images"], {
+    modelPatterns: ["grok-*"],
+  }),
+  compatible("together", "https://api.together.xyz/v1", [...MODEL_OPERATIONS, "images", "rerank"]),
   compatible("cohere", "https://api.cohere.com/compatibility/v1", [], {
     family: "cohere",
     modelPatterns: ["command-*", "embed-*", "rerank-*"],
@@ -198,7 +204,7 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
       "open-mistral-*",
     ],
   }),
-  compatible("deepinfra", "https://api.deepinfra.com/v1/openai", MODEL_OPERATIONS),
+  compatible("deepinfra", "https://api.deepinfra.com/v1/openai", [...MODEL_OPERATIONS, "images"]),
   compatible("deepseek", "https://api.deepseek.com/v1", ["chat"], {
     modelPatterns: ["deepseek-*"],
     serves: {
@@ -241,7 +247,7 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
   compatible("nvidia-nim", "https://integrate.api.nvidia.com/v1", MODEL_OPERATIONS, {
     environment: environment("NVIDIA"),
   }),
-  selfHosted("vllm", null, [...MODEL_OPERATIONS, "responses", "rerank"], {
+  selfHosted("vllm", null, [...MODEL_OPERATIONS, "responses", "rerank", ...LISTENING], {
     ...MESSAGES_BESIDE,
     tokenize: [wire("tokenize", "/tokenize", { from: "host" })],
   }),

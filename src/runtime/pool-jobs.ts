@@ -4,6 +4,7 @@ import { move, transferableSymbol, valueSymbol } from "piscina";
 import type { DialectId, Operation } from "../dialects/dialect.js";
 import { asObject, parseJson } from "../dialects/json-values.js";
 import { type Translation, type TranslationJob, translateRequest } from "../dialects/hub.js";
+import { wantsVocabulary } from "../dialects/operations.js";
 import { dialectOf } from "../dialects/registry.js";
 import { renderTokens } from "../dialects/tokenize/answer.js";
 import { type Failure, isFailure } from "../errors.js";
@@ -37,7 +38,7 @@ export interface TokenizeJob {
 export interface PoolJobs {
   estimate(job: EstimateJob): Promise<Estimate>;
   tokenize(job: TokenizeJob): Promise<Uint8Array>;
-  translate(job: TranslationJob): Translation | Failure;
+  translate(job: TranslationJob): Promise<Translation | Failure>;
   screen(job: ScreenJob): ScreenResult;
 }
 
@@ -110,9 +111,24 @@ export async function tokenize(job: TokenizeJob): Promise<Uint8Array> {
   return move(answer) as never;
 }
 
+type Detokenizer = (tokens: readonly number[]) => string | null;
+
+/** The vocabulary of the embedding models that callers count tokens for; null = the numbers are none of its tokens. */
+async function loadDetokenizer(): Promise<Detokenizer> {
+  const { decode } = await import("gpt-tokenizer/encoding/cl100k_base");
+  return (tokens) => {
+    try {
+      return decode(tokens);
+    } catch {
+      return null;
+    }
+  };
+}
+
 /** The translated body is moved to the acceptor, not copied: it is as large as what came. */
-export function translate(job: TranslationJob): Translation | Failure {
-  const result = translateRequest(job);
+export async function translate(job: TranslationJob): Promise<Translation | Failure> {
+  const wanted = wantsVocabulary(job.client, bufferOf(job.body));
+  const result = translateRequest(job, wanted ? await loadDetokenizer() : undefined);
   if (isFailure(result)) return result;
   const body = new Uint8Array(result.body);
   const moved = { [transferableSymbol]: body.buffer, [valueSymbol]: { ...result, body } };

@@ -2,7 +2,7 @@
 import OpenAI from "openai";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
-import { call } from "./calls.js";
+import { call, received } from "./calls.js";
 import { KEY, type RunningGateway, sha256, startGateway } from "./gateway.js";
 import {
   bodiesFor,
@@ -116,6 +116,16 @@ describe("the panel", () => {
     const [judge] = bodiesFor(upstream, "up-judge");
     expect(judge).toMatchObject({ model: "up-judge", stream: true, temperature: 0.5 });
     expect(judge.messages.slice(0, -1)).toEqual(HELLO.messages);
+  });
+
+  it("gets the caller's headers, but for those that speak of one answer alone", async () => {
+    const headers = { "idempotency-key": "once", accept: "text/event-stream", traceparent: "00-a-b-01" };
+    expect((await post(gateway.url, HELLO, { headers })).status).toBe(200);
+    const of = (model: string, name: string) =>
+      upstream.requests().filter((sent) => sent.model === model).flatMap((sent) => received(sent, name));
+    expect(["up-ann", "up-bob"].flatMap((model) => of(model, "idempotency-key"))).toEqual([]);
+    expect(of("up-ann", "accept")).not.toContain("text/event-stream");
+    expect([of("up-ann", "traceparent"), of("up-judge", "idempotency-key")]).toEqual([["00-a-b-01"], ["once"]]);
   });
 
   it("is asked at once", async () => {

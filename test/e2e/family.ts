@@ -125,7 +125,8 @@ const OF_THOUGHTS = /^(?:thinking|reasoning|thought_signature|thinking_signature
 
 /** What is told to be lost of the thoughts in each turn: what cannot come back, and what follows from that. */
 function lostBy({ keeps }: ClientKind, { lostWithout }: Family): string[][] {
-  return lostWithout.map((name) => (keeps === "everything" || name === "" ? [] : [name]));
+  const lost = keeps === "everything" ? ["", "", "", ""] : lostWithout;
+  return lost.map((name) => (name === "" ? [] : [name]));
 }
 
 function describeAnswers(client: ClientKind, streamed: boolean, family: Family, stage: () => Stage): void {

@@ -58,7 +58,10 @@ describe("losses", () => {
 describe("what the caller's dialect has no place for in an answer", () => {
   /** Thinking, text and a call, as the upstream's vendor writes them. */
   const answerIn = (form: "whole.json" | "stream.txt") =>
-    readFileSync(new URL(`../fixtures/answers/anthropic-messages/reasoning-signature.${form}`, import.meta.url), "utf8");
+    readFileSync(
+      new URL(`../fixtures/answers/anthropic-messages/reasoning-signature.${form}`, import.meta.url),
+      "utf8",
+    );
   const LOST = ["thinking", "tool_calls"];
 
   test.each([false, true])("is named and counted like what a request loses, streamed: %s", async (stream) => {

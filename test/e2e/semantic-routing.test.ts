@@ -76,6 +76,8 @@ function models(): Entry[] {
     semantic("careful-guide", { on_embedding_failure: { target: "instead" }, embedding_timeout_ms: 300 }),
     semantic("scarce-guide", { embedding_model: "scarce-meaning", on_embedding_failure: "fail" }),
     semantic("fenced-guide", { default: "far" }),
+    { display_name: "rare", routing: { targets: [{ model: "rivers" }] }, rate_limit: { rpm: 1 } },
+    semantic("rare-guide", { default: "rare" }),
     { ...semantic("short-guide"), timeout: 300 },
   ];
 }
@@ -271,6 +273,13 @@ describe("limits and time", () => {
     await gateway.until(() => Date.now() % 60_000 < 55_000, 10_000);
     await say("the water", "scarce-guide");
     expect((await say("the water", "scarce-guide")).status).toBe(502);
+  });
+
+  it("of a name that was chosen are asked, too", async () => {
+    await gateway.until(() => Date.now() % 60_000 < 55_000, 10_000);
+    expect((await say("the weather", "rare-guide")).status).toBe(200);
+    expect((await say("the weather", "rare-guide")).status).toBe(429);
+    expect((await say("the water", "rare-guide")).status).toBe(200);
   });
 
   it("of the request end it", async () => {

@@ -12,13 +12,23 @@ export function chatModel(name: string, more: Entry = {}): Entry {
   return { display_name: name, provider: "openai", model_name: `up-${name}`, provider_key: "openai-main", ...more };
 }
 
+/** Of provider keys whose upstream speaks that one dialect, so that callers of all others are translated. */
+export const MESSAGES_ONLY: Entry = Object.freeze({ provider: "in-house", adapter: "anthropic" });
+
 export function messagesModel(name: string, more: Entry = {}): Entry {
-  return chatModel(name, { provider: "anthropic", provider_key: "anthropic-main", ...more });
+  return chatModel(name, { provider: "in-house", provider_key: "messages-only", ...more });
 }
 
 /** `oneProvider` with other models. */
 export function withModels(url: string, models: readonly Entry[], key: Entry = {}, more: Entry = {}): Entry {
-  return { ...oneProvider(url, key), models, ...more };
+  const file = oneProvider(url, key);
+  (file.provider_keys as unknown[]).push({
+    display_name: "messages-only",
+    ...MESSAGES_ONLY,
+    api_base: url,
+    api_key: "sk-upstream-messages",
+  });
+  return { ...file, models, ...more };
 }
 
 export interface Clients {

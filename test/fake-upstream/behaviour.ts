@@ -19,7 +19,7 @@ export interface Behaviour {
   gap_ms?: number;
   /** Length of the answer's text in words. */
   words?: number;
-  /** Length of the answer's text in bytes, nearly. */
+  /** Length of the answer's text in bytes, nearly; of a sound or an image exactly. */
   bytes?: number;
   /** How frames are written: each on its own (default), cut into so many bytes, or all at once. */
   chunking?: { mode: "frame" | "bytes" | "burst"; size?: number };
@@ -78,6 +78,13 @@ const ROUTES: readonly (readonly [string, Operation, DialectId])[] = [
   ["/completions", "completions", "openai-completions"],
   ["/embeddings", "embeddings", "openai-embeddings"],
   ["/rerank", "rerank", "rerank"],
+  ["/images/generations", "images", "openai-images"],
+  ["/images/edits", "image_edits", "openai-images"],
+  ["/images/variations", "image_variations", "openai-images"],
+  ["/audio/transcriptions", "transcriptions", "openai-audio"],
+  ["/audio/translations", "translations", "openai-audio"],
+  ["/audio/speech", "speech", "openai-audio"],
+  ["/moderations", "moderations", "openai-moderations"],
   ["/tokenize", "tokenize", "tokenize"],
   ["/models", "models", "openai-chat"],
 ];

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { vendorError } from "../../src/providers/simulator/simulate.js";
+import { fieldsOf } from "../../src/providers/simulator/media-request.js";
 import { type Behaviour, behaviourOfModel, type Route, routeOf, Script, type ScriptEntry } from "./behaviour.js";
 import { Ledger, type RecordedRequest, type Stats } from "./ledger.js";
 import { planAnswer } from "./plan.js";
@@ -95,7 +96,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
 /** The model and the behaviour asked for in the body; a body that is no JSON object has neither. */
 function peek(body: Buffer): { model: string; fake: Behaviour | null } {
   try {
-    const value = JSON.parse(body.toString("utf8")) as { model?: unknown; fake?: unknown };
+    const value = fieldsOf(body)?.fields ?? {};
     const fake = typeof value.fake === "object" ? (value.fake as Behaviour | null) : null;
     return { model: typeof value.model === "string" ? value.model : "", fake };
   } catch {

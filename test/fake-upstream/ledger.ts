@@ -1,4 +1,5 @@
 /** What the fake upstream saw and dealt out. Tokens count when they are written, not when they are planned. */
+import type { SimulatedUnits } from "../../src/providers/simulator/turn.js";
 
 export interface RecordedRequest {
   readonly method: string;
@@ -21,6 +22,8 @@ export interface RecordedRequest {
   bytesSent: number;
   inputTokens: number;
   outputTokens: number;
+  /** What was dealt out beside tokens. */
+  units: SimulatedUnits;
 }
 
 export interface Totals {
@@ -68,6 +71,7 @@ export class Ledger {
       bytesSent: 0,
       inputTokens: 0,
       outputTokens: 0,
+      units: {},
     };
     this.#records.push(record);
     if (this.#records.length > KEPT) this.#records.shift();

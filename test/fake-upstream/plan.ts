@@ -3,6 +3,7 @@ import { constants, createGzip } from "node:zlib";
 import type { DialectId } from "../../src/dialects/dialect.js";
 import type { SimulatorKnobs } from "../../src/providers/simulator/prompt.js";
 import { type SimulatedAnswer, simulate, vendorError } from "../../src/providers/simulator/simulate.js";
+import type { SimulatedUnits } from "../../src/providers/simulator/turn.js";
 import type { Behaviour, Route } from "./behaviour.js";
 
 /** Bytes that are written together, and the output tokens whose last byte is among them. */
@@ -20,6 +21,8 @@ export interface Plan {
   readonly firstByteDelayMs: number;
   readonly gapMs: number;
   readonly inputTokens: number;
+  /** What is dealt out beside tokens. */
+  readonly units: SimulatedUnits;
 }
 
 type Ending = Plan["ending"];
@@ -41,6 +44,7 @@ export async function planAnswer(route: Route, body: Buffer, behaviour: Behaviou
     firstByteDelayMs: behaviour.first_byte_delay_ms ?? 0,
     gapMs: behaviour.gap_ms ?? answer.gapMs,
     inputTokens: answer.usage.inputTokens,
+    units: answer.usage.units ?? {},
   };
 }
 
@@ -49,6 +53,7 @@ function knobsOf(behaviour: Behaviour): Partial<SimulatorKnobs> {
   const words = behaviour.words ?? (behaviour.bytes === undefined ? undefined : Math.ceil(behaviour.bytes / 4.8));
   return {
     ...(words === undefined ? {} : { words }),
+    ...(behaviour.bytes === undefined ? {} : { bytes: behaviour.bytes }),
     ...(behaviour.usage === undefined ? {} : { usage: behaviour.usage }),
     ...(behaviour.cache_read_tokens === undefined ? {} : { cacheReadTokens: behaviour.cache_read_tokens }),
     ...(behaviour.cache_write_tokens === undefined ? {} : { cacheWriteTokens: behaviour.cache_write_tokens }),
@@ -79,7 +84,7 @@ function fixedAnswer(dialect: DialectId, behaviour: Behaviour): SimulatedAnswer 
 function framesOf(answer: SimulatedAnswer, dialect: DialectId, behaviour: Behaviour): Chunk[] {
   const chunks = answer.frames.map((frame, i) => {
     const text = behaviour.crlf && answer.streamed ? frame.replaceAll("\n", "\r\n") : frame;
-    return { bytes: Buffer.from(text), tokens: answer.frameTokens[i] ?? 0 };
+    return { bytes: Buffer.from(text, answer.encoding ?? "utf8"), tokens: answer.frameTokens[i] ?? 0 };
   });
   if (behaviour.end_without_terminator && answer.streamed) chunks.pop();
   if (behaviour.garbage !== undefined) spoil(chunks, answer.streamed, behaviour.garbage);
@@ -193,7 +198,7 @@ function headersOf(answer: SimulatedAnswer, behaviour: Behaviour, chunks: readon
 function lengthOf(answer: SimulatedAnswer, behaviour: Behaviour, chunks: readonly Chunk[]): number {
   const isCut = behaviour.close_after_bytes !== undefined || behaviour.close_after_frames !== undefined;
   if (isCut || behaviour.stall_after_frames !== undefined) {
-    return answer.frames.reduce((sum, frame) => sum + Buffer.byteLength(frame), 0);
+    return answer.frames.reduce((sum, frame) => sum + Buffer.byteLength(frame, answer.encoding ?? "utf8"), 0);
   }
   return chunks.reduce((sum, chunk) => sum + chunk.bytes.length, 0);
 }

@@ -27,6 +27,7 @@ export async function play(
   for (const [i, chunk] of plan.chunks.entries()) {
     if (i > 0 && !(await pause(plan.gapMs, gone.signal))) return;
     if (gone.signal.aborted) return;
+    if (i === 0) record.units = plan.units;
     ledger.deal(record, i === 0 ? plan.inputTokens : 0, chunk.tokens);
     record.bytesSent += chunk.bytes.length;
     if (!response.write(chunk.bytes) && !(await drained(response, gone.signal))) return;

@@ -206,7 +206,9 @@ function wireOf(vertex: boolean): VendorWire {
     failureFrame: (message) => frameOf({ error: { code: 503, message, status: "UNAVAILABLE" } }),
     error: (code, message) => ({
       headers: {},
-      body: { error: { code, message, status: WORDS[code] ?? "INTERNAL", ...(code === 429 ? { details: LATER } : {}) } },
+      body: {
+        error: { code, message, status: WORDS[code] ?? "INTERNAL", ...(code === 429 ? { details: LATER } : {}) },
+      },
     }),
   };
 }

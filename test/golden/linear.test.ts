@@ -179,7 +179,7 @@ function median(values: readonly number[]): number {
 }
 
 const PAIRS = 3;
-const MOST_PAIRS = 15;
+const MOST_PAIRS = 9;
 
 /**
  * How much more the double costs. Both sizes are measured in turn, so that what disturbs the machine disturbs both;

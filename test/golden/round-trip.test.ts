@@ -104,13 +104,16 @@ describe.each(Object.keys(CALLERS) as (keyof typeof CALLERS)[])("a history of %s
   });
 });
 
-it.each(Object.keys(CALLERS) as (keyof typeof CALLERS)[])("thoughts without a proof come back from %s callers", (client) => {
-  const said: Said[] = [
-    { kind: "thinking", text: "hm", proof: "" },
-    { kind: "text", text: "Yes." },
-  ];
-  const { sent, expected, losses } = play(client, "gemini", [said]);
-  expect(expected[1]?.[0]).toBe("thinking");
-  expect(sent).toEqual(expected);
-  expect(losses).toEqual([]);
-});
+it.each(Object.keys(CALLERS) as (keyof typeof CALLERS)[])(
+  "thoughts without a proof come back from %s callers",
+  (client) => {
+    const said: Said[] = [
+      { kind: "thinking", text: "hm", proof: "" },
+      { kind: "text", text: "Yes." },
+    ];
+    const { sent, expected, losses } = play(client, "gemini", [said]);
+    expect(expected[1]?.[0]).toBe("thinking");
+    expect(sent).toEqual(expected);
+    expect(losses).toEqual([]);
+  },
+);

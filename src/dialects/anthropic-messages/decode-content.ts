@@ -1,5 +1,6 @@
 /** Content blocks of requests, as callers of the messages API write them. */
 import { asArray, asObject, asString, isAbsent, isObject, stringOrNull } from "../json.js";
+import { NO_SOURCE } from "../media.js";
 import { demandText, refuse } from "../refuse-request.js";
 import type {
   Annotation,
@@ -35,8 +36,6 @@ const THINKING_FIELDS: ReadonlySet<string> = new Set(["type", "thinking", "signa
 const REDACTED_FIELDS: ReadonlySet<string> = new Set(["type", "data"]);
 const TOOL_USE_FIELDS: ReadonlySet<string> = new Set(["type", "id", "name", "input", CACHE, "caller"]);
 const RESULT_FIELDS: ReadonlySet<string> = new Set(["type", "tool_use_id", "content", "is_error", CACHE]);
-
-export const NO_SOURCE: MediaSource = Object.freeze({ data: null, url: null, fileId: null, mediaType: "" });
 
 /** The breakpoint of a block; what its mark says beyond a lifetime is kept beside it. */
 export function decodeCache(object: JsonObject, place: Place, fields: BlockFieldsWriter): CacheMark | null {

@@ -13,6 +13,7 @@ import type {
   Turn,
 } from "../semantic.js";
 import { lossName } from "../loss-name.js";
+import { urlOfSource } from "../media.js";
 import type { AcceptedNames } from "../accepted-names.js";
 
 export const WIRE = "cohere-chat";
@@ -117,8 +118,7 @@ function textPart(block: TextBlock, losses: LossList): JsonObject {
 }
 
 function imagePart({ source, detail }: ImageBlock): JsonObject | null {
-  const url =
-    source.url ?? (source.data === null ? null : `data:${source.mediaType || "image/jpeg"};base64,${source.data}`);
+  const url = urlOfSource(source, "image/jpeg");
   if (url === null) return null;
   return { type: "image_url", image_url: withoutAbsent({ url, detail }) };
 }

@@ -8,6 +8,7 @@ import { COMPLETIONS_REQUEST, COMPLETIONS_TEXT } from "./wire.js";
 
 export const openAiCompletions: Dialect = {
   id: "openai-completions",
+  batch: { inputs: "prompt", outputs: "choices", outputsPerInput: "n" },
   readRequest: (body, _operation, modelOverride) => readFields(body, COMPLETIONS_REQUEST, modelOverride),
   spliceRequest: spliceFields,
   streamObserver: (view, tally) => new ChunkObserver(view, tally),

@@ -9,6 +9,7 @@ import { EMBEDDINGS_REQUEST } from "./wire.js";
 
 export const openAiEmbeddings: Dialect = {
   id: "openai-embeddings",
+  batch: { inputs: "input", outputs: "data", outputsPerInput: null },
   readRequest: (body, _operation, modelOverride) => readFields(body, EMBEDDINGS_REQUEST, modelOverride),
   spliceRequest: spliceFields,
   streamObserver: (view, tally) => new ChunkObserver(view, tally),

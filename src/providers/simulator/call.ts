@@ -51,9 +51,9 @@ class Play implements UpstreamCall {
   }
 
   #play(): void {
-    const { frames, gapMs } = this.#answer;
+    const { frames, gapMs, encoding = "utf8" } = this.#answer;
     while (!this.#done && !this.#paused && this.#next < frames.length) {
-      const frame = Buffer.from(frames[this.#next] as string);
+      const frame = Buffer.from(frames[this.#next] as string, encoding);
       this.#next += 1;
       this.#paused = !this.#handler.onData(frame);
       if (gapMs > 0 && this.#next < frames.length) {

@@ -13,6 +13,8 @@ export interface SimulatorKnobs {
   readonly gapMs: number;
   /** Length of the answer in words; -1 = the usual sentence. */
   readonly words: number;
+  /** Size of a sound or an image in bytes; -1 = the usual one. */
+  readonly bytes: number;
   readonly usage: UsageVariant;
   readonly cacheReadTokens: number;
   readonly cacheWriteTokens: number;
@@ -54,7 +56,7 @@ export interface Prompt {
 
 export const AUTO: ToolChoice = Object.freeze({ mode: "auto", name: null });
 
-export const HIGHEST = Object.freeze({ delayMs: 60_000, gapMs: 10_000, words: 10_000, tokens: 1_000_000, choices: 8 });
+export const HIGHEST = Object.freeze({ delayMs: 60_000, gapMs: 10_000, words: 10_000, bytes: 67_108_864, tokens: 1_000_000, choices: 8 });
 
 /** Reads the knobs of a request's `metadata`; all bounded. */
 export function readKnobs(metadata: unknown): SimulatorKnobs {
@@ -64,6 +66,7 @@ export function readKnobs(metadata: unknown): SimulatorKnobs {
     delayMs: countOf(knobs.delay_ms, 0, HIGHEST.delayMs),
     gapMs: countOf(knobs.gap_ms, 0, HIGHEST.gapMs),
     words: countOf(knobs.words, -1, HIGHEST.words),
+    bytes: countOf(knobs.bytes, -1, HIGHEST.bytes),
     usage: USAGE_VARIANTS.find((variant) => variant === knobs.usage) ?? "usual",
     cacheReadTokens: countOf(knobs.cache_read_tokens, 0, HIGHEST.tokens),
     cacheWriteTokens: countOf(knobs.cache_write_tokens, 0, HIGHEST.tokens),

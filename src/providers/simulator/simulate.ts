@@ -3,6 +3,7 @@ import type { DialectId, Operation } from "../../dialects/dialect.js";
 import { answerCount, answerMessages, readMessages } from "./anthropic-messages.js";
 import type { FrameList } from "./frames.js";
 import { isObject, type JsonObject } from "./json.js";
+import { type SimulatedMedia, simulateMedia } from "./media.js";
 import { answerChat, readChat } from "./openai-chat.js";
 import { answerCompletion, readCompletion } from "./openai-completions.js";
 import { answerEmbeddings, readEmbeddings } from "./openai-embeddings.js";
@@ -20,6 +21,8 @@ export interface SimulatedAnswer {
   readonly model: string;
   /** One SSE event each, its blank line included; or the whole JSON answer as the only one. */
   readonly frames: readonly string[];
+  /** How the frames become bytes: text, or one byte a character. */
+  readonly encoding?: "utf8" | "latin1";
   /** Output tokens that the frame of the same index deals out; their sum is `usage.outputTokens`. */
   readonly frameTokens: readonly number[];
   readonly usage: SimulatedUsage;
@@ -59,6 +62,9 @@ export function simulate(
   body: Buffer,
   overrides: Partial<SimulatorKnobs> = {},
 ): SimulatedAnswer {
+  const media = DIALECTS_OF_MEDIA.has(dialect) ? simulateMedia(operation, body, overrides) : null;
+  if (media === "broken") return refusal(dialect, "The body is neither a JSON object nor a form.");
+  if (media !== null) return mediaAnswer(media);
   const endpoint = ENDPOINTS[operation];
   if (endpoint === undefined || endpoint.dialect !== dialect) {
     return refusal(dialect, `The simulator has no ${operation} in ${dialect}.`);
@@ -68,6 +74,27 @@ export function simulate(
   const read = endpoint.read(request);
   const prompt = { ...read, knobs: { ...read.knobs, ...overrides } };
   return endpoint.silent ? silentAnswer(endpoint, prompt) : spokenAnswer(endpoint, prompt);
+}
+
+const DIALECTS_OF_MEDIA: ReadonlySet<DialectId> = new Set<DialectId>([
+  "openai-images",
+  "openai-audio",
+  "openai-moderations",
+]);
+
+function mediaAnswer({ list, contentType, streamed, binary, usage, model, knobs }: SimulatedMedia): SimulatedAnswer {
+  return {
+    status: 200,
+    contentType,
+    streamed,
+    model,
+    frames: list.frames,
+    encoding: binary ? "latin1" : "utf8",
+    frameTokens: list.tokens,
+    usage,
+    delayMs: knobs.delayMs,
+    gapMs: knobs.gapMs,
+  };
 }
 
 function spokenAnswer(endpoint: Endpoint, prompt: Prompt): SimulatedAnswer {

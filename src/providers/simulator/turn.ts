@@ -11,6 +11,14 @@ export interface SimulatedUsage {
   readonly cacheReadTokens: number;
   readonly cacheWriteTokens: number;
   readonly reasoningTokens: number;
+  /** What is not counted in tokens; absent = nothing. */
+  readonly units?: SimulatedUnits;
+}
+
+export interface SimulatedUnits {
+  readonly images?: number;
+  readonly seconds?: number;
+  readonly characters?: number;
 }
 
 export interface SimulatedCall {
@@ -84,7 +92,7 @@ function answerText(prompt: Prompt): string {
   return prompt.userText === "" ? "The simulator hears nothing." : `You said: ${short(prompt.userText)}`;
 }
 
-function wordsText(count: number): string {
+export function wordsText(count: number): string {
   return Array.from({ length: count }, (_, i) => WORDS[i % WORDS.length]).join(" ");
 }
 

@@ -90,7 +90,10 @@ describe("media", () => {
       const refused = targetCodec.encodeRequest(request({ turns: [turn("user", block)] }), TRAITS, new LossList());
       expect(refused).toMatchObject({ code: "unsupported_operation", param: "messages" });
     }
-    const said = request({ origin: "openai-responses", turns: [turn("user", image(null, "https://example.com/a.png"))] });
+    const said = request({
+      origin: "openai-responses",
+      turns: [turn("user", image(null, "https://example.com/a.png"))],
+    });
     expect(targetCodec.encodeRequest(said, TRAITS, new LossList())).toMatchObject({
       param: "input",
       message: "input: the model takes no image by address; send its data in the request (base64 or a data: address).",
