@@ -12,11 +12,13 @@ import { begin, proceed } from "../pipeline/pipeline.js";
 import { refuse } from "../pipeline/refuse.js";
 import { settle } from "../pipeline/settle.js";
 import { newEventId } from "../usage/meter.js";
+import { Cors } from "./cors.js";
 import type { NodeLoad } from "./load.js";
 import { type BodyProblem, readBody } from "./read-body.js";
 import { type HeaderRules, readRequestHeaders } from "./request-headers.js";
 import { endHead, ResponseSink, type SinkSettings } from "./response-sink.js";
-import { dialectForUnknown, findRoute } from "./routes.js";
+import type { RouteMatch } from "./route-table.js";
+import { dialectForUnknown, ROUTE_TABLE } from "./routes.js";
 
 /** How often deadlines and silent streams are looked at, milliseconds. */
 const TICK_MS = 250;
@@ -31,6 +33,7 @@ export class Acceptor {
   readonly #sinkSettings: SinkSettings;
   readonly #headerRules: HeaderRules;
   readonly #trusted: AddressSet;
+  readonly #cors: Cors;
   #socket: us_listen_socket | null = null;
   #timer: NodeJS.Timeout | null = null;
   #sweptAt = 0;
@@ -47,6 +50,7 @@ export class Acceptor {
       maxBytes: config.limits.header_bytes,
     };
     this.#trusted = parseCidrs(config.trusted_proxies);
+    this.#cors = new Cors(config.cors);
     // The library names itself in every answer unless told not to; there is no other switch for it.
     (uWS as unknown as { _cfg(code: string): void })._cfg("999999990007");
     const tls = config.listen.tls;
@@ -123,12 +127,15 @@ export class Acceptor {
       this.#answerProbe(response, path, method);
       return;
     }
-    const match = findRoute(path);
-    const headers = readRequestHeaders(request, this.#headerRules, this.#node.collectsHeaders);
+    const match = ROUTE_TABLE.find(method, path);
+    const everything = match?.route.method === "ANY";
+    const headers = readRequestHeaders(request, this.#headerRules, everything || this.#node.collectsHeaders);
     const sink = new ResponseSink(response, this.#sinkSettings, method === "head");
+    const origin = request.getHeader("origin");
+    sink.extra = this.#cors.headersFor(origin);
     const exchange = new Exchange(
       match?.route ?? unknownRoute(path),
-      { method, path, pathParameter: match?.parameter ?? "" },
+      { method, path, pathParameter: match?.parameter ?? "", query: request.getQuery() ?? "" },
       headers,
       {
         id: newEventId(),
@@ -145,24 +152,36 @@ export class Acceptor {
       this.#refuseFraming(exchange, sink);
       return;
     }
-    const problem = this.#turnAway(exchange, match?.route);
+    const asked = request.getHeader("access-control-request-method");
+    if (method === "options" && match !== undefined && (asked !== "" || !everything)) {
+      const wanted = request.getHeader("access-control-request-headers");
+      this.#answerOptions(exchange, match, asked === "" ? [] : this.#cors.permission(origin, match.allow, wanted));
+      return;
+    }
+    const problem = this.#turnAway(exchange, match);
     if (problem !== null) {
       this.#refuse(exchange, sink, problem, headers);
       return;
     }
     if (!begin(exchange, this.#node)) return;
-    if (BODYLESS.has(method)) proceed(exchange, this.#node);
+    if (BODYLESS.has(method) && !everything) proceed(exchange, this.#node);
     else this.#readBody(response, exchange, sink);
   }
 
+  /** What a path takes is no secret, and browsers ask without a key. */
+  #answerOptions(exchange: Exchange, { allow }: RouteMatch, permission: readonly string[]): void {
+    exchange.status = 204;
+    exchange.sink.answer(204, ["allow", allow, this.#node.headerNames.requestId, exchange.id, ...permission], "");
+    settle.run(exchange, this.#node);
+  }
+
   /** What needs no key to be refused: unknown ways in, and more than the node can carry. */
-  #turnAway(exchange: Exchange, route: Route | undefined): Failure | null {
+  #turnAway(exchange: Exchange, match: RouteMatch | undefined): Failure | null {
     const { limits } = this.#node.config;
-    if (route === undefined) return failure("route_not_found", `There is no endpoint ${exchange.path}.`);
-    // What answers GET answers HEAD, without the body.
-    const method = exchange.method === "head" ? "get" : exchange.method;
-    if (method !== route.method.toLowerCase()) {
-      return failure("method_not_allowed", `${route.path} takes ${route.method} requests.`);
+    if (match === undefined) return failure("route_not_found", `There is no endpoint ${exchange.path}.`);
+    if (!match.fits) {
+      exchange.allow = match.allow;
+      return failure("method_not_allowed", `${match.route.path} takes ${match.allow} requests.`);
     }
     if (this.#load.inFlight > limits.in_flight) return this.#shed("in_flight");
     if (this.#load.connections > limits.connections) return this.#shed("connections");

@@ -3,6 +3,7 @@ import { STATUS_CODES } from "node:http";
 import type { HttpResponse } from "uWebSockets.js";
 import type { Sink } from "../pipeline/sink.js";
 
+const NO_HEADERS: readonly string[] = Object.freeze([]);
 const STATUS_LINES = new Map<number, string>();
 
 function statusLine(status: number): string {
@@ -28,6 +29,19 @@ export function endHead(response: HttpResponse, length: number, close: boolean):
   response.endWithoutBody();
 }
 
+/** These never have a body, nor a length (RFC 9110 section 8.6). */
+function isBodyless(status: number): boolean {
+  return status === 204 || status === 304;
+}
+
+/** The length that an upstream told of an answer to HEAD; null = none. */
+function announced(headers: readonly string[]): number | null {
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    if (headers[index] === "content-length") return Number(headers[index + 1]);
+  }
+  return null;
+}
+
 /** What all answers of one acceptor share. */
 export interface SinkSettings {
   /** Value of the `server` header; "" = none. */
@@ -48,6 +62,8 @@ export class ResponseSink implements Sink {
   #head: readonly string[] | null = null;
   /** This connection must not be used again. */
   closeAfter = false;
+  /** Headers of every answer on this way: names and values alternate. */
+  extra: readonly string[] = NO_HEADERS;
 
   constructor(response: HttpResponse, settings: SinkSettings, headOnly: boolean) {
     this.#headOnly = headOnly;
@@ -64,7 +80,8 @@ export class ResponseSink implements Sink {
       this.#response.writeStatus(statusLine(status));
       this.#writeHeaders(headers, false);
       // Says "connection: close" itself.
-      if (this.#headOnly) endHead(this.#response, Buffer.byteLength(body), close);
+      if (isBodyless(status)) this.#endBodyless(close);
+      else if (this.#headOnly) endHead(this.#response, announced(headers) ?? Buffer.byteLength(body), close);
       else this.#response.end(body, close);
     });
   }
@@ -77,6 +94,7 @@ export class ResponseSink implements Sink {
 
   write(chunk: Buffer | string): boolean {
     if (this.closed) return true;
+    if (this.#headOnly) return true;
     let flowing = true;
     this.#response.cork(() => {
       this.#writeHead();
@@ -105,6 +123,10 @@ export class ResponseSink implements Sink {
     this.closed = true;
     this.#response.cork(() => {
       this.#writeHead();
+      if (this.#headOnly) {
+        this.#response.endWithoutBody();
+        return;
+      }
       if (chunk !== null && chunk.length > 0) this.#response.write(chunk);
       // Never with `closeConnection`: uWebSockets.js would write its "Connection: close" into the begun body.
       this.#response.end();
@@ -129,9 +151,19 @@ export class ResponseSink implements Sink {
     this.#head = null;
   }
 
+  #endBodyless(close: boolean): void {
+    if (close) this.#response.writeHeader("connection", "close");
+    this.#response.endWithoutBody();
+  }
+
   #writeHeaders(headers: readonly string[], close: boolean): void {
     for (let index = 0; index + 1 < headers.length; index += 2) {
-      this.#response.writeHeader(headers[index] as string, headers[index + 1] as string);
+      const name = headers[index] as string;
+      // The connection frames what it sends; only an answer to HEAD tells of a length that does not come.
+      if (name !== "content-length") this.#response.writeHeader(name, headers[index + 1] as string);
+    }
+    for (let index = 0; index + 1 < this.extra.length; index += 2) {
+      this.#response.writeHeader(this.extra[index] as string, this.extra[index + 1] as string);
     }
     if (this.#settings.serverHeader !== "") this.#response.writeHeader("server", this.#settings.serverHeader);
     if (close) this.#response.writeHeader("connection", "close");

@@ -27,6 +27,9 @@ export interface PriceRow extends TokenPrices {
   /** Dollars for one. */
   readonly perRequest: number | null;
   readonly perImage: number | null;
+  /** By size and quality ("1024x1024 hd"), or by size alone; what it does not name costs `perImage`. */
+  readonly perImageOf: Readonly<Record<string, number>> | null;
+  readonly perCharacter: number | null;
   readonly perSecond: number | null;
   readonly perSearch: number | null;
   /** All tokens of a request whose input is longer than `above` tokens cost this; null = no such step. */
@@ -65,6 +68,8 @@ export function loadPrices(path: string): Result<PriceList> {
   return { ok: true, value: { version, dated, rows: prices.map(toRow) }, ignored: [] };
 }
 
+const MILLION = 1e6;
+
 function toRow(entry: PriceFileEntry): PriceRow {
   const { long_prompt: long } = entry;
   return {
@@ -73,6 +78,8 @@ function toRow(entry: PriceFileEntry): PriceRow {
     ...tokenPrices(entry),
     perRequest: entry.per_request ?? null,
     perImage: entry.per_image ?? null,
+    perImageOf: entry.per_image_of ?? null,
+    perCharacter: entry.characters_per_1m === undefined ? null : entry.characters_per_1m / MILLION,
     perSecond: entry.per_second ?? null,
     perSearch: entry.per_search ?? null,
     longPrompt: long === undefined ? null : { above: long.above, ...tokenPrices(long) },

@@ -27,6 +27,8 @@ const row = z.strictObject({
   ...tokens,
   per_request: dollars,
   per_image: dollars,
+  per_image_of: z.record(text(64), z.number("must be a number of US dollars").min(0).max(1_000_000)).optional(),
+  characters_per_1m: dollars,
   per_second: dollars,
   per_search: dollars,
   long_prompt: z.strictObject({ above: whole(1, Number.MAX_SAFE_INTEGER), ...tokens }).optional(),

@@ -9,7 +9,7 @@ import { describe, type Finding, flatten, type Issue } from "./issues.js";
 import { apiKeySchema, providerKeySchema } from "./schema-accounts.js";
 import { guardrailSchema } from "./schema-guardrails.js";
 import { modelSchema } from "./schema-models.js";
-import { cidrs, count, GIB, hash, MIB, text, whole } from "./schema-parts.js";
+import { cidrs, count, GIB, hash, headerName, MIB, text, whole } from "./schema-parts.js";
 import { attachmentSchema, budgetSchema, cachePolicySchema, rateLimitPolicySchema } from "./schema-traffic.js";
 
 const DAY_MS = 86_400_000;
@@ -93,6 +93,19 @@ const identity = z.strictObject({
     .default("weir"),
 });
 
+const ORIGIN_RULE = 'must be an origin, such as https://app.example.com, or "*"';
+
+/** As browsers send it: scheme, host and port, nothing behind. */
+function isOrigin(value: string): boolean {
+  return value === "*" || (URL.canParse(value) && new URL(value).origin === value);
+}
+
+const cors = z.strictObject({
+  origins: z.array(text(2048).refine(isOrigin, ORIGIN_RULE)).max(256).default([]),
+  headers: z.array(headerName).max(256).default([]),
+  max_age: count(0, 86_400, 600),
+});
+
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 const weirFields = z.strictObject({
@@ -104,6 +117,8 @@ const weirFields = z.strictObject({
   limits: limits.prefault({}),
   timeouts: timeouts.prefault({}),
   identity: identity.prefault({}),
+  cors: cors.prefault({}),
+  responses: z.strictObject({ carry_provider: z.enum(["auto", "always", "never"]).default("auto") }).prefault({}),
   trusted_proxies: cidrs.default([]),
   drain: z.strictObject({ notice_ms: count(0, 600_000, 0), max_ms: count(0, DAY_MS, 30_000) }).prefault({}),
   node_name: z

@@ -53,7 +53,7 @@ export const BRIDGES: Readonly<Record<Operation, Readonly<Partial<Record<Dialect
   completions: { "openai-completions": { ...CONVERSATION, "openai-completions": "passthrough" } },
   embeddings: { "openai-embeddings": { ...VECTORS, "openai-embeddings": "passthrough" } },
   rerank: { rerank: { ...RANKINGS, rerank: "passthrough" } },
-  images: { "openai-images": { "openai-images": "passthrough" } },
+  images: { "openai-images": { "google-images": "hub", "bedrock-images": "hub", "openai-images": "passthrough" } },
   image_edits: { "openai-images": { "openai-images": "passthrough" } },
   image_variations: { "openai-images": { "openai-images": "passthrough" } },
   transcriptions: { "openai-audio": { "openai-audio": "passthrough" } },

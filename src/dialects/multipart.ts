@@ -109,11 +109,9 @@ class FormScan {
   run(): string | null {
     const body = this.#body;
     this.firstAt = body[0] === CR && body[1] === LF ? 2 : 0;
-    const length = this.#dashBoundary.length;
-    if (body.compare(this.#dashBoundary, 0, length, this.firstAt, this.firstAt + length) !== 0) {
-      return "it does not begin with its boundary";
-    }
-    const first = this.#readTail(this.firstAt + length);
+    const behind = this.firstAt + this.#dashBoundary.length;
+    if (!this.#dashBoundary.equals(body.subarray(this.firstAt, behind))) return "it does not begin with its boundary";
+    const first = this.#readTail(behind);
     if (first !== null) return first;
     while (!this.#closed) {
       if (this.parts.length === MAX_PARTS) return `it has more than ${MAX_PARTS} parts`;

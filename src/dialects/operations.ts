@@ -1,11 +1,13 @@
 /** Translation of what is no conversation, by the pair of the caller's dialect and the target's wire. */
 import { type Failure, failure, isFailure } from "../errors.js";
 import { bedrockEmbeddings } from "./bedrock-embeddings/codec.js";
+import { bedrockImages } from "./bedrock-images/codec.js";
 import { bedrockRerank } from "./bedrock-rerank/codec.js";
 import type { TargetTraits } from "./codec.js";
 import { cohereEmbed } from "./cohere-embed/codec.js";
 import type { DialectId, WireId } from "./dialect.js";
 import { geminiEmbeddings } from "./gemini-embeddings/codec.js";
+import { googleImages } from "./google-images/codec.js";
 import { asObject, parseValue } from "./json.js";
 import { keyTable, scanTopLevel, skipSpace } from "./json-splice.js";
 import type { EncodedOperation, OperationCodec, OperationRequest } from "./operation-codec.js";
@@ -24,6 +26,7 @@ const CODECS: Readonly<Partial<Record<DialectId, Readonly<Partial<Record<WireId,
     "bedrock-embeddings": bedrockEmbeddings,
     "voyage-embeddings": voyageEmbeddings,
   },
+  "openai-images": { "google-images": googleImages, "bedrock-images": bedrockImages },
   rerank: {
     rerank: rerankAnew,
     "voyage-rerank": voyageRerank,

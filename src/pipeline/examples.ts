@@ -44,8 +44,14 @@ async function ask({ snapshot }: Exchange, node: Node, { semantic }: SemanticMod
   const vectors: Float32Array[] = [];
   while (vectors.length < texts.length) {
     const batch = texts.slice(vectors.length, vectors.length + BATCH);
-    const request = embeddingCall({ model: semantic.embeddingModel, texts: batch, deadline: performance.now() + CALL_MS });
-    const found = vectorsOf(await callForNobody(snapshot, node, request).answer, batch.length)?.map(normalized) ?? [null];
+    const request = embeddingCall({
+      model: semantic.embeddingModel,
+      texts: batch,
+      deadline: performance.now() + CALL_MS,
+    });
+    const found = vectorsOf(await callForNobody(snapshot, node, request).answer, batch.length)?.map(normalized) ?? [
+      null,
+    ];
     for (const vector of found) {
       if (vector === null) return null;
       vectors.push(vector);

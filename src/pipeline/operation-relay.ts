@@ -1,5 +1,6 @@
 /** Relays a translated answer that is no conversation: gathers it, and writes it anew in the caller's dialect. */
 import type { DecodedOperation, OperationAnswer } from "../dialects/operation-codec.js";
+import { DecodeError } from "../dialects/codec.js";
 import { mustHaveCodec } from "../dialects/operations.js";
 import { type Translation, translateError } from "../dialects/hub.js";
 import { asObject, asString, parseValue } from "../dialects/json.js";
@@ -57,8 +58,8 @@ export class OperationRelay implements Relay, Delivery {
     }
     const said = parseValue(body.toString("utf8"));
     const decoded = said === undefined ? null : this.#decoded(said);
-    if (said === undefined || decoded === null) {
-      attempt.refuseInstead(failure("upstream_decode_error"));
+    if (said === undefined || decoded === null || isFailure(decoded)) {
+      attempt.refuseInstead(isFailure(decoded) ? decoded : failure("upstream_decode_error"));
       return;
     }
     this.#answer = Buffer.from(JSON.stringify(decoded.body));
@@ -88,12 +89,12 @@ export class OperationRelay implements Relay, Delivery {
   }
 
   /** null: the answer means nothing, or something no codec foresaw; that costs this answer, not the thread. */
-  #decoded(body: JsonValue): DecodedOperation | null {
+  #decoded(body: JsonValue): DecodedOperation | Failure | null {
     const { client, wire } = this.#translation;
     try {
       return mustHaveCodec(client, wire).decodeAnswer({ ...this.#facts(), body });
-    } catch {
-      return null;
+    } catch (error) {
+      return error instanceof DecodeError ? failure("upstream_decode_error", error.message) : null;
     }
   }
 

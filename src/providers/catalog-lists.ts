@@ -1,5 +1,6 @@
 /**
- * Endpoints that take lists: texts to embed, documents to rank. How many inputs a call takes is in the vendors' API
+ * Endpoints that take lists (texts to embed, documents to rank), and those of image models that speak no dialect of
+ * callers. How many inputs a call takes is in the vendors' API
  * references; where they name no bound there is none here.
  */
 import { textsPerCall as bedrockTexts } from "../dialects/bedrock-embeddings/models.js";
@@ -19,6 +20,13 @@ export const COHERE_LISTS: Served = {
 };
 
 export const GEMINI_LISTS: Served = {
+  images: [
+    wire("google-images", "/v1beta/models/{model}:generateContent", {
+      from: "host",
+      auth: "x-goog-api-key",
+      modelPaths: [[/imagen/, "/v1beta/models/{model}:predict"]],
+    }),
+  ],
   embeddings: [
     wire("gemini-embeddings", "/v1beta/models/{model}:batchEmbedContents", {
       from: "host",
@@ -58,6 +66,7 @@ export const TEI_LISTS: Served = { rerank: [wire("tei-rerank", "/rerank", { from
 export const BEDROCK_LISTS: Served = {
   embeddings: [wire("bedrock-embeddings", "/model/{model}/invoke", { from: "host", inputsPerCall: bedrockTexts })],
   rerank: [wire("bedrock-rerank", "/model/{model}/invoke", { from: "host" })],
+  images: [wire("bedrock-images", "/model/{model}/invoke", { from: "host" })],
 };
 
 /** The same models as `embedsContent` of the wire names. */
@@ -71,6 +80,12 @@ export function vertexLists(models: string): Served {
         from: "host",
         modelPaths: [[CONTENT_MODELS, `${models}/{model}:embedContent`]],
         inputsPerCall: vertexTexts,
+      }),
+    ],
+    images: [
+      wire("google-images", `${models}/{model}:generateContent`, {
+        from: "host",
+        modelPaths: [[/imagen/, `${models}/{model}:predict`]],
       }),
     ],
   };

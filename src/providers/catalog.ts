@@ -159,7 +159,7 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
   VERTEX_ANTHROPIC,
   compatible("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", [], {
     family: "gemini",
-    modelPatterns: ["gemini-*"],
+    modelPatterns: ["gemini-*", "imagen-*"],
     serves: {
       chat: [
         wire("gemini", "/v1beta/models/{model}:generateContent", {

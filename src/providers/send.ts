@@ -8,6 +8,8 @@ import { type UpstreamCall, type UpstreamHandler, type UpstreamOptions, Upstream
 
 export interface OutgoingRequest {
   readonly operation: Operation;
+  /** In capitals; "POST" where it is not said. */
+  readonly method?: string;
   /** Path and query at the target. */
   readonly path: string;
   readonly headers: readonly string[];
@@ -31,9 +33,9 @@ export class Sender {
     if (target.simulated) {
       return simulatedCall(request.operation, target.dialect as DialectId, wholeBody(request.body), handler);
     }
-    const { path, headers, body, firstByteMs, idleMs } = request;
+    const { method = "POST", path, headers, body, firstByteMs, idleMs } = request;
     return this.#upstreams.send(
-      { origin: target.origin, path, headers, body, firstByteMs, idleMs, tls: target.tls },
+      { origin: target.origin, method, path, headers, body, firstByteMs, idleMs, tls: target.tls },
       handler,
       performance.now(),
     );

@@ -34,6 +34,8 @@ interface TargetParts {
 
 /** A request whose headers lack nothing but what its credentials add. */
 export interface UnsignedRequest {
+  /** In capitals; "POST" where it is not said. */
+  readonly method?: string;
   /** Path and query. */
   readonly path: string;
   readonly headers: readonly string[];
@@ -175,10 +177,10 @@ export class Target {
    * Rejects with AuthError when there are no credentials to be had.
    */
   authenticated(request: UnsignedRequest): readonly string[] | Promise<readonly string[]> {
-    const { path, headers, body } = request;
+    const { method = "POST", path, headers, body } = request;
     if (this.#credentials === null) return headers;
     try {
-      const added = this.#credentials.headers({ method: "POST", url: this.origin + path, headers, body });
+      const added = this.#credentials.headers({ method, url: this.origin + path, headers, body });
       if (added instanceof Promise) return added.then((list) => [...headers, ...list]);
       return [...headers, ...added];
     } catch (error) {

@@ -11,6 +11,8 @@ export interface UpstreamRequest {
   /** "https://host:port" */
   readonly origin: string;
   readonly path: string;
+  /** In capitals; "POST" where it is not said. */
+  readonly method?: string;
   /** Flat list of names and values. */
   readonly headers: readonly string[];
   /** A list is sent piece by piece, as fast as the connection takes them. */
@@ -70,7 +72,7 @@ export class Upstreams {
     this.#options = options;
   }
 
-  /** Sends one POST; never throws: failures reach the handler. */
+  /** Sends one request; never throws: failures reach the handler. */
   send(request: UpstreamRequest, handler: UpstreamHandler, now: number): UpstreamCall {
     const call = new Call(handler);
     const entry = this.#entry(request);
@@ -79,9 +81,9 @@ export class Upstreams {
       entry.pool.dispatch(
         {
           path: request.path,
-          method: "POST",
+          method: (request.method ?? "POST") as Dispatcher.HttpMethod,
           headers: headersOf(request),
-          body: request.body as Buffer,
+          body: bodyOf(request),
           headersTimeout: request.firstByteMs,
           bodyTimeout: request.idleMs,
         },
@@ -130,6 +132,13 @@ export class Upstreams {
     }
     return entry;
   }
+}
+
+const MAY_HAVE_NONE: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS"]);
+
+/** No body is not the same as an empty one: the latter is announced. */
+function bodyOf({ body, method = "POST" }: UpstreamRequest): Buffer | null {
+  return body.length === 0 && MAY_HAVE_NONE.has(method) ? null : (body as Buffer);
 }
 
 /** A body in pieces must be announced, or it would go out chunked. */

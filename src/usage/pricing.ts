@@ -27,6 +27,9 @@ export interface Price {
   readonly longRates: TokenRates;
   readonly perRequest: number;
   readonly perImage: number;
+  /** Micro-dollars for an image of a size and quality ("1024x1024 hd") or of a size alone, before `perImage`. */
+  readonly perImageOf: ReadonlyMap<string, number>;
+  readonly perCharacter: number;
   readonly perSecond: number;
   readonly perSearch: number;
 }
@@ -41,8 +44,11 @@ export interface PricedUsage {
   readonly cache_write_1h_tokens: number;
   readonly reasoning_tokens: number;
   readonly images?: number;
-  readonly seconds?: number;
-  readonly searches?: number;
+  readonly image_size?: string;
+  readonly image_quality?: string;
+  readonly audio_seconds?: number;
+  readonly characters?: number;
+  readonly search_units?: number;
 }
 
 const NOTHING: TokenRates = Object.freeze({
@@ -62,6 +68,8 @@ export const UNKNOWN_PRICE: Price = Object.freeze({
   longRates: NOTHING,
   perRequest: 0,
   perImage: 0,
+  perImageOf: new Map(),
+  perCharacter: 0,
   perSecond: 0,
   perSearch: 0,
 });
@@ -79,10 +87,16 @@ export function costMicros(price: Price, usage: PricedUsage): number {
   let micros = fresh * rates.input + read * rates.cachedInput + (write - hour) * rates.cacheWrite;
   micros += hour * rates.cacheWriteHour + said * rates.output;
   micros += Math.min(reasoning, usage.output_tokens) * rates.reasoning + price.perRequest;
-  if (usage.images !== undefined) micros += usage.images * price.perImage;
-  if (usage.seconds !== undefined) micros += usage.seconds * price.perSecond;
-  if (usage.searches !== undefined) micros += usage.searches * price.perSearch;
+  if (usage.images !== undefined && usage.images > 0) micros += usage.images * imagePrice(price, usage);
+  if (usage.audio_seconds !== undefined) micros += usage.audio_seconds * price.perSecond;
+  if (usage.characters !== undefined) micros += usage.characters * price.perCharacter;
+  if (usage.search_units !== undefined) micros += usage.search_units * price.perSearch;
   return Math.round(micros * THOUSANDTHS) / THOUSANDTHS;
+}
+
+function imagePrice(price: Price, { image_size: size = "", image_quality: quality = "" }: PricedUsage): number {
+  const { perImageOf, perImage } = price;
+  return perImageOf.get(`${size} ${quality}`) ?? perImageOf.get(size) ?? perImage;
 }
 
 /** What a request will probably cost, in micro-dollars; nothing of it is taken to come from a cache. */
@@ -171,6 +185,9 @@ function priceOf(row: PriceRow | null, cost: ModelCost | null): Price {
     longRates: long === null ? rates : ratesOf(over(own, over(long, row ?? NO_TOKEN_PRICES))),
     perRequest: unit(cost?.perRequest, row?.perRequest),
     perImage: unit(cost?.perImage, row?.perImage),
+    // A price of one's own is agreed on whatever the size.
+    perImageOf: cost?.perImage == null ? imagePrices(row) : NO_IMAGE_PRICES,
+    perCharacter: unit(null, row?.perCharacter),
     perSecond: unit(cost?.perSecond, row?.perSecond),
     perSearch: unit(null, row?.perSearch),
   });
@@ -223,6 +240,13 @@ function ratesOf(prices: TokenPrices): TokenRates {
     cacheWrite,
     cacheWriteHour: prices.cacheWriteHour ?? cacheWrite,
   });
+}
+
+const NO_IMAGE_PRICES: ReadonlyMap<string, number> = new Map();
+
+function imagePrices(row: PriceRow | null): ReadonlyMap<string, number> {
+  if (row === null || row.perImageOf === null) return NO_IMAGE_PRICES;
+  return new Map(Object.entries(row.perImageOf).map(([looks, dollars]) => [looks, dollars * MICROS]));
 }
 
 /** Dollars a unit become micro-dollars. */

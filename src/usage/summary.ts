@@ -176,11 +176,20 @@ function dollars(amount: number): string {
   return `$${amount.toFixed(6).replace(/0{1,4}$/, "")}`;
 }
 
+/** Most have none of these. */
+const SHOWN_WHERE_USED: ReadonlySet<keyof Sums> = new Set<keyof Sums>([
+  "images",
+  "audio_seconds",
+  "characters",
+  "search_units",
+]);
+
 /** The summary as a table for people, the totals below. */
 export function renderTable(columns: readonly Column[], summary: Summary): string {
-  const heading = [...columns, ...SUM_NAMES.map((name) => name.replace(/_(?:tokens|usd)$/, ""))];
+  const names = SUM_NAMES.filter((name) => !SHOWN_WHERE_USED.has(name) || summary.total[name] > 0);
+  const heading = [...columns, ...names.map((name) => name.replace(/_(?:tokens|usd)$/, ""))];
   const numbers = (sums: Sums): string[] =>
-    SUM_NAMES.map((name) => (name === "cost_usd" ? dollars(sums[name]) : String(sums[name])));
+    names.map((name) => (name === "cost_usd" ? dollars(sums[name]) : String(sums[name])));
   const body = summary.groups().map(({ values, sums }) => [...values.map(printable), ...numbers(sums)]);
   const total = [...columns.map((_column, index) => (index === 0 ? "total" : "")), ...numbers(summary.total)];
   const table = [heading, ...body, total];

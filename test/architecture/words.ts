@@ -22,7 +22,7 @@ const VENDOR_DATA_FILE = "src/acceptor/routes.ts";
 const VENDOR_DATA: ReadonlySet<string> = new Set(DIALECTS);
 const KIND_ROOMS = ["src/config/", "src/guardrails/"];
 const GUARDRAIL_KINDS: ReadonlySet<string> = new Set(GUARDRAIL_SCHEMAS.map(({ shape }) => shape.kind.value));
-const ROUTE_PATH = /^\/(?:openai|anthropic)\/[\w/{}:*-]*$/;
+const ROUTE_PATH = /^\/(?:openai|anthropic|cohere)\/[\w/{}:*-]*$/;
 
 /** Files that read the process's environment and hand it on as a value. */
 const ENVIRONMENT_READERS = ["src/config/", "src/cli/", "src/runtime/", "src/main.ts"];

@@ -4,7 +4,15 @@ import type { AnswerEvent } from "../../src/dialects/semantic.js";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
 import { lastRequest, received } from "./calls.js";
 import { type RunningGateway, startGateway } from "./gateway.js";
-import { beginningIn, type Refusal, type Speech, type SpokenUpstream, spoken, startSpokenUpstream, thought } from "./spoken.js";
+import {
+  beginningIn,
+  type Refusal,
+  type Speech,
+  type SpokenUpstream,
+  spoken,
+  startSpokenUpstream,
+  thought,
+} from "./spoken.js";
 import {
   chatModel,
   type Clients,
@@ -236,7 +244,9 @@ describe.each(WAYS)("$name", (way) => {
   });
 
   it("closes what is open where the next one has nothing to add", async () => {
-    answerOfSecond = () => ({ events: spoken("").filter(({ kind }) => kind !== "text_start" && kind !== "block_stop") });
+    answerOfSecond = () => ({
+      events: spoken("").filter(({ kind }) => kind !== "text_start" && kind !== "block_stop"),
+    });
     firstBreaks(5);
     const { text } = await way.ask(clients, "chat-messages");
     expect(WHOLE.startsWith(text) && text !== "").toBe(true);
@@ -294,7 +304,11 @@ it("ends everything when the client leaves", async () => {
   upstream.reset();
   upstream.script({ words: 50, gap_ms: 50 });
   const leaving = new AbortController();
-  const response = await open(gateway.url, { ...(WAYS[0] as Way).body("chat-chat"), stream: true }, { signal: leaving.signal });
+  const response = await open(
+    gateway.url,
+    { ...(WAYS[0] as Way).body("chat-chat"), stream: true },
+    { signal: leaving.signal },
+  );
   expect(response.status).toBe(200);
   leaving.abort();
   await upstream.until((stats) => stats.in_flight === 0 && stats.aborted === 1);

@@ -55,7 +55,12 @@ function models(): Entry[] {
 const OTHERS = [
   { display_name: "counted", key_hash: sha256("counted"), allowed_models: ["council"], rate_limit: { tpm: 100_000 } },
   { display_name: "rich", key_hash: sha256("rich"), allowed_models: ["*"] },
-  { display_name: "one-by-one", key_hash: sha256("one-by-one"), allowed_models: ["*"], rate_limit: { concurrency: 1, rpm: 3 } },
+  {
+    display_name: "one-by-one",
+    key_hash: sha256("one-by-one"),
+    allowed_models: ["*"],
+    rate_limit: { concurrency: 1, rpm: 3 },
+  },
 ];
 const BUDGETS = [{ name: "rich", scope: "key", scope_ref: "rich", limit_usd: 0.05, period: "day" }];
 
@@ -122,7 +127,10 @@ describe("the panel", () => {
     const headers = { "idempotency-key": "once", accept: "text/event-stream", traceparent: "00-a-b-01" };
     expect((await post(gateway.url, HELLO, { headers })).status).toBe(200);
     const of = (model: string, name: string) =>
-      upstream.requests().filter((sent) => sent.model === model).flatMap((sent) => received(sent, name));
+      upstream
+        .requests()
+        .filter((sent) => sent.model === model)
+        .flatMap((sent) => received(sent, name));
     expect(["up-ann", "up-bob"].flatMap((model) => of(model, "idempotency-key"))).toEqual([]);
     expect(of("up-ann", "accept")).not.toContain("text/event-stream");
     expect([of("up-ann", "traceparent"), of("up-judge", "idempotency-key")]).toEqual([["00-a-b-01"], ["once"]]);
@@ -131,7 +139,9 @@ describe("the panel", () => {
   it("is asked at once", async () => {
     upstream.script({ match: { model: "up-ann" }, delay_ms: 300 }, { match: { model: "up-bob" }, delay_ms: 300 });
     const answer = request(HELLO);
-    await upstream.until((stats) => (stats.models["up-ann"]?.requests ?? 0) + (stats.models["up-bob"]?.requests ?? 0) === 2);
+    await upstream.until(
+      (stats) => (stats.models["up-ann"]?.requests ?? 0) + (stats.models["up-bob"]?.requests ?? 0) === 2,
+    );
     expect(upstream.stats().in_flight).toBeGreaterThanOrEqual(2);
     expect((await answer).status).toBe(200);
   });
@@ -252,7 +262,11 @@ describe("what it uses", () => {
   });
 
   it("is charged in money, and ends the budget", async () => {
-    const ten = ["up-ann", "up-bob", "up-cleo", "up-judge"].map((model) => ({ match: { model }, words: 10, times: -1 }));
+    const ten = ["up-ann", "up-bob", "up-cleo", "up-judge"].map((model) => ({
+      match: { model },
+      words: 10,
+      times: -1,
+    }));
     upstream.script(...ten);
     const first = await request(HELLO, "rich");
     const events = await eventsOf(gateway, first.headers.get("x-weir-request-id") ?? "", 4);
@@ -274,7 +288,11 @@ describe("what it cannot do", () => {
     ["function_call", { function_call: { name: "look" } }],
   ])("%s: 400 that names it, and nothing is consumed", async (param, more) => {
     const answer = await request({ ...HELLO, ...more }, "one-by-one");
-    expect([answer.status, answer.json.error.param, answer.json.error.code]).toEqual([400, param, "invalid_request_error"]);
+    expect([answer.status, answer.json.error.param, answer.json.error.code]).toEqual([
+      400,
+      param,
+      "invalid_request_error",
+    ]);
     expect(upstream.stats().requests).toBe(0);
   });
 
@@ -339,7 +357,10 @@ describe("a client that leaves", () => {
 
 describe("a node that drains", () => {
   it("waits for the panel and the judge", async () => {
-    const other = await startGateway({ resources: withModels(upstream.url, models()), config: { drain: { notice_ms: 0 } } });
+    const other = await startGateway({
+      resources: withModels(upstream.url, models()),
+      config: { drain: { notice_ms: 0 } },
+    });
     try {
       upstream.script(...["up-ann", "up-judge"].map((model) => ({ match: { model }, delay_ms: 600 })));
       const client = new OpenAI({ apiKey: KEY, baseURL: `${other.url}/v1`, maxRetries: 0 });

@@ -70,7 +70,10 @@ function models(): Entry[] {
     chatModel("broken-coder"),
     chatModel("far", { allowed_cidrs: ["10.0.0.0/8"] }),
     { display_name: "coders", routing: { targets: [{ model: "broken-coder" }, { model: "coder" }] } },
-    { display_name: "council", ensemble: { panel: [{ model: "rivers" }, { model: "coder" }], judge: { model: "instead" } } },
+    {
+      display_name: "council",
+      ensemble: { panel: [{ model: "rivers" }, { model: "coder" }], judge: { model: "instead" } },
+    },
     semantic("guide"),
     semantic("strict-guide", { on_embedding_failure: "fail", embedding_timeout_ms: 300 }),
     semantic("careful-guide", { on_embedding_failure: { target: "instead" }, embedding_timeout_ms: 300 }),
@@ -131,7 +134,9 @@ describe.each(WAYS)("$name", ({ ask }) => {
     expect(text).toBe("You said: How high is the water?");
     expect(upstream.requests().map(({ model }) => model)).toEqual(["up-rivers"]);
     const events = await eventsOf(gateway, requestId, 2);
-    expect(events.map(({ attempt, operation, model, model_entry }) => [attempt, operation, model, model_entry])).toEqual([
+    expect(
+      events.map(({ attempt, operation, model, model_entry }) => [attempt, operation, model, model_entry]),
+    ).toEqual([
       [1, "embeddings", "guide", "meaning"],
       [2, expect.any(String), "guide", "rivers"],
     ]);
@@ -190,7 +195,13 @@ describe("the text", () => {
     const body = turns(
       { role: "user", content: "a poem" },
       { role: "assistant", content: "which?" },
-      { role: "user", content: [{ type: "text", text: "about" }, { type: "text", text: "the water" }] },
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "about" },
+          { type: "text", text: "the water" },
+        ],
+      },
       { role: "assistant", content: [call] },
       { role: "user", content: [answered] },
     );
@@ -290,7 +301,8 @@ describe("limits and time", () => {
 
   it("of the key hold the embedding's tokens; the key needs to be allowed the name it asks for, not those behind it", async () => {
     await gateway.until(() => Date.now() % 60_000 < 55_000, 10_000);
-    const ask = () => post(gateway.url, { model: "guide", messages: [{ role: "user", content: "the water" }] }, { key: "guide-only" });
+    const ask = () =>
+      post(gateway.url, { model: "guide", messages: [{ role: "user", content: "the water" }] }, { key: "guide-only" });
     const before = await ask();
     const after = await ask();
     const left = (answer: Answer) => Number(answer.headers.get("x-ratelimit-remaining-tokens"));

@@ -85,11 +85,7 @@ export function spoken(text: string, before: readonly AnswerEvent[] = []): Answe
 }
 
 export function thought(text: string): AnswerEvent[] {
-  return [
-    { kind: "thinking_start", id: "", origin: "" },
-    { kind: "thinking", text },
-    { kind: "block_stop" },
-  ];
+  return [{ kind: "thinking_start", id: "", origin: "" }, { kind: "thinking", text }, { kind: "block_stop" }];
 }
 
 /** The beginning of the answer that a request to go on carries; "" = it asks for the whole. */

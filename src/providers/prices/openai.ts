@@ -26,6 +26,15 @@ function steps(names: string, input: number, cachedInput: number, output: number
   return price(PROVIDERS, dated(names), [input, output], { cachedInput, longPrompt } satisfies Extras);
 }
 
+/** Wide and tall ones cost more, and so does detail. */
+const DALL_E_3 = {
+  "1024x1024 hd": 0.08,
+  "1024x1792 hd": 0.12,
+  "1792x1024 hd": 0.12,
+  "1024x1792": 0.08,
+  "1792x1024": 0.08,
+};
+
 export const OPENAI_PRICES: readonly PriceRow[] = [
   steps("gpt-5.5", 5, 0.5, 30),
   model("gpt-5.5-pro gpt-5.4-pro", 30, null, 180),
@@ -63,4 +72,10 @@ export const OPENAI_PRICES: readonly PriceRow[] = [
   price(PROVIDERS, "text-embedding-3-small", [0.02]),
   price(PROVIDERS, "text-embedding-3-large", [0.13]),
   price(PROVIDERS, "text-embedding-ada-002", [0.1]),
+  price(PROVIDERS, "whisper-1 whisper", [0], { perSecond: 0.0001 }),
+  price(PROVIDERS, "tts-1 tts", [0], { perCharacter: 15e-6 }),
+  price(PROVIDERS, "tts-1-hd tts-hd", [0], { perCharacter: 30e-6 }),
+  price(PROVIDERS, "dall-e-2", [0], { perImage: 0.02, perImageOf: { "256x256": 0.016, "512x512": 0.018 } }),
+  price(PROVIDERS, "dall-e-3", [0], { perImage: 0.04, perImageOf: DALL_E_3 }),
+  price(PROVIDERS, "omni-moderation-* text-moderation-*", [0]),
 ];

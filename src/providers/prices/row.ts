@@ -30,6 +30,8 @@ export function price(providers: readonly string[], models: string, inOut: InOut
     output: inOut[1] ?? null,
     perRequest: null,
     perImage: null,
+    perImageOf: null,
+    perCharacter: null,
     perSecond: null,
     perSearch: null,
     ...rest,

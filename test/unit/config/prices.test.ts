@@ -34,6 +34,8 @@ prices:
     cache_write_1h_per_1m: 2
     per_request: 0.001
     per_image: 0.04
+    per_image_of: { "512x512": 0.018 }
+    characters_per_1m: 15
     per_second: 0.0001
     per_search: 0.01
     long_prompt: { above: 200000, input_per_1m: 2, output_per_1m: 4 }
@@ -53,6 +55,8 @@ prices:
       cacheWriteHour: 2,
       perRequest: 0.001,
       perImage: 0.04,
+      perImageOf: { "512x512": 0.018 },
+      perCharacter: 15e-6,
       perSecond: 0.0001,
       perSearch: 0.01,
       longPrompt: {

@@ -33,6 +33,13 @@ describe("the registry and the bridges", () => {
       "input_tokens openai-responses openai-responses",
       "completions openai-completions openai-completions",
       "embeddings openai-embeddings openai-embeddings",
+      "images openai-images openai-images",
+      "image_edits openai-images openai-images",
+      "image_variations openai-images openai-images",
+      "transcriptions openai-audio openai-audio",
+      "translations openai-audio openai-audio",
+      "speech openai-audio openai-audio",
+      "moderations openai-moderations openai-moderations",
       "tokenize tokenize tokenize",
     ]);
     // Six wires carry a conversation; three client dialects are among them, completions is not. Four count one.

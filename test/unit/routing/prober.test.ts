@@ -119,6 +119,16 @@ describe("the prober", () => {
     prober.stop();
   });
 
+  it("learns nothing where no call was made", async () => {
+    const probe = vi.fn<Probe>(async () => ({ status: -1 }));
+    const { prober, standing, fleet } = await run(probe, 10);
+    expect(standing()).toBe(WELL);
+    expect(fleet.router.health.report(fleet.slot("m0"), Date.now()).check).toBeNull();
+    await vi.advanceTimersByTimeAsync(MINUTE);
+    expect(probe).toHaveBeenCalledTimes(2);
+    prober.stop();
+  });
+
   it("takes a call that fails, throws or never ends for a failed check, and goes on", async () => {
     const calls: AbortSignal[] = [];
     const behaviours: Probe[] = [

@@ -71,6 +71,10 @@ describe("weir usage sum", () => {
       cache_read_tokens: 2,
       cache_write_tokens: 0,
       reasoning_tokens: 1,
+      images: 0,
+      audio_seconds: 0,
+      characters: 0,
+      search_units: 0,
       cost_usd: 0.000_012_5,
     });
   });

@@ -68,8 +68,29 @@ describe("costMicros", () => {
   test("requests, images, seconds and searches count too", () => {
     const extras = { perRequest: 0.005, perImage: 0.04, perSecond: 0.0001, perSearch: 0.01 };
     const pricing = new Pricing([price(["acme"], "m", [0, 0], extras)]);
-    const units = { ...used(), images: 2, seconds: 30, searches: 3 };
+    const units = used({ images: 2, audio_seconds: 30, search_units: 3 });
     expect(costMicros(pricing.of(model("acme", "m")), units)).toBe(5_000 + 80_000 + 3_000 + 30_000);
+  });
+
+  test("an image costs by its size and quality, by its size, or what one costs", () => {
+    const perImageOf = { "1024x1024 hd": 0.08, "512x512": 0.018 };
+    const row = price(["acme"], "m", [0, 0], { perImage: 0.04, perImageOf });
+    const micros = (image_size: string, image_quality: string, cost: Partial<ModelCost> | null = null) =>
+      costMicros(new Pricing([row]).of(model("acme", "m", cost)), used({ images: 2, image_size, image_quality }));
+    expect(micros("1024x1024", "hd")).toBe(160_000);
+    expect(micros("512x512", "hd")).toBe(36_000);
+    expect(micros("1024x1024", "standard")).toBe(80_000);
+    expect(micros("", "")).toBe(80_000);
+    expect(micros("1024x1024", "hd", { perImage: 0.01 })).toBe(20_000);
+  });
+
+  test("speech costs by the character, listening by the second", () => {
+    const cost = (name: string, change: Partial<PricedUsage>) =>
+      costMicros(bundled.of(model("openai", name)), used(change));
+    expect(cost("tts-1", { characters: 1_000_000 })).toBe(15_000_000);
+    expect(cost("whisper-1", { audio_seconds: 60 })).toBe(6_000);
+    expect(cost("dall-e-3", { images: 1, image_size: "1792x1024", image_quality: "hd" })).toBe(120_000);
+    expect(bundled.of(model("openai", "omni-moderation-latest")).known).toBe(true);
   });
 
   test("a prompt above the step has the other prices for all of its tokens", () => {
