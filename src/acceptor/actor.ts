@@ -46,6 +46,7 @@ export class Acceptor {
     this.#sinkSettings = { serverHeader: config.identity.server_header, draining: false };
     this.#headerRules = {
       modelHeader: `${config.identity.header_prefix}model`,
+      providerHeader: `${config.identity.header_prefix}provider`,
       strictHeader: `${config.identity.header_prefix}strict`,
       maxBytes: config.limits.header_bytes,
     };

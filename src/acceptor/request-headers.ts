@@ -27,6 +27,8 @@ const FOREIGN_MODEL_HEADER = "x-ai-eg-model";
 export interface HeaderRules {
   /** Name of the header that overrides the body's model. */
   readonly modelHeader: string;
+  /** Name of the header that names a provider key. */
+  readonly providerHeader: string;
   /** Name of the header that asks for strict translation ("true" or "1"). */
   readonly strictHeader: string;
   /** Names and values together, bytes. */
@@ -42,6 +44,7 @@ class Reading {
   userAgent = "";
   forwardedFor = "";
   model = "";
+  provider = "";
   contentEncoding = "";
   contentType = "";
   strict = false;
@@ -73,6 +76,7 @@ export function readRequestHeaders(request: HttpRequest, rules: HeaderRules, col
     userAgent: reading.userAgent,
     forwardedFor: reading.forwardedFor,
     model: reading.model,
+    provider: reading.provider,
     contentEncoding: reading.contentEncoding === "identity" ? "" : reading.contentEncoding,
     contentType: reading.contentType,
     contentLength: reading.contentLength,
@@ -87,7 +91,7 @@ export function readRequestHeaders(request: HttpRequest, rules: HeaderRules, col
 function readHeader(reading: Reading, name: string, value: string, rules: HeaderRules): void {
   reading.bytes += name.length + value.length;
   reading.count += 1;
-  if (ONCE.has(name) || name === rules.modelHeader) {
+  if (ONCE.has(name) || name === rules.modelHeader || name === rules.providerHeader) {
     if (reading.seen.includes(name))
       reading.problem ??= failure("invalid_request_error", `The header "${name}" came twice.`, name);
     reading.seen.push(name);
@@ -97,6 +101,7 @@ function readHeader(reading: Reading, name: string, value: string, rules: Header
     return;
   }
   if (name === rules.modelHeader || name === FOREIGN_MODEL_HEADER) reading.model = reading.model || value;
+  else if (name === rules.providerHeader) reading.provider = value;
   else if (name === rules.strictHeader) reading.strict = value === "true" || value === "1";
   else readOwn(reading, name, value);
 }

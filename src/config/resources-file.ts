@@ -15,6 +15,7 @@ import {
 import { checkGuardrail, toGuardrail } from "./guardrail-entries.js";
 import { interpolate } from "./interpolate.js";
 import { checkModel, toModel } from "./model-entries.js";
+import { checkPassthroughRoute, toPassthroughRoute } from "./passthrough-entries.js";
 import type { ApiKeyResource, Resources } from "./resources.js";
 import { type ConfigError, type Path, type Result, renderPath } from "./result.js";
 import { COLLECTIONS, type CollectionName, checkAgainst, type EntryOf } from "./schema.js";
@@ -43,6 +44,7 @@ const CHECKS: Readonly<Record<CollectionName, Check>> = {
   rate_limit_policies: checkRateLimitPolicy,
   budgets: checkBudget,
   cache_policies: checkCachePolicy,
+  passthrough_routes: checkPassthroughRoute,
   guardrails: checkGuardrail,
   guardrail_attachments: checkAttachment,
 };
@@ -119,6 +121,7 @@ class FileReading {
         cachePolicies: all("cache_policies", toCachePolicy),
         guardrails: all("guardrails", toGuardrail),
         attachments: all("guardrail_attachments", toAttachment),
+        passthroughRoutes: all("passthrough_routes", toPassthroughRoute),
       },
     };
   }

@@ -1,6 +1,6 @@
 /** The shape of policies, budgets, cache policies and guardrail attachments in resources.yaml. */
 import { z } from "zod";
-import { count, number, rateLimit, resourceName, text, timezone, whole } from "./schema-parts.js";
+import { cidrs, count, headerName, httpAddress, number, rateLimit, resourceName, text, timezone, whole } from "./schema-parts.js";
 
 const YEAR_SECONDS = 31_536_000;
 
@@ -120,12 +120,35 @@ export const cachePolicySchema = z.strictObject({
   collapse: z.boolean().default(false),
 });
 
+const PREFIX_RULE = "must be a path such as /vendor or /team/vendor: no dots alone, no escapes, no slash at its end";
+const pathPrefix = text(512).regex(/^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)+$/, PREFIX_RULE);
+const hostName = text(253)
+  .regex(/^[A-Za-z0-9.-]+$/, "must be a host's name, without scheme, port and path")
+  .toLowerCase();
+
+/** One entry of `passthrough_routes`. */
+export const passthroughRouteSchema = z.strictObject({
+  ...names,
+  path_prefix: pathPrefix.optional(),
+  hosts: z.array(hostName).max(64).default([]),
+  target_url: httpAddress.optional(),
+  preserve_host: z.boolean().default(false),
+  auth_mode: z.enum(["gateway_key", "header_key", "anonymous"]).default("gateway_key"),
+  auth_header_name: headerName.toLowerCase().optional(),
+  credential_mode: z.enum(["inject", "forward_client"]).default("inject"),
+  provider_key: resourceName.optional(),
+  provider_key_id: resourceName.optional(),
+  source_cidrs: cidrs.default([]),
+  timeout_ms: count(0, 86_400_000, 0),
+  enabled: z.boolean().default(true),
+});
+
 /** One entry of `guardrail_attachments`: has no name, as nothing refers to it. */
 export const attachmentSchema = z.strictObject({
   id: resourceName.optional(),
   guardrail: resourceName.optional(),
   guardrail_id: resourceName.optional(),
-  scope_type: z.enum(["env", "model", "api_key", "team"]),
+  scope_type: z.enum(["env", "model", "api_key", "team", "passthrough_route"]),
   scope_id: text(256).nullable().optional(),
   priority: count(-1_000_000, 1_000_000, 0),
   enabled: z.boolean().default(true),
@@ -135,4 +158,5 @@ export type RateLimitPolicyEntry = z.output<typeof rateLimitPolicySchema>;
 export type InlineBudgetEntry = z.output<typeof inlineBudget>;
 export type BudgetEntry = z.output<typeof budgetSchema>;
 export type CachePolicyEntry = z.output<typeof cachePolicySchema>;
+export type PassthroughRouteEntry = z.output<typeof passthroughRouteSchema>;
 export type AttachmentEntry = z.output<typeof attachmentSchema>;

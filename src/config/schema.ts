@@ -7,10 +7,17 @@ import { availableParallelism, hostname } from "node:os";
 import { z } from "zod";
 import { describe, type Finding, flatten, type Issue } from "./issues.js";
 import { apiKeySchema, providerKeySchema } from "./schema-accounts.js";
+import { cluster, USAGE_ENCODINGS, usageStream } from "./schema-cluster.js";
 import { guardrailSchema } from "./schema-guardrails.js";
 import { modelSchema } from "./schema-models.js";
 import { cidrs, count, GIB, hash, headerName, MIB, text, whole } from "./schema-parts.js";
-import { attachmentSchema, budgetSchema, cachePolicySchema, rateLimitPolicySchema } from "./schema-traffic.js";
+import {
+  attachmentSchema,
+  budgetSchema,
+  cachePolicySchema,
+  passthroughRouteSchema,
+  rateLimitPolicySchema,
+} from "./schema-traffic.js";
 
 const DAY_MS = 86_400_000;
 
@@ -126,7 +133,15 @@ const weirFields = z.strictObject({
     .regex(/^[A-Za-z0-9._-]{1,128}$/, "must be 1 to 128 letters, digits, dots, dashes or underscores")
     .default(defaultNodeName),
   data_dir: text(4096).default("weir-data"),
-  usage: z.strictObject({ journal: journal.prefault({}), estimate_wait_ms: count(0, 60_000, 2_000) }).prefault({}),
+  usage: z
+    .strictObject({
+      journal: journal.prefault({}),
+      estimate_wait_ms: count(0, 60_000, 2_000),
+      encoding: z.enum(USAGE_ENCODINGS).default("json"),
+      stream: usageStream.prefault({}),
+    })
+    .prefault({}),
+  cluster: cluster.prefault({}),
   pool: z
     .strictObject({
       threads: whole(1, 64).default(1),
@@ -167,6 +182,7 @@ export const COLLECTIONS = {
   rate_limit_policies: rateLimitPolicySchema,
   budgets: budgetSchema,
   cache_policies: cachePolicySchema,
+  passthrough_routes: passthroughRouteSchema,
   guardrails: guardrailSchema,
   guardrail_attachments: attachmentSchema,
 } as const;

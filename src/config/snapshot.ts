@@ -1,5 +1,6 @@
 /** The resources as one frozen, indexed object: what the hot path reads. A reload makes a new one. */
 import { type AddressSet, parseCidrs } from "./cidr.js";
+import { PassthroughIndex } from "./passthrough-index.js";
 import { capture, fill, type Pattern, PatternIndex, parsePattern } from "./pattern.js";
 import type { ApiKeyResource, DirectModel, ModelResource, ProviderKeyResource, Resources } from "./resources.js";
 import type { Traffic } from "./traffic.js";
@@ -109,6 +110,7 @@ export class Snapshot {
   readonly source: string;
   readonly counts: SnapshotCounts;
   readonly traffic: Traffic;
+  readonly passthrough: PassthroughIndex;
   readonly #keys: ReadonlyMap<string, SnapshotKey>;
   readonly #models: readonly ModelResource[];
   readonly #providerKeys: ReadonlyMap<string, ProviderKeyResource>;
@@ -124,6 +126,7 @@ export class Snapshot {
     this.revision = resources.revision;
     this.source = resources.source;
     this.traffic = resources.traffic;
+    this.passthrough = new PassthroughIndex(resources.traffic.passthroughRoutes);
     this.#models = frozen(resources.models);
     this.#providerKeys = new Map(frozen(resources.providerKeys).map((key) => [key.name, key]));
     for (const model of this.#models) {
@@ -148,6 +151,24 @@ export class Snapshot {
   /** The provider key of this name. */
   findProviderKey(name: string): ProviderKeyResource | undefined {
     return this.#providerKeys.get(name);
+  }
+
+  get providerKeys(): Iterable<ProviderKeyResource> {
+    return this.#providerKeys.values();
+  }
+
+  /**
+   * The configured model by which a provider key's own name of a model is known to callers, the first in the file;
+   * undefined = there is none.
+   */
+  modelBehind(providerKey: string, upstreamModel: string): ResolvedModel | undefined {
+    for (const entry of this.#models) {
+      if (entry.kind !== "direct" || entry.providerKey !== providerKey) continue;
+      const captured = capture(parsePattern(entry.modelName), upstreamModel);
+      const found = captured === null ? undefined : this.findModel(fill(entry.name, captured));
+      if (found?.direct?.providerKey.name === providerKey && found.direct.upstreamModel === upstreamModel) return found;
+    }
+    return undefined;
   }
 
   /** A plain name wins over patterns, the most literal characters over fewer, the earlier over the later. */

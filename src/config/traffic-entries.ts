@@ -77,6 +77,7 @@ function checkScope({ scope, scope_ref: reference }: Raw, directory: Directory, 
 /** The name that a `scope_ref` or a scope's id means. */
 function scopeName(scope: string, reference: string, directory: Directory): string {
   if (scope === "api_key" || scope === "key") return directory.named("api_keys", undefined, reference);
+  if (scope === "passthrough_route") return directory.named("passthrough_routes", undefined, reference);
   return scope === "model" ? directory.named("models", undefined, reference) : reference;
 }
 
@@ -233,6 +234,9 @@ export function checkAttachment(raw: Raw, { directory }: Surroundings, complain:
   if (!named) return;
   if (scope === "api_key" && directory.find("api_keys", id, true) === undefined) {
     complain(["scope_id"], "there is no API key of this name");
+  }
+  if (scope === "passthrough_route" && directory.find("passthrough_routes", id, true) === undefined) {
+    complain(["scope_id"], "there is no passthrough route of this name");
   }
   const problem = scope === "model" ? modelNameProblem(id, directory) : null;
   if (problem !== null) complain(["scope_id"], problem);

@@ -329,6 +329,28 @@ export interface GuardrailAttachment {
   readonly priority: number;
 }
 
+/** A way through the gateway to one place, whatever is asked there. */
+export interface PassthroughRoute {
+  readonly id: string;
+  readonly name: string;
+  /** "" = every path. */
+  readonly pathPrefix: string;
+  /** In lower case; [] = every host that the gateway is called by. */
+  readonly hosts: readonly string[];
+  /** What the rest of the path is put behind; null = the host that was called. */
+  readonly targetUrl: string | null;
+  readonly authMode: "gateway_key" | "header_key" | "anonymous";
+  /** Lower-case name of the header that holds the gateway's key; "" = the usual ones. */
+  readonly authHeader: string;
+  readonly credentialMode: "inject" | "forward_client";
+  /** Name of a provider key; "" = none. */
+  readonly providerKey: string;
+  /** [] = all. */
+  readonly sourceCidrs: readonly string[];
+  /** 0 = the gateway's own. */
+  readonly timeoutMs: number;
+}
+
 /** Everything of a resource file beyond providers, models and keys. */
 export interface Traffic {
   readonly policies: readonly RateLimitPolicy[];
@@ -336,6 +358,7 @@ export interface Traffic {
   readonly cachePolicies: readonly CachePolicy[];
   readonly guardrails: readonly Guardrail[];
   readonly attachments: readonly GuardrailAttachment[];
+  readonly passthroughRoutes: readonly PassthroughRoute[];
 }
 
 export const NO_TRAFFIC: Traffic = Object.freeze({
@@ -344,4 +367,5 @@ export const NO_TRAFFIC: Traffic = Object.freeze({
   cachePolicies: [],
   guardrails: [],
   attachments: [],
+  passthroughRoutes: [],
 });

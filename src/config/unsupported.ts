@@ -4,7 +4,6 @@ import type { CollectionName } from "./schema.js";
 
 /** Collections of later versions. */
 export const UNSUPPORTED_COLLECTIONS: ReadonlySet<string> = new Set([
-  "passthrough_routes",
   "oidc_providers",
   "claim_mappings",
   "observability_exporters",
@@ -34,7 +33,6 @@ export const UNSUPPORTED_VALUES: Readonly<
 > = {
   cache_policies: { backend: ["cluster"] },
   guardrails: { kind: ["aliyun_ai_guardrail", "aliyun_text_moderation", "semantic"] },
-  guardrail_attachments: { scope_type: ["passthrough_route"] },
 };
 
 type Entry = Readonly<Record<string, unknown>>;

@@ -60,6 +60,11 @@ export const BRIDGES: Readonly<Record<Operation, Readonly<Partial<Record<Dialect
   translations: { "openai-audio": { "openai-audio": "passthrough" } },
   speech: { "openai-audio": { "openai-audio": "passthrough" } },
   moderations: { "openai-moderations": { "openai-moderations": "passthrough" } },
+  responses_items: { "openai-responses": { "openai-responses": "passthrough" } },
+  files: { "openai-files": { "openai-files": "passthrough" } },
+  batches: { "openai-files": { "openai-files": "passthrough" } },
+  fine_tuning: { "openai-files": { "openai-files": "passthrough" } },
+  passthrough: { raw: { raw: "passthrough" } },
   tokenize: { tokenize: { tokenize: "passthrough" } },
   models: {},
 };

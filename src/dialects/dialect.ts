@@ -17,9 +17,11 @@ export const DIALECTS = [
   "openai-images",
   "openai-audio",
   "openai-moderations",
+  "openai-files",
   "rerank",
   "anthropic-messages",
   "tokenize",
+  "raw",
 ] as const;
 export type DialectId = (typeof DIALECTS)[number];
 
@@ -59,7 +61,12 @@ export const OPERATIONS = [
   "translations",
   "speech",
   "moderations",
+  "responses_items",
+  "files",
+  "batches",
+  "fine_tuning",
   "tokenize",
+  "passthrough",
   "models",
 ] as const;
 export type Operation = (typeof OPERATIONS)[number];
@@ -131,6 +138,36 @@ export interface LongEventObserver {
  */
 export type AnswerForm = "json" | "any" | "flowing";
 
+/** A request that goes to a provider key and not to a model: ids in its path, query and body say what it is about. */
+export interface KeyedRequest {
+  readonly operation: Operation;
+  /** In lower case. */
+  readonly method: string;
+  /** Path of the route's row ("/v1/files/{id}/content"). */
+  readonly routePath: string;
+  /** The id in the path, unescaped; "" = none. */
+  readonly id: string;
+  /** Without its question mark. */
+  readonly query: string;
+  readonly body: Buffer;
+  /** "" = not said. */
+  readonly contentType: string;
+}
+
+/** Where such a request goes, and what its upstream gets. */
+export interface KeyedPlace {
+  readonly view: RequestView;
+  /** The provider key that its ids carry; null = they carry none. */
+  readonly carried: { readonly providerKey: string; readonly model: string } | null;
+  /** A model that was named only to say which provider is meant; null = none. */
+  readonly targetModel: string | null;
+  /** Below the operation's own path: "/ID/content", or "". */
+  readonly path: string;
+  readonly query: string;
+  /** Changes to the body: ids as the upstream knows them. */
+  readonly edits: readonly Edit[];
+}
+
 /** Watches one answer that is not streamed, chunk by chunk; bounded memory whatever the size. */
 export interface AnswerObserver {
   feed(chunk: Buffer): void;
@@ -160,6 +197,10 @@ export interface Dialect {
   spliceRequest(body: Buffer, view: RequestView, targetModel: string): Buffer;
   /** The changes that `spliceRequest` makes, in order: for bodies too large to be copied. Absent: always copied. */
   requestEdits?(body: Buffer, view: RequestView, targetModel: string): readonly Edit[];
+  /** Requests may name things that a provider keeps (files, responses), by ids that the gateway has made. */
+  readonly namesKept?: boolean;
+  /** Reads a request that goes to a provider key; absent: all go to models. */
+  readKeyed?(request: KeyedRequest): KeyedPlace | Failure;
   /** Absent: every answer is JSON. */
   answerForm?(operation: Operation, body: Buffer, view: RequestView): AnswerForm;
   /** Fills in what the request alone tells of its use (images asked for, characters, seconds of sound) and the answer did not. */

@@ -5,9 +5,11 @@ import { openAiAudio } from "./openai-audio/dialect.js";
 import { openAiChat } from "./openai-chat/dialect.js";
 import { openAiCompletions } from "./openai-completions/dialect.js";
 import { openAiEmbeddings } from "./openai-embeddings/dialect.js";
+import { openAiFiles } from "./openai-files/dialect.js";
 import { openAiImages } from "./openai-images/dialect.js";
 import { openAiModerations } from "./openai-moderations/dialect.js";
 import { openAiResponses } from "./openai-responses/dialect.js";
+import { raw } from "./raw/dialect.js";
 import { rerank } from "./rerank/dialect.js";
 import { tokenize } from "./tokenize/dialect.js";
 
@@ -20,6 +22,8 @@ const REGISTRY: Readonly<Record<DialectId, Dialect>> = Object.freeze({
   "openai-audio": openAiAudio,
   "openai-moderations": openAiModerations,
   "anthropic-messages": anthropicMessages,
+  "openai-files": openAiFiles,
+  raw,
   rerank,
   tokenize,
 });
@@ -28,6 +32,9 @@ const REGISTRY: Readonly<Record<DialectId, Dialect>> = Object.freeze({
 export function dialectOf(id: DialectId): Dialect {
   return REGISTRY[id];
 }
+
+/** The dialect whose answers a provider keeps, to be asked for by their ids. */
+export const KEPT_DIALECT: Dialect = openAiResponses;
 
 /** The dialect in which the gateway itself asks for vectors. */
 export const EMBEDDINGS_DIALECT: Dialect = openAiEmbeddings;

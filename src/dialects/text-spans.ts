@@ -21,6 +21,8 @@ export interface TextSpan {
   readonly start: number;
   readonly end: number;
   readonly text: string;
+  /** The bytes are the text itself: a field of a form. */
+  readonly plain?: true;
 }
 
 /** A text with the way to it: member names and positions. */
@@ -126,7 +128,8 @@ export function spliceTexts(bytes: Buffer, spans: readonly TextSpan[], texts: re
   for (const [index, text] of texts.entries()) {
     const span = spans[index];
     if (text === null || span === undefined) continue;
-    edits.push({ start: span.start, end: span.end, bytes: Buffer.from(JSON.stringify(text)) });
+    const { start, end, plain } = span;
+    edits.push({ start, end, bytes: Buffer.from(plain === true ? text : JSON.stringify(text)) });
   }
   return applyEdits(bytes, edits);
 }

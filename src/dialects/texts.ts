@@ -10,7 +10,7 @@ import { MODERATIONS_REQUEST_TEXTS } from "./openai-moderations/texts.js";
 import { RESPONSE_EVENT_TEXTS, RESPONSES_ANSWER_TEXTS, RESPONSES_REQUEST_TEXTS } from "./openai-responses/texts.js";
 import { IMAGES_ANSWER_TEXTS, IMAGES_REQUEST_TEXTS } from "./openai-images/texts.js";
 import { RERANK_ANSWER_TEXTS, RERANK_REQUEST_TEXTS } from "./rerank/texts.js";
-import type { TextShape } from "./text-spans.js";
+import { shapeOf, type TextShape } from "./text-spans.js";
 import { TOKENIZE_REQUEST_TEXTS } from "./tokenize/texts.js";
 
 export interface DialectTexts {
@@ -20,6 +20,9 @@ export interface DialectTexts {
   /** null: no text is streamed. */
   readonly frame: FrameTexts | null;
 }
+
+/** Files and what nobody has read. */
+const NO_TEXTS: DialectTexts = { request: shapeOf({}), answer: null, frame: null };
 
 const TEXTS: Readonly<Record<DialectId, DialectTexts>> = {
   "openai-chat": { request: CHAT_REQUEST_TEXTS, answer: CHAT_ANSWER_TEXTS, frame: CHUNK_TEXTS },
@@ -38,6 +41,8 @@ const TEXTS: Readonly<Record<DialectId, DialectTexts>> = {
   "openai-images": { request: IMAGES_REQUEST_TEXTS, answer: IMAGES_ANSWER_TEXTS, frame: null },
   "openai-audio": { request: AUDIO_REQUEST_TEXTS, answer: AUDIO_ANSWER_TEXTS, frame: TRANSCRIPT_EVENT_TEXTS },
   "openai-moderations": { request: MODERATIONS_REQUEST_TEXTS, answer: null, frame: null },
+  "openai-files": NO_TEXTS,
+  raw: NO_TEXTS,
   rerank: { request: RERANK_REQUEST_TEXTS, answer: RERANK_ANSWER_TEXTS, frame: null },
   tokenize: { request: TOKENIZE_REQUEST_TEXTS, answer: null, frame: null },
 };

@@ -23,6 +23,8 @@ export class UsageTally {
   searchUnits = -1;
   /** One of these units is the gateway's own guess. */
   unitsGuessed = false;
+  /** What these counts are of, where an upstream tells them again and again: they count the first time; "" = always. */
+  countsOnceAs = "";
   /** The model's name as the upstream gives it; "" until said. */
   responseModel = "";
   /** The answer's id; "" until said. */

@@ -42,6 +42,8 @@ export interface Subject {
   /** The model as the caller named it, and the configured entry that it matched. */
   readonly model: string;
   readonly entry: string;
+  /** Name of the configured route by which a raw request came; absent = none. */
+  readonly passthroughRoute?: string;
 }
 
 /** What is remembered of names that callers choose is bounded. */
@@ -78,7 +80,7 @@ export class ScreenPlans {
 
   /** null: no guardrail concerns this subject. */
   planFor(subject: Subject): ScreenPlan | null {
-    const key = this.#narrow ? `${subject.apiKey}\n${subject.model}` : "";
+    const key = this.#narrow ? `${subject.apiKey}\n${subject.model}\n${subject.passthroughRoute ?? ""}` : "";
     const known = this.#remembered.get(key);
     if (known !== undefined) return known;
     const plan = this.#planOf(this.#concerning(subject));
@@ -156,6 +158,6 @@ function concerns({ scope, scopeRef }: GuardrailAttachment, subject: Subject): b
     case "team":
       return scopeRef === subject.team;
     case "passthrough_route":
-      return false;
+      return scopeRef === subject.passthroughRoute;
   }
 }

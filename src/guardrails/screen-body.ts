@@ -1,5 +1,6 @@
 /** Local rules over a whole body: what they find in its texts, and the body with what they mask. */
-import { spliceTexts, type TextShape, type TextSpan, textsOf } from "../dialects/text-spans.js";
+import { bodyTexts } from "../dialects/form-texts.js";
+import { spliceTexts, type TextShape, type TextSpan } from "../dialects/text-spans.js";
 import type { Found } from "./rule.js";
 import { type OwnedFinder, screenWhole } from "./text-screen.js";
 
@@ -20,7 +21,7 @@ export interface ScreenedBody {
   readonly unreadable: boolean;
 }
 
-/** No JSON that can be read to its end: whatever stands in it. */
+/** Nothing that can be read to its end: whatever stands in it. */
 const UNREADABLE = { spans: [], unreadable: true };
 
 /** Collects findings, each owner's action once. */
@@ -34,8 +35,14 @@ export class Findings {
   };
 }
 
-export function screenBody(body: Buffer, shape: TextShape, finders: readonly OwnedFinder[]): ScreenedBody {
-  const { spans, unreadable } = textsOf(body, shape) ?? UNREADABLE;
+/** A body in JSON, or a form where `contentType` says so. */
+export function screenBody(
+  body: Buffer,
+  shape: TextShape,
+  finders: readonly OwnedFinder[],
+  contentType = "",
+): ScreenedBody {
+  const { spans, unreadable } = bodyTexts(body, shape, contentType) ?? UNREADABLE;
   const findings = new Findings();
   let masked: (string | null)[] | null = null;
   for (const [index, { text }] of spans.entries()) {
@@ -46,5 +53,10 @@ export function screenBody(body: Buffer, shape: TextShape, finders: readonly Own
   }
   if (masked === null) return { findings: findings.list, body: null, spans, unreadable };
   const changed = spliceTexts(body, spans, masked);
-  return { findings: findings.list, body: changed, spans: textsOf(changed, shape)?.spans ?? [], unreadable };
+  return {
+    findings: findings.list,
+    body: changed,
+    spans: bodyTexts(changed, shape, contentType)?.spans ?? [],
+    unreadable,
+  };
 }

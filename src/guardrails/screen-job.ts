@@ -11,6 +11,8 @@ export interface ScreenJob {
   readonly dialect: DialectId;
   readonly direction: Direction;
   readonly body: Uint8Array;
+  /** Of a request's body; "" = JSON. */
+  readonly contentType: string;
   /** Equal names, equal rules: they are compiled once a thread. */
   readonly name: string;
   readonly rules: readonly OwnedRule[];
@@ -29,7 +31,7 @@ export function runScreenJob(job: ScreenJob): ScreenResult {
   const shape = job.direction === "input" ? request : answer;
   if (shape === null) return { findings: [], body: null, spans: [], unreadable: false };
   const body = Buffer.from(job.body.buffer, job.body.byteOffset, job.body.byteLength);
-  const screened = screenBody(body, shape, compiledOf(job));
+  const screened = screenBody(body, shape, compiledOf(job), job.contentType);
   return job.wantsTexts ? screened : { ...screened, spans: [] };
 }
 

@@ -68,9 +68,11 @@ export function admitChosen(exchange: Exchange, node: Node, { entry }: ResolvedM
 
 /** The request is refused after its admission and before anything was done for it: it has never been admitted. */
 export function voidAdmission(exchange: Exchange, node: Node): void {
-  const { lease } = exchange;
+  const { lease, chosenLease } = exchange;
   exchange.lease = null;
+  exchange.chosenLease = null;
   if (lease !== null) voidLease(node.quota, lease);
+  if (chosenLease !== null) voidLease(node.quota, chosenLease);
 }
 
 function refused(node: Node, refusal: Failure): Failure {

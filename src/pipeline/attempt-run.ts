@@ -7,7 +7,7 @@ import { failure, type Failure, isFailure } from "../errors.js";
 import type { Plan, PlannedCandidate } from "../routing/plan.js";
 import { backoffMs, judge } from "../routing/retry.js";
 import { voidLease } from "../quota/lease.js";
-import { admitTarget } from "./admit.js";
+import { admitTarget, voidAdmission } from "./admit.js";
 import { retryAfterMs } from "./answer-head.js";
 import type { Attempt } from "./attempt.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
@@ -158,7 +158,9 @@ export class AttemptRun implements WorkUnderWay, Succession {
     if (targetLease !== null) voidLease(this.#node.quota, targetLease);
   }
 
+  /** Where nobody has been asked anything, the request has never been admitted. */
   #overLimits(): Failure {
+    if (this.#exchange.attempts === 0) voidAdmission(this.#exchange, this.#node);
     return this.#soonest ?? failure("all_candidates_unavailable");
   }
 }

@@ -20,6 +20,7 @@ import type { Node } from "./node.js";
 import { concludeRecording, recordAnew } from "./record-answer.js";
 import { isOfTarget, refusalStatus, refuse } from "./refuse.js";
 import { settle } from "./settle.js";
+import { settleLeases } from "./settle-leases.js";
 import { MISHAP_CODES, type Mishap } from "./succession.js";
 import { attemptBegins, attemptEnds } from "./target-health.js";
 import { relayFor } from "./relays.js";
@@ -261,6 +262,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
       this.exchange.succession?.deliver();
       return;
     }
+    settleLeases(this.exchange, this.node);
     try {
       this.concluded?.delivery.deliver();
     } catch (error) {

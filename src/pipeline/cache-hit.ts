@@ -17,6 +17,7 @@ import type { Node } from "./node.js";
 import { outputScreenOf, type Screened, whenScreened } from "./output-screen.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
+import { settleLeases } from "./settle-leases.js";
 
 const PIECE_BYTES = 65_536;
 
@@ -94,6 +95,7 @@ class CacheHit implements WorkUnderWay, Delivery {
 
   /** The usage line is on file. */
   deliver(): void {
+    settleLeases(this.#exchange, this.#node);
     try {
       this.#end();
     } catch (error) {

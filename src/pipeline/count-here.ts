@@ -8,6 +8,7 @@ import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import { waitFor } from "./pending.js";
 import type { StageOutcome } from "./pipeline.js";
+import { settleLeases } from "./settle-leases.js";
 
 const NO_ANSWER = new Uint8Array(0);
 const COUNTING: ReadonlySet<Operation> = new Set<Operation>(["count_tokens", "input_tokens", "tokenize"]);
@@ -24,6 +25,7 @@ export function countHere(exchange: Exchange, node: Node): StageOutcome {
   return waitFor(exchange, node, answerHere(exchange, node), (answer) => {
     exchange.status = 200;
     exchange.responseBytes = answer.length;
+    settleLeases(exchange, node);
     exchange.sink.answer(200, estimateHeaders(exchange, node), answer);
     return "answered";
   });

@@ -10,6 +10,7 @@ import type { Stage, StageOutcome } from "./pipeline.js";
 import { beginEnsemble } from "./ensemble-run.js";
 import { beginSemantic } from "./semantic-run.js";
 import { runPlan } from "./send-to.js";
+import { settleLeases } from "./settle-leases.js";
 import { beginSplit } from "./split-run.js";
 
 export const dispatch: Stage = {
@@ -66,6 +67,7 @@ function answerModels(exchange: Exchange, node: Node): StageOutcome {
   exchange.responseBytes = Buffer.byteLength(body);
   const sent = ["content-type", "application/json", node.headerNames.requestId, exchange.id];
   if (exchange.lease !== null) rateLimitHeaders(exchange.lease, Date.now(), sent);
+  settleLeases(exchange, node);
   exchange.sink.answer(200, sent, body);
   return "answered";
 }

@@ -1,12 +1,14 @@
 /** One request's state from its headers to its settlement. Every exchange has the same shape, whatever its way. */
 import type { Recording } from "../cache/recording.js";
 import type { ApiKeyResource } from "../config/resources.js";
+import type { Passage } from "../config/passthrough-index.js";
 import type { CallerKey, ResolvedModel, Snapshot } from "../config/snapshot.js";
 import type { Dialect, Operation, RequestView } from "../dialects/dialect.js";
 import type { Failure } from "../errors.js";
 import type { Plan } from "../routing/plan.js";
 import type { Lease } from "../quota/lease.js";
 import type { UsageEvent } from "../usage/event.js";
+import type { Outgoing } from "./outgoing.js";
 import type { Continuation } from "./continuation.js";
 import type { Succession } from "./succession.js";
 import type { Screening } from "./screening.js";
@@ -21,6 +23,12 @@ export interface Route {
   readonly dialect: Dialect;
 }
 
+/** A dialect and what is asked in it. */
+export interface Speech {
+  readonly operation: Operation;
+  readonly dialect: Dialect;
+}
+
 /** What the gateway reads of the request's headers; everything else is dropped. */
 export interface RequestHeaders {
   /** Keys as presented, in the order in which they are tried. */
@@ -29,6 +37,8 @@ export interface RequestHeaders {
   readonly forwardedFor: string;
   /** The model from a header, which overrides the body's; "" = none. */
   readonly model: string;
+  /** The provider key or provider that a header names; "" = none. */
+  readonly provider: string;
   readonly contentEncoding: string;
   /** As it came; "" = not given. */
   readonly contentType: string;
@@ -94,6 +104,12 @@ export class Exchange {
   model: ResolvedModel | null = null;
   /** Where the request may go; null where the gateway answers itself. */
   plan: Plan | null = null;
+  /** The request that goes out, where a provider key and not a model gets it; null = made for each target. */
+  outgoing: Outgoing | null = null;
+  /** The configured route by which a raw request came; null = none. */
+  passage: Passage | null = null;
+  /** What a raw request speaks, as far as its path tells; null = what its route says. */
+  spoken: Speech | null = null;
   /** The targets' own limits are asked for each attempt: the admission knew only the name before them. */
   limitsTargets = false;
   /** Room under the limits of the next attempt's own target; the attempt takes it over. */
@@ -148,6 +164,11 @@ export class Exchange {
     this.snapshot = surroundings.snapshot;
     this.startedAt = surroundings.now;
     this.startedAtWall = surroundings.nowWall;
+  }
+
+  /** What request and answer are read as. */
+  get speech(): Speech {
+    return this.spoken ?? this.route;
   }
 
   get keyResource(): ApiKeyResource | null {

@@ -120,7 +120,10 @@ export class OperationRelay implements Relay, Delivery {
     const observer = exchange.route.dialect.answerObserver(exchange.route.operation, tally);
     observer.feed(this.#answer);
     observer.finish();
-    if (unitsGuessed === true) tally.unitsGuessed = true;
+    if (unitsGuessed === true) {
+      tally.unitsGuessed = true;
+      this.#attempt.estimated = true;
+    }
     const upstream = asObject(said);
     tally.responseModel = asString(upstream?.model).slice(0, MAX_NAME);
     tally.responseId = asString(upstream?.id).slice(0, MAX_NAME);

@@ -28,8 +28,18 @@ const IN_UNITS: ReadonlySet<Operation> = new Set<Operation>([
   "moderations",
 ]);
 
+/** Keeping and looking up; what jobs use is counted when they have ended. */
+const KEEPING: ReadonlySet<Operation> = new Set<Operation>([
+  "files",
+  "batches",
+  "fine_tuning",
+  "responses_items",
+  "passthrough",
+]);
+
 /** What an operation uses. */
 export function useOf(operation: Operation): OperationUse {
+  if (KEEPING.has(operation)) return NOTHING;
   if (countsHere(operation)) return NOTHING;
   if (IN_UNITS.has(operation)) return UNITS;
   return operation === "embeddings" ? INPUT_ONLY : TEXT;

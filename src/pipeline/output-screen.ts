@@ -75,6 +75,7 @@ export class OutputScreen {
       body,
       name: hook.name,
       rules: hook.local,
+      contentType: "",
       wantsTexts: hook.remote.length > 0,
     };
     return this.#node.guards.screen(job).then(

@@ -17,7 +17,6 @@ const CACHEABLE: ReadonlySet<Operation> = new Set<Operation>([
   "completions",
   "embeddings",
   "rerank",
-  "rerank",
 ]);
 
 export const recall: Stage = {

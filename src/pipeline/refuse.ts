@@ -2,6 +2,7 @@
 import { ERRORS, type Failure } from "../errors.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
+import { settleLeases } from "./settle-leases.js";
 
 /** Of every stream that begins. */
 const STREAM_STATUS = 200;
@@ -11,6 +12,7 @@ export function refuse(exchange: Exchange, node: Node, failure: Failure): void {
   const status = refusalStatus(exchange, failure);
   exchange.status = status;
   exchange.error = failure.code;
+  settleLeases(exchange, node);
   if (exchange.sink.closed) return;
   if (exchange.sink.started) {
     const event = Buffer.from(exchange.route.dialect.renderStreamError(failure, exchange.id));

@@ -1,9 +1,13 @@
 /** Stage 2: which model is meant, may this key use it, and who serves the operation in the caller's dialect? */
 import { type Failure, failure, isFailure } from "../errors.js";
 import type { ModelResource } from "../config/resources.js";
+import type { Operation } from "../dialects/dialect.js";
 import { conversationOf } from "../dialects/conversation.js";
 import { servesNot } from "../routing/plan.js";
 import { mayNotUse, planFor } from "./send-to.js";
+import { resolveByKey } from "./by-key.js";
+import { resolveRaw } from "./raw-request.js";
+import { restoreKept, staysWithKeepers } from "./kept.js";
 import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -27,9 +31,12 @@ export const resolve: Stage = {
     const { route } = exchange;
     // Listing models concerns no single model; the list itself is cut to what the key may use.
     if (route.operation === "models") return "next";
-    if (exchange.headers.contentEncoding !== "") {
+    if (exchange.headers.contentEncoding !== "" && route.operation !== "passthrough") {
       return failure("invalid_request_error", "Encoded request bodies are not accepted.", "content-encoding");
     }
+    if (route.operation === "passthrough") return resolveRaw(exchange, node) ?? setDeadline(exchange, node) ?? "next";
+    if (BY_KEY.has(route.operation)) return resolveByKey(exchange, node) ?? setDeadline(exchange, node) ?? "next";
+    const kept = restoreKept(exchange);
     const override = exchange.headers.model || exchange.pathParameter || null;
     const { contentType } = exchange.headers;
     const view = route.dialect.readRequest(exchange.body, route.operation, override, contentType);
@@ -38,9 +45,13 @@ export const resolve: Stage = {
       return failure("invalid_request_error", "The model's name is not Unicode text.", "model");
     }
     exchange.view = view;
-    return findModel(exchange, view.model) ?? setDeadline(exchange, node) ?? findTarget(exchange, node);
+    const outcome = findModel(exchange, view.model) ?? setDeadline(exchange, node) ?? findTarget(exchange, node);
+    return outcome === "next" ? (staysWithKeepers(exchange, kept) ?? "next") : outcome;
   },
 };
+
+/** Operations whose requests go to a provider key and not to a model. */
+const BY_KEY: ReadonlySet<Operation> = new Set<Operation>(["responses_items", "files", "batches", "fine_tuning"]);
 
 /** The same for a call that the gateway makes for itself: the caller's key is not asked whether it may use the model. */
 export function resolveMember(exchange: Exchange, node: Node, name: string): Failure | null {

@@ -51,15 +51,17 @@ class InputScreen {
 
   /** Small bodies here; large ones on a pool thread, so that other requests do not wait for them. */
   run(): StageOutcome {
-    const { body, route } = this.#exchange;
+    const { body, route, headers } = this.#exchange;
+    const { contentType } = headers;
     const hook = this.#hook;
     if (body.length <= this.#node.config.pool.inline_bytes) {
-      return this.#local(screenBody(body, textsOfDialect(route.dialect.id).request, hook.finders));
+      return this.#local(screenBody(body, textsOfDialect(route.dialect.id).request, hook.finders, contentType));
     }
     const job = {
       dialect: route.dialect.id,
       direction: hook.direction,
       body,
+      contentType,
       name: hook.name,
       rules: hook.local,
       wantsTexts: hook.remote.length > 0,

@@ -2,12 +2,11 @@
  * Stage 6: the exchange is over, whichever way it ended. Gives back what it held and says what happened, in
  * the metrics and in the access log. Runs exactly once for every exchange.
  */
-import { settleLease } from "../quota/lease.js";
-import { warnOfBudgets } from "./budget-warnings.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import { noteOutput } from "./note-output.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
+import { settleLeases } from "./settle-leases.js";
 
 export const settle: Stage = {
   name: "settle",
@@ -23,15 +22,10 @@ export const settle: Stage = {
       node.onSettled(exchange);
       exchange.screening?.end();
     }
-    if (exchange.lease !== null) {
-      const used = { tokens: exchange.tokensUsed, micros: exchange.microsUsed };
-      const crossings = settleLease(node.quota, exchange.lease, used);
-      if (crossings.length > 0) warnOfBudgets(node, crossings);
-      noteOutput(exchange, node);
-    }
-    if (exchange.chosenLease !== null) {
-      settleLease(node.quota, exchange.chosenLease, { tokens: exchange.tokensUsed, micros: 0 });
-    }
+    settleLeases(exchange, node);
+    if (exchange.lease !== null) noteOutput(exchange, node);
+    // Room for an attempt that never began: the client left, or the pool failed, while the request was translated.
+    if (exchange.targetLease !== null) voidLease(node.quota, exchange.targetLease);
     const duration = performance.now() - exchange.startedAt;
     // A part is counted with its whole.
     if (!exchange.isPart) observe(exchange, node, duration);

@@ -13,6 +13,7 @@ import { Parts, type PartsOwner } from "./parts.js";
 import type { StageOutcome } from "./pipeline.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
+import { settleLeases } from "./settle-leases.js";
 import { joinedHeaders, recordJoined, totalUsage } from "./split-answer.js";
 import { tellFailure } from "./split-failure.js";
 import { SplitStream } from "./split-stream.js";
@@ -99,6 +100,7 @@ export class SplitRun implements WorkUnderWay, PartsOwner {
   over(): void {
     const exchange = this.#exchange;
     exchange.usage = totalUsage(this.#usages);
+    settleLeases(exchange, this.#node);
     if (!this.#left) this.#answer();
     settle.run(exchange, this.#node);
   }

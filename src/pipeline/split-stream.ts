@@ -13,6 +13,7 @@ import type { Node } from "./node.js";
 import { Parts, type PartsOwner } from "./parts.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
+import { settleLeases } from "./settle-leases.js";
 import type { Sink } from "./sink.js";
 import { PartSink, type PartSinkOwner } from "./part-sink.js";
 import { joinedHeaders, totalUsage } from "./split-answer.js";
@@ -82,6 +83,7 @@ export class SplitStream implements WorkUnderWay, PartsOwner, PartSinkOwner {
   over(): void {
     const exchange = this.#exchange;
     exchange.usage = totalUsage(this.#usages);
+    settleLeases(exchange, this.#node);
     if (!this.#left) this.#end();
     settle.run(exchange, this.#node);
   }

@@ -58,6 +58,7 @@ const NO_HEADERS: RequestHeaders = Object.freeze({
   userAgent: "",
   forwardedFor: "",
   model: "",
+  provider: "",
   contentEncoding: "",
   contentType: "",
   strict: false,

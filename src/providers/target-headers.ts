@@ -198,3 +198,9 @@ function pairs(flat: readonly string[]): [name: string, value: string][] {
   for (let i = 0; i + 1 < flat.length; i += 2) list.push([flat[i] as string, flat[i + 1] as string]);
   return list;
 }
+
+/** The same with the content type of the body that goes along; "" = there is no body, and so none. */
+export function withBodyType(flat: readonly string[], contentType: string): readonly string[] {
+  if (contentType !== "") return ofContentType(flat, contentType);
+  return flat.filter((_, index) => flat[index - (index % 2)] !== "content-type");
+}

@@ -37,6 +37,11 @@ function likeOf(operation: Operation): readonly Operation[] {
   return OF_CONVERSATIONS.includes(operation) ? CONVERSATIONS : [operation];
 }
 
+/** Whoever answers in a dialect that keeps answers is asked about them at the same place. */
+function keptBy(row: ProviderRow, operation: Operation): readonly ServedOperation[] | undefined {
+  return operation === "responses_items" ? row.serves.responses : undefined;
+}
+
 export interface Way {
   readonly served: ServedOperation;
   readonly bridge: Bridge;
@@ -44,7 +49,7 @@ export interface Way {
 
 /** The endpoint of the row that serves an operation best for a caller of this dialect, and how it is reached; null = none. */
 export function wayTo(row: ProviderRow, operation: Operation, dialect: DialectId): Way | null {
-  const own = row.serves[operation]?.find((candidate) => candidate.dialect === dialect);
+  const own = (row.serves[operation] ?? keptBy(row, operation))?.find((candidate) => candidate.dialect === dialect);
   const straight = bridgeFor(operation, dialect, dialect);
   if (own !== undefined && straight !== null) return { served: own, bridge: straight };
   const alike = likeOf(operation);

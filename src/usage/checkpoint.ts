@@ -32,11 +32,16 @@ export function readCheckpoint(path: string): Checkpoint | null | string {
 }
 
 /** Writes a new file, brings it to the disk and puts it in place of the old one. Rejects with what failed. */
-export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+export function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+  return replaceFile(path, JSON.stringify(checkpoint));
+}
+
+/** The same with any text: whoever reads the file finds the old text or the new one, also after a power failure. */
+export async function replaceFile(path: string, text: string): Promise<void> {
   const fresh = `${path}.new`;
   const file = await open(fresh, "w", 0o640);
   try {
-    await file.writeFile(JSON.stringify(checkpoint));
+    await file.writeFile(text);
     await file.sync();
   } finally {
     await file.close();

@@ -15,6 +15,7 @@ export class LineReader {
   #begun: Buffer[] = [];
   #begunBytes = 0;
   #oversized = 0;
+  #ends: number[] = [];
   readonly #end: number;
 
   /** `position` is the byte to start at, `end` the one to stop before. */
@@ -39,6 +40,11 @@ export class LineReader {
     return this.#oversized;
   }
 
+  /** Where each line of the last piece ended: bytes from the file's beginning, the line's end included. */
+  get ends(): readonly number[] {
+    return this.#ends;
+  }
+
   /** The whole lines of the next piece of the file; null at its present end. Throws what open and read throw. */
   read(): string[] | null {
     if (this.#file < 0) this.#file = openSync(this.#path, "r");
@@ -56,11 +62,15 @@ export class LineReader {
 
   #split(bytes: Buffer): string[] {
     const lines: string[] = [];
+    const before = this.#position - bytes.length;
+    this.#ends = [];
     let start = 0;
     for (let end = bytes.indexOf(LINE_END); end >= 0; end = bytes.indexOf(LINE_END, start)) {
       const line = this.#finish(bytes.subarray(start, end));
-      if (line !== "") lines.push(line);
       start = end + 1;
+      if (line === "") continue;
+      lines.push(line);
+      this.#ends.push(before + start);
     }
     this.#begin(bytes.subarray(start));
     return lines;

@@ -38,6 +38,8 @@ export interface RetentionOptions {
   readonly live?: ReadonlySet<string> | null;
   /** Has somebody still to read this file? */
   readonly wanted?: (name: string) => boolean;
+  /** Called before a file goes that is wanted all the same. */
+  readonly giveUp?: (segment: Segment) => void;
 }
 
 /**
@@ -46,7 +48,7 @@ export interface RetentionOptions {
  * A missing directory is an empty one; a file that cannot be removed is left for the next round.
  */
 export function enforceBound(directory: string, maxBytes: number, options: RetentionOptions = {}): string[] {
-  const { live = null, wanted = () => false } = options;
+  const { live = null, wanted = () => false, giveUp } = options;
   let segments: Segment[];
   try {
     segments = listSegments(directory);
@@ -60,7 +62,9 @@ export function enforceBound(directory: string, maxBytes: number, options: Reten
   for (const { segment, bytes } of measured) {
     if (total <= maxBytes) break;
     if (open.has(segment.name)) continue;
-    if (wanted(segment.name) && total <= maxBytes * PATIENCE) continue;
+    const isWanted = wanted(segment.name);
+    if (isWanted && total <= maxBytes * PATIENCE) continue;
+    if (isWanted) giveUp?.(segment);
     try {
       unlinkSync(segment.path);
     } catch {

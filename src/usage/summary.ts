@@ -62,7 +62,7 @@ export interface Sums {
   cost_usd: number;
 }
 
-const SUM_NAMES = [
+export const SUM_NAMES = [
   "requests",
   "attempts",
   "errors",
@@ -78,7 +78,7 @@ const SUM_NAMES = [
   "cost_usd",
 ] as const satisfies readonly (keyof Sums)[];
 
-function noSums(): Sums {
+export function noSums(): Sums {
   return {
     requests: 0,
     attempts: 0,
@@ -96,7 +96,7 @@ function noSums(): Sums {
   };
 }
 
-function addTo(sums: Sums, event: UsageEvent): void {
+export function addTo(sums: Sums, event: UsageEvent): void {
   if (event.attempt <= 1) sums.requests += 1;
   sums.attempts += 1;
   if (event.error !== "" || event.status >= 400) sums.errors += 1;
@@ -111,6 +111,15 @@ function addTo(sums: Sums, event: UsageEvent): void {
   sums.search_units += event.search_units;
   // In whole billionths, so that the order of the events does not matter.
   sums.cost_usd = dollarsFromNanos(nanosOf(sums.cost_usd) + nanosOf(event.cost_usd));
+}
+
+/** Adds sums to sums, as exactly as events are added. */
+export function addSums(sums: Sums, more: Readonly<Sums>): void {
+  const cost = dollarsFromNanos(nanosOf(sums.cost_usd) + nanosOf(more.cost_usd));
+  const seconds = Math.round((sums.audio_seconds + more.audio_seconds) * 1_000) / 1_000;
+  for (const name of SUM_NAMES) sums[name] += more[name];
+  sums.cost_usd = cost;
+  sums.audio_seconds = seconds;
 }
 
 interface Group {
@@ -132,7 +141,18 @@ export class Summary {
 
   add(event: UsageEvent): void {
     addTo(this.total, event);
-    let values = this.#columns.map((column) => COLUMNS[column](event));
+    const values = this.#columns.map((column) => COLUMNS[column](event));
+    addTo(this.#groupOf(values), event);
+  }
+
+  /** Adds what has been summed up already; a column that it does not tell counts as empty. */
+  addSums(told: Readonly<Partial<Record<Column, string>>>, sums: Readonly<Sums>): void {
+    addSums(this.total, sums);
+    addSums(this.#groupOf(this.#columns.map((column) => told[column] ?? "")), sums);
+  }
+
+  #groupOf(told: readonly string[]): Sums {
+    let values = told;
     let key = JSON.stringify(values);
     if (this.#groups.size >= MAX_GROUPS && !this.#groups.has(key)) {
       values = values.map(() => OTHER);
@@ -143,7 +163,7 @@ export class Summary {
       group = { values, sums: noSums() };
       this.#groups.set(key, group);
     }
-    addTo(group.sums, event);
+    return group.sums;
   }
 
   /** The groups, most tokens first, then by name. */

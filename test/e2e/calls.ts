@@ -7,7 +7,7 @@ import { KEY, type RunningGateway } from "./gateway.js";
 
 export interface Call {
   readonly method?: string;
-  /** A string is sent as it is, anything else as JSON. */
+  /** A string or bytes are sent as they are, anything else as JSON. */
   readonly body?: unknown;
   readonly headers?: OutgoingHttpHeaders;
   /** Does not announce the body's length. */
@@ -26,7 +26,7 @@ export const BEARER = Object.freeze({ authorization: `Bearer ${KEY}` });
 
 /** Sends exactly the headers given, plus content-type and length; follows nothing, retries nothing. */
 export function call(url: string, { method, body, headers = BEARER, chunked = false }: Call = {}): Promise<Answer> {
-  const bytes = body === undefined ? null : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
+  const bytes = body === undefined ? null : bytesOf(body);
   return new Promise((resolve, reject) => {
     const length = chunked ? { "transfer-encoding": "chunked" } : { "content-length": bytes?.length ?? 0 };
     const framing = bytes === null ? {} : { "content-type": "application/json", ...length };
@@ -47,6 +47,11 @@ export function call(url: string, { method, body, headers = BEARER, chunked = fa
     outgoing.once("error", reject);
     outgoing.end(bytes ?? undefined);
   });
+}
+
+function bytesOf(body: unknown): Buffer {
+  if (Buffer.isBuffer(body)) return body;
+  return Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
 }
 
 /** All values that the upstream received under a name, in lower case, in their order. */

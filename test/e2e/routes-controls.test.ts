@@ -7,7 +7,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ROUTES } from "../../src/acceptor/routes.js";
 import type { Operation } from "../../src/dialects/dialect.js";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
+import { wav } from "../unit/dialects/media/sounds.js";
 import { type Answer, BEARER, call, eventOf, lastRequest } from "./calls.js";
+import { formOf, type SentBody, type SentFile } from "./forms.js";
 import { KEY, oneProvider, type RunningGateway, sha256, startGateway, until } from "./gateway.js";
 
 const BODY_BYTES = 4096;
@@ -22,22 +24,56 @@ const BODIES: Readonly<Partial<Record<Operation, Readonly<Record<string, unknown
   input_tokens: { model: "gpt-x", input: "Hello" },
   completions: { model: "gpt-x", prompt: "Hello" },
   embeddings: { model: "text-embedding-x", input: "Hello" },
+  rerank: { model: "served-x", query: "Hello", documents: ["Hello", "Goodbye"] },
+  images: { model: "gpt-x", prompt: "Hello", n: 2 },
+  image_edits: { model: "gpt-x", prompt: "Hello" },
+  image_variations: { model: "gpt-x", n: 2 },
+  transcriptions: { model: "gpt-x", prompt: "Hello" },
+  translations: { model: "gpt-x" },
+  speech: { model: "gpt-x", input: "Hello", voice: "alloy" },
+  moderations: { model: "gpt-x", input: "Hello" },
   tokenize: { model: "served-x", prompt: "Hello" },
 };
-const STREAMED: ReadonlySet<Operation> = new Set(["chat", "messages", "responses", "completions"]);
+/** What a body says to be answered with a stream. */
+const STREAMED: Readonly<Partial<Record<Operation, Readonly<Record<string, unknown>>>>> = {
+  chat: { stream: true },
+  messages: { stream: true },
+  responses: { stream: true },
+  completions: { stream: true },
+  images: { stream: true, partial_images: 2 },
+  image_edits: { stream: true, partial_images: 2 },
+  transcriptions: { stream: true },
+  speech: { stream_format: "sse" },
+};
+/** Operations whose bodies are forms, and the file in them. */
+const FILES: Readonly<Partial<Record<Operation, SentFile>>> = {
+  image_edits: { field: "image", name: "a.png", bytes: Buffer.from("no real image") },
+  image_variations: { field: "image", name: "a.png", bytes: Buffer.from("no real image") },
+  transcriptions: { field: "file", name: "a.wav", bytes: wav(0.125) },
+  translations: { field: "file", name: "a.wav", bytes: wav(0.125) },
+};
 /** A key of its own for each operation, which may do everything else. */
 const elsewhereKey = (operation: Operation) => `sk-not-for-${operation}`;
 const limitedKey = (row: Row) => `sk-one-a-minute-${row.name}`;
 
 interface Row {
   readonly name: string;
-  readonly method: "GET" | "POST";
+  readonly method: string;
   /** With its open parts filled. */
   readonly path: string;
   readonly operation: Operation;
   readonly stream: boolean;
   /** undefined: the row takes no body and asks no upstream. */
   readonly body: Readonly<Record<string, unknown>> | undefined;
+  /** The model that the caller names, in the body or in the path. */
+  readonly model: unknown;
+}
+
+/** The bytes of a row's body, and what else it holds. */
+function sent({ operation, body }: Row, more: Readonly<Record<string, unknown>> = {}): SentBody {
+  const file = FILES[operation];
+  if (file !== undefined) return formOf({ ...body, ...more }, [file]);
+  return { bytes: Buffer.from(JSON.stringify({ ...body, ...more })), contentType: "application/json" };
 }
 
 const ROWS: readonly Row[] = ROUTES.flatMap(({ method, path, operation }) => {
@@ -45,9 +81,11 @@ const ROWS: readonly Row[] = ROUTES.flatMap(({ method, path, operation }) => {
   const name = `${method} ${path}`;
   const body = BODIES[operation];
   if (body === undefined && operation !== "models") throw new Error(`this test has no body for "${operation}"`);
-  const row: Row = { name, method, path: filled, operation, stream: false, body };
-  if (!STREAMED.has(operation)) return [row];
-  return [row, { ...row, name: `${name}, streamed`, stream: true, body: { ...body, stream: true } }];
+  const model = filled === path ? body?.model : "gpt-x";
+  const row: Row = { name, method, path: filled, operation, stream: false, body, model };
+  const streamed = STREAMED[operation];
+  if (streamed === undefined) return [row];
+  return [row, { ...row, name: `${name}, streamed`, stream: true, body: { ...body, ...streamed } }];
 });
 const ASKING = ROWS.filter((row) => row.body !== undefined);
 
@@ -84,7 +122,13 @@ afterAll(async () => {
 beforeEach(() => upstream.reset());
 
 function send(row: Row, headers: Record<string, string> = BEARER, to = gateway): Promise<Answer> {
-  return call(to.url + row.path, { method: row.method, body: row.body, headers });
+  if (row.body === undefined) return call(to.url + row.path, { method: row.method, headers });
+  const { bytes, contentType } = sent(row);
+  return call(to.url + row.path, {
+    method: row.method,
+    body: bytes,
+    headers: { ...headers, "content-type": contentType },
+  });
 }
 
 const withKey = (key: string) => ({ authorization: `Bearer ${key}` });
@@ -111,9 +155,9 @@ function logLines(fits: (line: LogLine) => boolean): Promise<LogLine[]> {
 
 /** Calls, and leaves: a stream after its first bytes, anything else as soon as the upstream was asked. */
 async function leaveEarly(row: Row, agent: string): Promise<void> {
-  upstream.script(row.stream ? { words: 500, gap_ms: 10 } : { delay_ms: 10_000 });
-  const body = Buffer.from(JSON.stringify(row.body));
-  const headers = { ...BEARER, "content-type": "application/json", "content-length": body.length, "user-agent": agent };
+  upstream.script(row.stream ? { words: 500, bytes: 100_000, gap_ms: 300 } : { delay_ms: 10_000 });
+  const { bytes: body, contentType } = sent(row);
+  const headers = { ...BEARER, "content-type": contentType, "content-length": body.length, "user-agent": agent };
   const outgoing = request(gateway.url + row.path, { method: row.method, headers, agent: false });
   // Leaving resets the connection under the client's own feet.
   outgoing.on("error", () => {});
@@ -142,6 +186,15 @@ test("the table holds every endpoint that there must be", () => {
       "POST /v1/responses/input_tokens",
       "POST /v1/completions",
       "POST /v1/embeddings",
+      "POST /v1/images/generations",
+      "POST /v1/images/edits",
+      "POST /v1/images/variations",
+      "POST /openai/deployments/{model}/images/generations",
+      "POST /v1/audio/transcriptions",
+      "POST /v1/audio/translations",
+      "POST /v1/audio/speech",
+      "POST /openai/deployments/{model}/audio/speech",
+      "POST /v1/moderations",
       "POST /tokenize",
       "GET /v1/models",
       "GET /openai/v1/models",
@@ -202,7 +255,7 @@ describe.each(ROWS)("$name", (row) => {
     const lines = await logLines((line) => line.request_id === good);
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({ ...common, status: 200, key: "tester", error: "" });
-    const asked = row.body === undefined ? { attempts: 0 } : { attempts: 1, model: row.body.model };
+    const asked = row.body === undefined ? { attempts: 0 } : { attempts: 1, model: row.model };
     expect(lines[0]).toMatchObject(asked);
     expect(await logLines((line) => line.request_id === bad)).toMatchObject([
       { ...common, status: 401, key: "", error: "invalid_api_key", attempts: 0 },
@@ -217,9 +270,10 @@ describe.each(ASKING)("$name", (row) => {
   });
 
   test("with too large a body: 413, announced or not, the upstream untouched", async () => {
-    const body = { ...row.body, padding: "x".repeat(BODY_BYTES) };
+    const { bytes: body, contentType } = sent(row, { padding: "x".repeat(BODY_BYTES) });
+    const headers = { ...BEARER, "content-type": contentType };
     for (const chunked of [false, true]) {
-      expect((await call(gateway.url + row.path, { body, chunked })).status).toBe(413);
+      expect((await call(gateway.url + row.path, { body, chunked, headers })).status).toBe(413);
     }
     expect(upstream.requests()).toHaveLength(0);
   });
@@ -237,7 +291,10 @@ describe.each(ASKING)("$name", (row) => {
       estimated: false,
       input_tokens: counted ? 0 : dealt.inputTokens,
       output_tokens: dealt.outputTokens,
-      request_bytes: JSON.stringify(row.body).length,
+      images: dealt.units.images ?? 0,
+      audio_seconds: dealt.units.seconds ?? 0,
+      characters: dealt.units.characters ?? 0,
+      request_bytes: sent(row).bytes.length,
     });
     upstream.script({ status: 500 });
     const failed = String((await send(row)).headers["x-weir-request-id"]);
@@ -291,5 +348,5 @@ test("a drain lets every way finish, and answers what still comes in its notice"
 
 /** A stream that came without its dialect's success terminator. */
 function isCut(row: Row, answer: Answer | undefined): boolean {
-  return row.stream && !/\[DONE\]|"message_stop"|"response\.completed"/.test(answer?.text ?? "");
+  return row.stream && !/\[DONE\]|"message_stop"|\.(?:completed|done)"/.test(answer?.text ?? "");
 }

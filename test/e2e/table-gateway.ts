@@ -34,8 +34,13 @@ const KEYS: Readonly<Record<string, (row: Row) => Entry>> = {
   poor: () => ({ budget: { limit_usd: PRICES.per_request, period: "total" } }),
   warned: () => ({ budget: { limit_usd: PRICES.per_request, period: "total", action: "warn", warn_at: [0.5, 1] } }),
   blocked: () => ({ rate_limit: { rpd: 2, tpd: 100_000 } }),
+  guarded: () => ({ rate_limit: { rpd: 2, tpd: 100_000 } }),
   keeping: () => ({ rate_limit: { rpd: 100, tpd: 1_000_000 } }),
-  refused: () => ({ rate_limit: { rpd: 100, tpd: 1_000_000 }, budget: { limit_usd: 1_000, period: "total" } }),
+  // Two requests leave room for a third, if nothing else has taken it.
+  refused: (row) => ({
+    rate_limit: { rpd: 3, tpd: 2 * tokensOf(row) + 1, concurrency: 1 },
+    budget: { limit_usd: 2 * costOf(row) + 0.000_001, period: "total" },
+  }),
   drained: () => ({}),
 };
 export type KeyUse = keyof typeof KEYS;
@@ -43,6 +48,14 @@ export type KeyUse = keyof typeof KEYS;
 /** Tokens that an answer of the row says it used. */
 export function tokensOf({ traits }: Row): number {
   return (traits?.used.input_tokens ?? 0) + (traits?.used.output_tokens ?? 0);
+}
+
+/** Dollars that an answer of the row costs. */
+export function costOf({ traits }: Row): number {
+  if (traits?.costs !== true) return 0;
+  const { input_tokens = 0, output_tokens = 0 } = traits.used;
+  const tokens = input_tokens * PRICES.input_per_1k + output_tokens * PRICES.output_per_1k;
+  return PRICES.per_request + tokens / 1_000;
 }
 
 interface ModelUse {

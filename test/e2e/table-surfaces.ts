@@ -40,7 +40,7 @@ export interface Row {
   readonly name: string;
   /** As it stands in the names of models and keys. */
   readonly id: string;
-  readonly method: "GET" | "POST";
+  readonly method: string;
   readonly path: string;
   readonly operation: Operation;
   readonly dialect: DialectId;

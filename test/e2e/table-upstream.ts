@@ -61,7 +61,7 @@ export async function startTableUpstream(): Promise<TableUpstream> {
       if (!response.writableFinished) aborted.set(model, (aborted.get(model) ?? 0) + 1);
     });
     const fails = behaviour === "fail" || (behaviour === "once" && bodies.get(model)?.length === 1);
-    if (fails) fail(response);
+    if (fails) fail(response, behaviour);
     else if (behaviour === "hold" && !released.has(model)) {
       held.set(model, [...(held.get(model) ?? []), hold(response, row)]);
     } else if (behaviour !== "late") answer(response, row, behaviour);
@@ -79,9 +79,10 @@ export async function startTableUpstream(): Promise<TableUpstream> {
   };
 }
 
-/** With a pause that is short enough for a test. */
-function fail(response: ServerResponse): void {
-  response.writeHead(500, { "content-type": "application/json", "retry-after-ms": "5" });
+/** Who fails once asks for a pause that is short enough for a test. */
+function fail(response: ServerResponse, behaviour: Behaviour): void {
+  const pause = behaviour === "once" ? { "retry-after-ms": "5" } : {};
+  response.writeHead(500, { "content-type": "application/json", ...pause });
   response.end('{"type":"error","error":{"type":"api_error","message":"The upstream failed."}}');
 }
 

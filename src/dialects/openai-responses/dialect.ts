@@ -2,6 +2,7 @@
 import type { Dialect } from "../dialect.js";
 import { asObject, asText } from "../json-values.js";
 import { renderOpenAiError } from "../openai-envelope.js";
+import { readFollowUp } from "./follow-up.js";
 import { readFields, spliceFields } from "../request-fields.js";
 import { answerTextOf, requestTextOf, streamTextOf } from "../text.js";
 import { renderResponsesStreamError } from "./error.js";
@@ -21,6 +22,8 @@ export const openAiResponses: Dialect = {
   readRequest: (body, operation, modelOverride) =>
     readFields(body, operation === "input_tokens" ? INPUT_TOKENS_REQUEST : RESPONSES_REQUEST, modelOverride),
   spliceRequest: spliceFields,
+  namesKept: true,
+  readKeyed: readFollowUp,
   streamObserver: (_view, tally) => new ResponsesStreamObserver(tally),
   answerObserver: responsesAnswerObserver,
   renderError: renderOpenAiError,

@@ -1,7 +1,15 @@
 /** The simulator on POST /images/…. Shapes: `ImagesResponse` and the events of the vendor's SDK. */
 import { FrameList } from "./frames.js";
 import { countOf, type JsonObject, stringOf } from "./json.js";
-import { EVENT_STREAM, isYes, JSON_TYPE, type MediaAnswer, type MediaRequest, numberField, tokenUsage } from "./media-answer.js";
+import {
+  EVENT_STREAM,
+  isYes,
+  JSON_TYPE,
+  type MediaAnswer,
+  type MediaRequest,
+  numberField,
+  tokenUsage,
+} from "./media-answer.js";
 import { countTokens, HIGHEST } from "./prompt.js";
 
 /** One image deals out as many output tokens as a small one of the vendor's. */

@@ -56,7 +56,14 @@ export interface Prompt {
 
 export const AUTO: ToolChoice = Object.freeze({ mode: "auto", name: null });
 
-export const HIGHEST = Object.freeze({ delayMs: 60_000, gapMs: 10_000, words: 10_000, bytes: 67_108_864, tokens: 1_000_000, choices: 8 });
+export const HIGHEST = Object.freeze({
+  delayMs: 60_000,
+  gapMs: 10_000,
+  words: 10_000,
+  bytes: 67_108_864,
+  tokens: 1_000_000,
+  choices: 8,
+});
 
 /** Reads the knobs of a request's `metadata`; all bounded. */
 export function readKnobs(metadata: unknown): SimulatorKnobs {

@@ -112,13 +112,29 @@ describe("a form", () => {
     ["has a part without headers", "--B\r\n\r\nx\r\n--B--", /header/],
     ["has a part without a disposition", "--B\r\nX: y\r\n\r\nx\r\n--B--", /no content-disposition/],
     ["has a part without a name", "--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--", /no name/],
-    ["names a part twice", '--B\r\nContent-Disposition: form-data; name="a"; name="b"\r\n\r\nx\r\n--B--', /disposition/],
+    [
+      "names a part twice",
+      '--B\r\nContent-Disposition: form-data; name="a"; name="b"\r\n\r\nx\r\n--B--',
+      /disposition/,
+    ],
     ["escapes in a name", '--B\r\nContent-Disposition: form-data; name="mo\\del"\r\n\r\nx\r\n--B--', /cannot be read/],
     ["names a part in two ways", "--B\r\nContent-Disposition: form-data; name=a; name*=b\r\n\r\nx\r\n--B--", /cannot/],
-    ["encodes a part", "--B\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--B--", /encoding/],
+    [
+      "encodes a part",
+      "--B\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--B--",
+      /encoding/,
+    ],
     ["folds a header", "--B\r\nContent-Disposition: form-data;\r\n name=a\r\n\r\nx\r\n--B--", /header/],
-    ["has a longer boundary on a line", "--B\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--Bx\r\n--B--", /followed/],
-    ["has a boundary after a bare line feed", "--B\r\nContent-Disposition: form-data; name=a\r\n\r\nx\n--B\r\n--B--", /line of its own/],
+    [
+      "has a longer boundary on a line",
+      "--B\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--Bx\r\n--B--",
+      /followed/,
+    ],
+    [
+      "has a boundary after a bare line feed",
+      "--B\r\nContent-Disposition: form-data; name=a\r\n\r\nx\n--B\r\n--B--",
+      /line of its own/,
+    ],
     ["goes on after its end", "--B--\r\nmore", /follows/],
   ])("that %s is refused", (_what, body, message) => {
     const form = readForm(Buffer.from(body), type("B"));
@@ -127,12 +143,16 @@ describe("a form", () => {
     expect(form.code).toBe("invalid_request_error");
   });
 
-  it.each(["multipart/form-data", "multipart/form-data; boundary=", `multipart/form-data; boundary=${"x".repeat(71)}`, "multipart/form-data; boundary=a; boundary=b", 'multipart/form-data; boundary="a b "', 'multipart/form-data; boundary="a\\"b"'])(
-    "without a usable boundary is refused: %s",
-    (contentType) => {
-      expect(readForm(Buffer.from("--B--"), contentType)).toMatchObject({ param: "content-type" });
-    },
-  );
+  it.each([
+    "multipart/form-data",
+    "multipart/form-data; boundary=",
+    `multipart/form-data; boundary=${"x".repeat(71)}`,
+    "multipart/form-data; boundary=a; boundary=b",
+    'multipart/form-data; boundary="a b "',
+    'multipart/form-data; boundary="a\\"b"',
+  ])("without a usable boundary is refused: %s", (contentType) => {
+    expect(readForm(Buffer.from("--B--"), contentType)).toMatchObject({ param: "content-type" });
+  });
 
   it("has a bounded number of parts and bounded headers", () => {
     const parts = Array.from({ length: 129 }, () => ({ name: "a", content: Buffer.alloc(0) }));
@@ -147,7 +167,12 @@ describe("a form", () => {
   });
 
   it("has a field once, and as a field", () => {
-    const twice = read(build("B", [{ name: "a", content: Buffer.from("1") }, { name: "a", content: Buffer.from("2") }]));
+    const twice = read(
+      build("B", [
+        { name: "a", content: Buffer.from("1") },
+        { name: "a", content: Buffer.from("2") },
+      ]),
+    );
     expect(fieldOf(twice, "a")).toMatchObject({ param: "a", message: expect.stringContaining("twice") });
     expect(fieldOf(twice, "b")).toBeNull();
     const file = read(build("B", [{ name: "a", filename: "f", content: Buffer.from("1") }]));

@@ -13,7 +13,7 @@ function setUp() {
   const sink = { closed: false, answer: (status: number) => void answers.push(status) };
   const route = { dialect: { renderError: () => "{}" } };
   // No headers: the first stage that looks at them throws.
-  const exchange = { sink, route, headers: undefined } as unknown as Exchange;
+  const exchange = { sink, route, headers: undefined, lease: null, chosenLease: null } as unknown as Exchange;
   const headerNames = { requestId: "x" };
   const node = { headerNames, reportFault: (error: unknown) => void faults.push(error) } as unknown as Node;
   return { answers, faults, exchange, node };

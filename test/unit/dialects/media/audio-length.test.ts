@@ -20,7 +20,11 @@ describe("the length of a sound", () => {
     const header = Buffer.alloc(32);
     header.writeUInt32BE(1_000, 12);
     header.writeUInt32BE(9_500, 16);
-    const movie = Buffer.concat([box("ftyp", Buffer.from("M4A ")), box("free", Buffer.alloc(9)), box("moov", box("mvhd", header))]);
+    const movie = Buffer.concat([
+      box("ftyp", Buffer.from("M4A ")),
+      box("free", Buffer.alloc(9)),
+      box("moov", box("mvhd", header)),
+    ]);
     expect(audioLength(movie)).toEqual({ seconds: 9.5, exact: true });
   });
 
@@ -34,7 +38,14 @@ describe("the length of a sound", () => {
     for (const other of [Buffer.alloc(0), Buffer.from("hello, this is no sound"), Buffer.from("RIFF....WAVE....")]) {
       expect(audioLength(other)).toBeNull();
     }
-    const magic = fc.constantFrom("RIFF0000WAVE", "fLaC", "OggS\u0000\u0000", "\u0000\u0000\u0000\u0018ftypM4A ", "ID3", "\u00ff\u00fb");
+    const magic = fc.constantFrom(
+      "RIFF0000WAVE",
+      "fLaC",
+      "OggS\u0000\u0000",
+      "\u0000\u0000\u0000\u0018ftypM4A ",
+      "ID3",
+      "\u00ff\u00fb",
+    );
     fc.assert(
       fc.property(magic, fc.uint8Array({ maxLength: 200 }), (start, rest) => {
         const length = audioLength(Buffer.concat([Buffer.from(start, "latin1"), rest]));

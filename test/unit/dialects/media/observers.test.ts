@@ -24,7 +24,12 @@ function watch(id: DialectId, operation: Operation, chunks: readonly Buffer[]): 
 }
 
 /** Measures a request, as it is done when its answer has come. */
-function measure(id: DialectId, operation: Operation, body: Buffer, { contentType = "", tally = new UsageTally() } = {}) {
+function measure(
+  id: DialectId,
+  operation: Operation,
+  body: Buffer,
+  { contentType = "", tally = new UsageTally() } = {},
+) {
   const dialect = dialectOf(id);
   const view = dialect.readRequest(body, operation, null, contentType);
   if (isFailure(view)) throw new Error(view.message);
@@ -35,7 +40,10 @@ function measure(id: DialectId, operation: Operation, body: Buffer, { contentTyp
 describe("an array's items", () => {
   it("are counted wherever the answer is cut", () => {
     const item = fc.jsonValue({ maxDepth: 2 });
-    const answer = fc.record({ x: item, list: fc.array(item, { maxLength: 5 }), "a]": item }, { requiredKeys: ["list"] });
+    const answer = fc.record(
+      { x: item, list: fc.array(item, { maxLength: 5 }), "a]": item },
+      { requiredKeys: ["list"] },
+    );
     fc.assert(
       fc.property(answer, fc.array(fc.nat(), { maxLength: 6 }), fc.boolean(), (value, places, pretty) => {
         const count = new ArrayCount("list");
@@ -60,12 +68,25 @@ describe("an array's items", () => {
 
 describe("what answers tell", () => {
   it("of images: how many, how large, and their tokens", () => {
-    const answer = { created: 1, data: [{ b64_json: "a".repeat(200_000) }, { b64_json: "b" }], size: "512x512", quality: "low" };
-    const bytes = Buffer.from(JSON.stringify({ ...answer, usage: { input_tokens: 5, output_tokens: 7, total_tokens: 12 } }));
+    const answer = {
+      created: 1,
+      data: [{ b64_json: "a".repeat(200_000) }, { b64_json: "b" }],
+      size: "512x512",
+      quality: "low",
+    };
+    const bytes = Buffer.from(
+      JSON.stringify({ ...answer, usage: { input_tokens: 5, output_tokens: 7, total_tokens: 12 } }),
+    );
     fc.assert(
       fc.property(fc.array(fc.nat(), { maxLength: 5 }), (places) => {
         const tally = watch("openai-images", "images", cut(bytes, places));
-        expect(tally).toMatchObject({ images: 2, imageSize: "512x512", imageQuality: "low", inputTokens: 5, outputTokens: 7 });
+        expect(tally).toMatchObject({
+          images: 2,
+          imageSize: "512x512",
+          imageQuality: "low",
+          inputTokens: 5,
+          outputTokens: 7,
+        });
       }),
       { numRuns: 30 },
     );
@@ -106,7 +127,13 @@ describe("a stream of images", () => {
         const out = cut(Buffer.from(STREAM), places).map((piece) => tap.push(piece));
         out.push(tap.end());
         expect(Buffer.concat(out.filter((piece) => piece !== null)).toString()).toBe(STREAM);
-        expect(tally).toMatchObject({ images: 2, imageSize: "512x512", imageQuality: "low", inputTokens: 5, outputTokens: 7 });
+        expect(tally).toMatchObject({
+          images: 2,
+          imageSize: "512x512",
+          imageQuality: "low",
+          inputTokens: 5,
+          outputTokens: 7,
+        });
         expect([tap.wholes, tap.terminal, tap.failed]).toEqual([2, false, false]);
       }),
       { numRuns: 300 },
@@ -114,7 +141,10 @@ describe("a stream of images", () => {
   });
 
   it("that tells of an error has failed", () => {
-    for (const failed of [event("error", { error: { type: "image_error", message: "m" } }), 'data: {"error":{"type":"image_error"}}\n\n']) {
+    for (const failed of [
+      event("error", { error: { type: "image_error", message: "m" } }),
+      'data: {"error":{"type":"image_error"}}\n\n',
+    ]) {
       const tally = new UsageTally();
       const tap = new StreamTap(dialectOf("openai-images").streamObserver(NO_VIEW, tally), 1_024);
       tap.push(Buffer.from(failed));
@@ -140,7 +170,9 @@ describe("a stream of sound or of what was heard", () => {
 
 describe("what requests tell", () => {
   const form = (fields: Record<string, string>, file: Buffer) => {
-    const parts = Object.entries(fields).map(([name, value]) => `--B\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`);
+    const parts = Object.entries(fields).map(
+      ([name, value]) => `--B\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
+    );
     const head = '--B\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n';
     return Buffer.concat([Buffer.from(parts.join("") + head), file, Buffer.from("\r\n--B--\r\n")]);
   };

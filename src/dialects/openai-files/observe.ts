@@ -1,0 +1,31 @@
+/** What answers about files and jobs tell of usage: a batch that has ended says what it used. */
+import { answerReading, CapturedAnswer } from "../captured-answer.js";
+import type { AnswerObserver, Operation } from "../dialect.js";
+import { parseObject, textOf } from "../json-values.js";
+import { setOpenAiUsage, type UsageNames } from "../openai-usage.js";
+import type { UsageTally } from "../usage-tally.js";
+
+const USAGE_NAMES: UsageNames = {
+  input: "input_tokens",
+  output: "output_tokens",
+  inputDetails: "input_tokens_details",
+  outputDetails: "output_tokens_details",
+};
+
+/** Batches in these states use nothing more. */
+const ENDED: ReadonlySet<string> = new Set(["completed", "failed", "expired", "cancelled"]);
+
+const BATCH = answerReading(["object", "status", "usage"], (tally, [object = null, status = null, usage = null]) => {
+  if (textOf(object) !== "batch" || !ENDED.has(textOf(status))) return;
+  const counts = parseObject(usage);
+  if (counts === null) return;
+  setOpenAiUsage(tally, counts, USAGE_NAMES);
+  // Whoever asks again is told the same again.
+  tally.countsOnceAs = tally.responseId;
+});
+
+const OTHER = answerReading([], () => {});
+
+export function filesAnswerObserver(operation: Operation, tally: UsageTally): AnswerObserver {
+  return new CapturedAnswer(tally, operation === "batches" ? BATCH : OTHER);
+}
