@@ -6,7 +6,14 @@ import { applyEdits, decodeString, type Edit, type KeyTable, keyTable, scanTopLe
 import { LINE, lastEventEnd, nextEventEnd, sseDataBytes } from "./sse.js";
 
 /** Whose ids they are. */
-export type Origin = Pick<CarriedId, "providerKey" | "model">;
+export interface Origin extends Pick<CarriedId, "providerKey" | "model"> {
+  /** Ids that the caller knows already, by their upstream's. */
+  readonly known?: ReadonlyMap<string, string> | null;
+}
+
+function carriedBy({ providerKey, model, known }: Origin, id: string): string {
+  return known?.get(id) ?? carryId({ providerKey, model, id });
+}
 
 const OPEN_BRACE = 0x7b;
 const OPEN_BRACKET = 0x5b;
@@ -98,7 +105,7 @@ interface Place {
 function addEdit(edits: Edit[], bytes: Buffer, { start, end, offset }: Place, origin: Origin): void {
   const id = decodeString(bytes, start, end);
   if (id === null || id === "") return;
-  const carried = carryId({ ...origin, id });
+  const carried = carriedBy(origin, id);
   if (carried === id) return;
   edits.push({ start: start + offset, end: end + offset, bytes: Buffer.from(JSON.stringify(carried)) });
 }
@@ -140,8 +147,7 @@ export class CarriedStream {
   readonly contentType: string;
   readonly #origin: Origin;
   /** What is looked for, quotes included, and what takes its place; null = not known yet. */
-  #needle: Buffer | null = null;
-  #replacement: Buffer = Buffer.alloc(0);
+  #names: readonly Renaming[] | null = null;
   #held: Buffer | null = null;
   #given = false;
 
@@ -154,11 +160,11 @@ export class CarriedStream {
     if (this.#given) return chunk;
     const bytes = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
     this.#held = null;
-    if (this.#needle === null && !this.#learn(bytes)) {
+    if (this.#names === null && !this.#learn(bytes)) {
       this.#held = bytes;
       return null;
     }
-    return this.#needle === null ? bytes : this.#replace(bytes, this.#needle);
+    return this.#names === null ? bytes : this.#replace(bytes, this.#names);
   }
 
   end(): Buffer | null {
@@ -175,28 +181,35 @@ export class CarriedStream {
       return this.#given;
     }
     const id = idOf(data);
-    const carried = id === null ? null : carryId({ ...this.#origin, id });
-    if (id === null || carried === null || carried === id) this.#given = true;
-    else {
-      this.#needle = Buffer.from(JSON.stringify(id));
-      this.#replacement = Buffer.from(JSON.stringify(carried));
-    }
+    const ids = [...(id === null ? [] : [id]), ...(this.#origin.known?.keys() ?? [])];
+    this.#names = ids.flatMap((name) => {
+      const carried = carriedBy(this.#origin, name);
+      if (carried === name) return [];
+      return [{ needle: Buffer.from(JSON.stringify(name)), bytes: Buffer.from(JSON.stringify(carried)) }];
+    });
+    this.#given = this.#names.length === 0;
     return true;
   }
 
-  #replace(bytes: Buffer, needle: Buffer): Buffer | null {
+  #replace(bytes: Buffer, names: readonly Renaming[]): Buffer | null {
     const edits: Edit[] = [];
-    let at = bytes.indexOf(needle);
-    while (at >= 0) {
-      edits.push({ start: at, end: at + needle.length, bytes: this.#replacement });
-      at = bytes.indexOf(needle, at + needle.length);
+    for (const { needle, bytes: replacement } of names) {
+      for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + needle.length)) {
+        edits.push({ start: at, end: at + needle.length, bytes: replacement });
+      }
     }
+    edits.sort((one, other) => one.start - other.start);
     const from = edits.at(-1)?.end ?? 0;
-    const kept = beginningAtEnd(bytes, from, needle);
+    const kept = Math.max(...names.map(({ needle }) => beginningAtEnd(bytes, from, needle)));
     const whole = kept === 0 ? bytes : bytes.subarray(0, bytes.length - kept);
     if (kept > 0) this.#held = Buffer.from(bytes.subarray(bytes.length - kept));
     return whole.length === 0 ? null : applyEdits(whole, edits);
   }
+}
+
+interface Renaming {
+  readonly needle: Buffer;
+  readonly bytes: Buffer;
 }
 
 /** How many bytes at the end may be the beginning of the needle. */

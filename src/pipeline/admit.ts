@@ -44,7 +44,7 @@ export const admit: Stage = {
  * @returns null where it has none, or where the request has passed them under the target's own name
  */
 export function admitTarget(exchange: Exchange, node: Node, { model }: Candidate): Lease | Failure | null {
-  const admitted = !exchange.inner || exchange.isPart;
+  const admitted = !exchange.inner || (exchange.isPart && exchange.parent?.inner !== true);
   if (admitted && model.entry === exchange.model?.entry) return null;
   const layers = node.limits.ofModel(model.entry.name);
   if (layers.length === 0) return null;

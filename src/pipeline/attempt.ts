@@ -5,7 +5,7 @@
 import type { Translation } from "../dialects/hub.js";
 import { UsageTally } from "../dialects/usage-tally.js";
 import { type ErrorCode, ERRORS, type Failure, failure } from "../errors.js";
-import type { AnswerFilter } from "../providers/answer-filter.js";
+import type { AnswerFilter, FilteredHead } from "../providers/answer-filter.js";
 import { AuthError } from "../providers/auth/auth.js";
 import { DecodingHandler, decoderFor } from "../providers/decoding.js";
 import type { Target } from "../providers/target.js";
@@ -14,6 +14,7 @@ import type { UsageEvent } from "../usage/event.js";
 import type { PlannedCandidate } from "../routing/plan.js";
 import { type Lease, releasePlace, settleLease } from "../quota/lease.js";
 import { type AnswerHead, isEventStream, readAnswerHead } from "./answer-head.js";
+import { createdFilter } from "./carry-ids.js";
 import { EMPTY_BODY, type Exchange, type WorkUnderWay } from "./exchange.js";
 import type { Delivery } from "./ledger.js";
 import type { Node } from "./node.js";
@@ -103,8 +104,11 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   /** Sends the request. */
   start(body: Buffer | readonly Buffer[], headers: readonly string[]): void {
     this.exchange.work = this;
-    const path = this.target.path(this.candidate.model.upstreamModel, this.exchange.view?.stream === true);
-    const complete = this.target.authenticated({ path, headers, body: Buffer.isBuffer(body) ? body : EMPTY_BODY });
+    const { outgoing, view } = this.exchange;
+    const path = outgoing?.path ?? this.target.path(this.candidate.model.upstreamModel, view?.stream === true);
+    const method = outgoing?.method ?? "POST";
+    const signed = Buffer.isBuffer(body) ? body : EMPTY_BODY;
+    const complete = this.target.authenticated({ method, path, headers, body: signed });
     if (!(complete instanceof Promise)) this.#send(path, complete, body);
     else {
       complete.then(
@@ -122,6 +126,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
       this.target,
       {
         operation: this.exchange.route.operation,
+        method: this.exchange.outgoing?.method ?? "POST",
         path,
         headers,
         body,
@@ -150,7 +155,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     const head = this.#readHead(status, rawHeaders);
     this.head = head;
     if (status >= 300 && this.#superseded({ kind: "status", status })) return;
-    if (status >= 300 && status < 400) {
+    if (status >= 300 && status < 400 && this.exchange.outgoing?.verbatim !== true) {
       this.giveUp(failure("transport_error", "The upstream answered with a redirect."));
       return;
     }
@@ -177,8 +182,16 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   /** The head as the relay sees it: what a filter turns the answer into counts, not what came. */
   #readHead(status: number, rawHeaders: readonly Buffer[]): AnswerHead {
     const head = readAnswerHead(status, rawHeaders, this.node.headerNames.prefix);
-    this.#filter = this.target.answerFilter({ status, contentType: head.contentType, requestId: this.exchange.id });
+    const facts = { status, contentType: head.contentType, requestId: this.exchange.id };
+    this.#filter = this.#carrying()?.(facts) ?? this.target.answerFilter(facts);
     return this.#filter === null ? head : { ...head, contentType: this.#filter.contentType };
+  }
+
+  /** Ids in the answer that become the gateway's own; null = it has none. */
+  #carrying(): ((head: FilteredHead) => AnswerFilter | null) | null {
+    const { exchange, node, target, translation } = this;
+    if (exchange.outgoing !== null) return exchange.outgoing.answerFilter;
+    return translation === null ? createdFilter(exchange, node, target) : null;
   }
 
   onData(chunk: Buffer): boolean {

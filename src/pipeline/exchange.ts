@@ -108,6 +108,8 @@ export class Exchange {
   outgoing: Outgoing | null = null;
   /** The configured route by which a raw request came; null = none. */
   passage: Passage | null = null;
+  /** Ids of the request as its upstream knows them → as the caller does; null = none were put in. */
+  restoredIds: ReadonlyMap<string, string> | null = null;
   /** What a raw request speaks, as far as its path tells; null = what its route says. */
   spoken: Speech | null = null;
   /** The targets' own limits are asked for each attempt: the admission knew only the name before them. */

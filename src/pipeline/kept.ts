@@ -1,7 +1,7 @@
 /** Requests that name what a provider keeps: its own ids are put in, and it is the one that is asked. */
+import { carryId } from "../dialects/carried-id.js";
 import { type FoundId, findCarriedIds, withRestoredIds } from "../dialects/restored-ids.js";
 import { type Failure, failure } from "../errors.js";
-import { Plan } from "../routing/plan.js";
 import type { Exchange } from "./exchange.js";
 
 const NONE: readonly FoundId[] = Object.freeze([]);
@@ -10,7 +10,10 @@ const NONE: readonly FoundId[] = Object.freeze([]);
 export function restoreKept(exchange: Exchange): readonly FoundId[] {
   if (exchange.route.dialect.namesKept !== true) return NONE;
   const found = findCarriedIds(exchange.body);
-  if (found.length > 0) exchange.body = withRestoredIds(exchange.body, found);
+  if (found.length > 0) {
+    exchange.body = withRestoredIds(exchange.body, found);
+    exchange.restoredIds = new Map(found.map(({ carried }) => [carried.id, carryId(carried)]));
+  }
   return found;
 }
 
@@ -25,6 +28,6 @@ export function staysWithKeepers(exchange: Exchange, found: readonly FoundId[]):
     const message = "What the request refers to by its id is kept by another provider than the model's.";
     return failure("invalid_request_error", message);
   }
-  exchange.plan = new Plan(keeping, plan.routing, null);
+  exchange.plan = plan.narrowedTo(keeping);
   return null;
 }

@@ -11,6 +11,7 @@ import { Attempt } from "./attempt.js";
 import { countInstead, countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
+import { launchOutgoing } from "./outgoing.js";
 import type { StageOutcome } from "./pipeline.js";
 import { headersFor } from "./request-variables.js";
 import { launchTranslated } from "./translate.js";
@@ -18,6 +19,7 @@ import { launchTranslated } from "./translate.js";
 export function launch(exchange: Exchange, node: Node, candidate: PlannedCandidate): StageOutcome {
   const { view } = exchange;
   if (view === null) return failure("internal_error");
+  if (exchange.outgoing !== null) return launchOutgoing(exchange, node, candidate);
   const { target, model } = candidate;
   if (mustTranslate(exchange, target)) return launchTranslated(exchange, node, candidate);
   if (target.counter !== null && isCounterAbsent(target, model.upstreamModel)) return countInstead(exchange, node);

@@ -2,6 +2,7 @@
  * Stage 6: the exchange is over, whichever way it ended. Gives back what it held and says what happened, in
  * the metrics and in the access log. Runs exactly once for every exchange.
  */
+import { voidLease } from "../quota/lease.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import { noteOutput } from "./note-output.js";

@@ -17,7 +17,7 @@ import { settleLeases } from "./settle-leases.js";
 import { joinedHeaders, recordJoined, totalUsage } from "./split-answer.js";
 import { tellFailure } from "./split-failure.js";
 import { SplitStream } from "./split-stream.js";
-import type { SubCallAnswer } from "./sub-call.js";
+import { type SubCallAnswer, splitCallsWith } from "./sub-call.js";
 
 /** null: one call takes the whole request. */
 export function beginSplit(exchange: Exchange, node: Node, plan: Plan): StageOutcome | null {
@@ -32,6 +32,8 @@ export function beginSplit(exchange: Exchange, node: Node, plan: Plan): StageOut
   else new SplitRun(exchange, node, cut, batch).begin();
   return "under-way";
 }
+
+splitCallsWith(beginSplit);
 
 /** What all targets of the plan take: any of them may have to answer. */
 function inputsPerCall({ route }: Exchange, { candidates }: Plan): number {
@@ -100,6 +102,8 @@ export class SplitRun implements WorkUnderWay, PartsOwner {
   over(): void {
     const exchange = this.#exchange;
     exchange.usage = totalUsage(this.#usages);
+    // What an inner call uses is its caller's.
+    if (exchange.parent !== null) exchange.parent.tokensUsed += exchange.tokensUsed;
     settleLeases(exchange, this.#node);
     if (!this.#left) this.#answer();
     settle.run(exchange, this.#node);

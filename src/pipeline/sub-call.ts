@@ -6,6 +6,7 @@
 import type { Snapshot } from "../config/snapshot.js";
 import { failure, isFailure } from "../errors.js";
 import type { UsageEvent } from "../usage/event.js";
+import type { Plan } from "../routing/plan.js";
 import { newEventId } from "../usage/event-id.js";
 import { CollectingSink } from "./collecting-sink.js";
 import { EMPTY_BODY, Exchange, type RequestHeaders, type Route, type WorkUnderWay } from "./exchange.js";
@@ -69,6 +70,16 @@ const NO_HEADERS: RequestHeaders = Object.freeze({
   problem: null,
 });
 
+/** Answers a request in parts where its list is too long for one call; null = it is not. */
+type Split = (exchange: Exchange, node: Node, plan: Plan) => StageOutcome | null;
+
+let splitting: Split | null = null;
+
+/** What splits makes calls itself, so it cannot be imported here. */
+export function splitCallsWith(split: Split): void {
+  splitting = split;
+}
+
 export class SubCall implements WorkUnderWay {
   /** Resolves when the call is settled: its usage line is on file, and nothing of it is under way any more. */
   readonly answer: Promise<SubCallAnswer>;
@@ -117,7 +128,9 @@ export class SubCall implements WorkUnderWay {
   #dispatch(): StageOutcome {
     const { plan } = this.#exchange;
     try {
-      return plan === null ? failure("internal_error") : runPlan(this.#exchange, this.#node, plan);
+      if (plan === null) return failure("internal_error");
+      const split = this.#exchange.isPart ? null : (splitting?.(this.#exchange, this.#node, plan) ?? null);
+      return split ?? runPlan(this.#exchange, this.#node, plan);
     } catch (error) {
       this.#node.reportFault(error);
       return failure("internal_error");

@@ -1,9 +1,10 @@
 /** From an attempt to its usage event: what the upstream said, and estimates where it said nothing. */
+import type { UsageTally } from "../dialects/usage-tally.js";
 import { timeText } from "../observability/logger.js";
 import { dollarsOf } from "../usage/dollars.js";
 import { costMicros } from "../usage/pricing.js";
 import { newEventId, usageLine } from "../usage/meter.js";
-import { USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
+import { type NO_UNITS, USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
 import { guessPromptTokens } from "../quota/window.js";
 import type { AnswerSample } from "./answer-sample.js";
 import type { Attempt } from "./attempt.js";
@@ -114,12 +115,32 @@ function charge({ candidate, exchange, head, node }: Attempt, event: UsageEvent)
   for (let at: Exchange | null = exchange; at !== null; at = at.parent) at.microsUsed += micros;
 }
 
+function unitsOf(tally: UsageTally, count: (units: number) => number): Pick<UsageEvent, keyof typeof NO_UNITS> {
+  return {
+    images: count(tally.images),
+    image_size: tally.imageSize,
+    image_quality: tally.imageQuality,
+    audio_seconds: count(tally.audioSeconds),
+    characters: count(tally.characters),
+    search_units: count(tally.searchUnits),
+  };
+}
+
 /** What is not counted in tokens; few operations use any of it. */
 function countUnits({ metrics }: Node, model: string, event: UsageEvent): void {
   for (const unit of ["images", "audio_seconds", "characters", "search_units"] as const) {
     if (event[unit] > 0) metrics.cell("weir_usage_units_total", model, unit).add(event[unit]);
   }
 }
+
+/** Of an attempt whose price has not been asked for; nothing is saved where an upstream answers. */
+const UNCHARGED = Object.freeze({
+  cost_usd: 0,
+  price_known: true,
+  saved_input_tokens: 0,
+  saved_output_tokens: 0,
+  saved_cost_usd: 0,
+});
 
 function usageEventOf(attempt: Attempt): UsageEvent {
   const { exchange, target, tally, head, concluded, node } = attempt;
@@ -161,17 +182,8 @@ function usageEventOf(attempt: Attempt): UsageEvent {
     cache_write_tokens: count(tally.cacheWriteTokens),
     cache_write_1h_tokens: count(tally.cacheWriteHourTokens),
     reasoning_tokens: count(tally.reasoningTokens),
-    images: count(tally.images),
-    image_size: tally.imageSize,
-    image_quality: tally.imageQuality,
-    audio_seconds: count(tally.audioSeconds),
-    characters: count(tally.characters),
-    search_units: count(tally.searchUnits),
-    cost_usd: 0,
-    price_known: true,
-    saved_input_tokens: 0,
-    saved_output_tokens: 0,
-    saved_cost_usd: 0,
+    ...unitsOf(tally, count),
+    ...UNCHARGED,
     estimated: attempt.estimated,
     complete: concluded?.complete === true,
     duration_ms: milliseconds(now - attempt.startedAt),

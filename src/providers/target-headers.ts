@@ -5,7 +5,7 @@ import { fillTemplate, isTemplate, type RequestVariables, unknownVariable } from
 import type { AuthScheme, ProviderRow } from "./provider.js";
 
 /** Names that belong to the connection or to the body's framing, not to whoever configures a provider. */
-const FRAMING_HEADERS: ReadonlySet<string> = new Set([
+export const FRAMING_HEADERS: ReadonlySet<string> = new Set([
   "connection",
   "content-length",
   "expect",
@@ -17,7 +17,7 @@ const FRAMING_HEADERS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-const AUTH_HEADERS: ReadonlySet<string> = new Set(["authorization", "x-api-key", "api-key", "x-goog-api-key"]);
+export const AUTH_HEADERS: ReadonlySet<string> = new Set(["authorization", "x-api-key", "api-key", "x-goog-api-key"]);
 
 /** What no pattern of `forward_client_headers` reaches, however wide: secrets, and who the client is to us. */
 const NEVER_FORWARDED: ReadonlySet<string> = new Set([

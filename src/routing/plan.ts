@@ -50,6 +50,11 @@ export class Plan {
     this.#groupRetries = groupRetries;
   }
 
+  /** The same with some of its candidates, at least one. */
+  narrowedTo(candidates: readonly PlannedCandidate[]): Plan {
+    return new Plan(candidates, this.routing, this.#groupRetries);
+  }
+
   /**
    * Tries on this candidate beyond the first: its own, else the group's, else two on the last one and none before. A
    * model that is called by its own name is tried again only where somebody says so: its caller's client does that.

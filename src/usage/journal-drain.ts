@@ -26,6 +26,8 @@ class Source {
   queue: DrainedLine[] = [];
   next = 0;
   reader: LineReader | null = null;
+  /** How far the first file has been read; null = not yet. */
+  read: number | null = null;
 
   get head(): DrainedLine | undefined {
     return this.queue[this.next];
@@ -34,6 +36,13 @@ class Source {
   close(): void {
     this.reader?.close();
     this.reader = null;
+  }
+
+  /** The first file is read to its end for good, or gone. */
+  leaveFile(): void {
+    this.close();
+    this.read = null;
+    this.segments.shift();
   }
 }
 
@@ -126,7 +135,7 @@ export class JournalDrain {
   forget({ name, path, writer }: Segment): number {
     const source = this.#sources.get(writer);
     if (source !== undefined) {
-      if (source.segments[0]?.name === name) source.close();
+      if (source.segments[0]?.name === name) source.leaveFile();
       source.segments = source.segments.filter((segment) => segment.name !== name);
       source.queue = source.queue.slice(source.next).filter(({ file }) => file !== name);
       source.next = 0;
@@ -165,7 +174,7 @@ export class JournalDrain {
 
   /** The file that is being read stays first, also when it is gone from the directory: its rest can still be read. */
   #adopt(source: Source, writer: string, segments: Segment[]): void {
-    const current = source.reader === null ? undefined : source.segments[0];
+    const current = source.read === null ? undefined : source.segments[0];
     const rest = segments.filter(({ name }) => name !== current?.name);
     source.segments = current === undefined ? rest : [current, ...rest];
     if (source.segments.length === 0 && source.head === undefined) this.#sources.delete(writer);
@@ -189,10 +198,12 @@ export class JournalDrain {
     for (let segment = source.segments[0]; segment !== undefined; segment = source.segments[0]) {
       const { name, path } = segment;
       try {
-        source.reader ??= new LineReader(path, this.#confirmed.get(name) ?? 0);
+        source.read ??= this.#confirmed.get(name) ?? 0;
+        source.reader ??= new LineReader(path, source.read);
         for (let lines = source.reader.read(); lines !== null; lines = source.reader.read()) {
           if (lines.length === 0) continue;
-          const { ends } = source.reader;
+          const { ends, passed } = source.reader;
+          source.read = passed;
           source.queue = lines.map((line, index) => ({
             file: name,
             end: ends[index] as number,
@@ -204,12 +215,12 @@ export class JournalDrain {
         // A writer goes on in its newest file; one that had a successor when we looked was closed before we read.
         if (this.#growing.has(name)) return;
         this.#finished.set(name, source.reader.passed);
-      } catch {
+      } catch (error) {
         source.close();
-        return;
+        // Retention or somebody else took it before it was read.
+        if ((error as NodeJS.ErrnoException).code !== "ENOENT") return;
       }
-      source.close();
-      source.segments.shift();
+      source.leaveFile();
     }
   }
 }

@@ -4,7 +4,7 @@ import { CohereClientV2 } from "cohere-ai";
 import OpenAI from "openai";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { UsageEvent } from "../../src/usage/event.js";
-import { tokensOf, vectorOf } from "../fake-upstream/vendor-lists.js";
+import { tokensOf, vectorOf } from "../fake-upstream/list-answers.js";
 import { call, eventOf } from "./calls.js";
 import { KEY } from "./gateway.js";
 import { endListStage, type ListStage, startListStage } from "./lists.js";

@@ -1,7 +1,7 @@
 /** Images from models that speak no dialect of callers, asked for with the client of the caller's dialect. */
 import OpenAI from "openai";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { picture } from "../fake-upstream/vendor-lists.js";
+import { picture } from "../fake-upstream/vendor-invoke.js";
 import { call, eventOf } from "./calls.js";
 import { KEY } from "./gateway.js";
 import { endListStage, type ListStage, startListStage } from "./lists.js";

@@ -1,7 +1,7 @@
 /** Rankings on every wire, asked for with the client of the dialect's own vendor and over plain HTTP. */
 import { CohereClientV2 } from "cohere-ai";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { scoreOf } from "../fake-upstream/vendor-lists.js";
+import { scoreOf } from "../fake-upstream/list-answers.js";
 import { call, eventOf } from "./calls.js";
 import { KEY } from "./gateway.js";
 import { endListStage, type ListStage, startListStage } from "./lists.js";

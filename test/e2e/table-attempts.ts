@@ -5,6 +5,7 @@ import {
   contentOf,
   costOf,
   eventsOf,
+  eventsWhere,
   expectGood,
   expectRefusal,
   keyName,
@@ -30,7 +31,7 @@ const ROUTING: readonly Control[] = [
       expectGood(row, answer);
       expect([weir(answer, "attempts"), weir(answer, "upstream-model")]).toEqual(["2", upstreamName(row, "spread-b")]);
       expect([timesAsked(table, row, "spread-a"), timesAsked(table, row, "spread-b")]).toEqual([1, 1]);
-      const events = await eventsOf(table, weir(answer, "request-id"));
+      const events = eventsOf(table, weir(answer, "request-id"));
       const told = events.map(({ attempt, status, upstream_model }) => [attempt, status, upstream_model]);
       expect(told).toEqual([
         [1, 500, upstreamName(row, "spread-a")],
@@ -70,7 +71,7 @@ const ROUTING: readonly Control[] = [
     async holds(table, row) {
       const answer = await send(table, row, { model: "late" });
       expectRefusal(row, answer, 504, "timeout");
-      const [event] = await eventsOf(table, weir(answer, "request-id"));
+      const [event] = eventsOf(table, weir(answer, "request-id"));
       expect(event).toMatchObject({ status: 504, error: "timeout", complete: false, upstream_status: 0 });
       await table.gateway.until(() => table.upstream.aborted(upstreamName(row, "late")) > 0);
     },
@@ -84,12 +85,12 @@ const RECORDS: readonly Control[] = [
     async none(table, row) {
       const answer = await send(table, row);
       expectGood(row, answer);
-      expect(await eventsOf(table, weir(answer, "request-id"))).toEqual([]);
+      expect(eventsOf(table, weir(answer, "request-id"))).toEqual([]);
     },
     async holds(table, row) {
       const answer = await send(table, row, { headers: { "user-agent": "table/1.0" } });
       expectGood(row, answer);
-      const events = await eventsOf(table, weir(answer, "request-id"));
+      const events = eventsOf(table, weir(answer, "request-id"));
       const { operation, dialect, stream } = row;
       expect(events).toHaveLength(1);
       expect(events[0]).toMatchObject({
@@ -206,8 +207,8 @@ const ENDS: readonly Control[] = [
       open.leave();
       const { gateway, upstream } = table;
       await gateway.until(() => upstream.aborted(upstreamName(row, "left")) === 1, 2_000);
-      const events = await gateway.until(async () => {
-        const found = (await gateway.events()).filter(({ model }) => model === modelName(row, "left"));
+      const events = await gateway.until(() => {
+        const found = eventsWhere(table, "model", modelName(row, "left"));
         return found.length > 0 ? found : null;
       });
       expect(events).toMatchObject([

@@ -39,12 +39,12 @@ const untouched = (model: string, text: string) => async (table: Table, row: Row
   if (!isAsking(row)) return passes(table, row);
   const answer = await send(table, row, { model, text });
   expect(answer.status, answer.text).toBe(200);
-  const [event] = await eventsOf(table, weir(answer, "request-id"));
+  const [event] = eventsOf(table, weir(answer, "request-id"));
   expect(event?.guardrails).toEqual([]);
 };
 
-const actionsOf = async (table: Table, answer: Answer) =>
-  (await eventsOf(table, weir(answer, "request-id"))).flatMap(({ guardrails }) => guardrails);
+const actionsOf = (table: Table, answer: Answer) =>
+  eventsOf(table, weir(answer, "request-id")).flatMap(({ guardrails }) => guardrails);
 
 const INPUT: readonly Control[] = [
   {
@@ -70,7 +70,7 @@ const INPUT: readonly Control[] = [
       const [body = ""] = bodies(table, row, "masked");
       expect(body).toContain(MASKED_MAIL);
       expect(body).not.toContain("ann@");
-      expect(await actionsOf(table, answer)).toEqual([{ name: "no-mails", action: "mask", hook: "input" }]);
+      expect(actionsOf(table, answer)).toEqual([{ name: "no-mails", action: "mask", hook: "input" }]);
     },
   },
   {
@@ -82,9 +82,7 @@ const INPUT: readonly Control[] = [
       expectGood(row, answer);
       expect(bodies(table, row, "watched").at(-1)).toContain(`${BAD} ${NUMBER}`);
       const watched = ["watch-falcons", "watch-numbers"];
-      expect(await actionsOf(table, answer)).toEqual(
-        watched.map((name) => ({ name, action: "monitor", hook: "input" })),
-      );
+      expect(actionsOf(table, answer)).toEqual(watched.map((name) => ({ name, action: "monitor", hook: "input" })));
     },
   },
 ];
@@ -96,7 +94,7 @@ const OUTPUT: readonly Control[] = [
     none: untouched("tells-bad", GOOD),
     async holds(table, row) {
       const answer = await send(table, row, { model: "tells-bad" });
-      const [event] = await eventsOf(table, weir(answer, "request-id"));
+      const [event] = eventsOf(table, weir(answer, "request-id"));
       expect(event).toMatchObject({ status: 422, error: "content_filter", upstream_status: 200, complete: false });
       expect(event?.guardrails).toEqual([{ name: "no-falcons", action: "block", hook: "output" }]);
       expect(event?.cost_usd).toBeGreaterThan(0);
@@ -111,7 +109,7 @@ const OUTPUT: readonly Control[] = [
       const answer = await send(table, row, { model: "tells-mail" });
       expectGood(row, answer, MASKED_MAIL);
       expect(answer.text).not.toContain("ann@");
-      expect(await actionsOf(table, answer)).toEqual([{ name: "no-mails", action: "mask", hook: "output" }]);
+      expect(actionsOf(table, answer)).toEqual([{ name: "no-mails", action: "mask", hook: "output" }]);
     },
   },
   {
@@ -121,7 +119,7 @@ const OUTPUT: readonly Control[] = [
     async holds(table, row) {
       const answer = await send(table, row, { model: "tells-watched" });
       expectGood(row, answer, BAD);
-      expect(await actionsOf(table, answer)).toEqual([{ name: "watch-falcons", action: "monitor", hook: "output" }]);
+      expect(actionsOf(table, answer)).toEqual([{ name: "watch-falcons", action: "monitor", hook: "output" }]);
     },
   },
 ];
@@ -154,9 +152,7 @@ const CACHE: readonly Control[] = [
         ["requests", "tokens"].map((unit) => Number(headers[`x-ratelimit-remaining-${unit}`])),
       );
       expect([(first?.[0] ?? 0) - (second?.[0] ?? 0), (first?.[1] ?? 0) - (second?.[1] ?? 0)]).toEqual([1, 0]);
-      const [miss, hit] = await Promise.all(
-        answers.slice(0, 2).map(async (answer) => (await eventsOf(table, weir(answer, "request-id")))[0]),
-      );
+      const [miss, hit] = answers.slice(0, 2).map((answer) => eventsOf(table, weir(answer, "request-id"))[0]);
       expect(hit).toMatchObject({ cache: "hit", attempt: 0, input_tokens: 0, output_tokens: 0, cost_usd: 0 });
       expect([hit?.saved_input_tokens, hit?.saved_output_tokens, hit?.saved_cost_usd]).toEqual([
         miss?.input_tokens,

@@ -1,7 +1,10 @@
 /** The gateway of the table of controls: for every row models and keys of its own, so that no cell knows of another. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { ROUTES } from "../../src/acceptor/routes.js";
 import type { UsageEvent } from "../../src/usage/event.js";
+import { journalDirectory } from "../../src/usage/segments.js";
 import { type Answer, call } from "./calls.js";
 import { type RunningGateway, sha256, startGateway } from "./gateway.js";
 import { type AskingRow, ASKING, type Content, type Face, isAsking, type Row, ROWS } from "./table-surfaces.js";
@@ -239,9 +242,24 @@ export function expectGood(row: Row, answer: Answer, text: string = GOOD): void 
 }
 
 /** All events of one request, by attempt; they are on file when the answer's end has come. */
-export async function eventsOf({ gateway }: Table, requestId: string): Promise<UsageEvent[]> {
+export function eventsOf(table: Table, requestId: string): UsageEvent[] {
   expect(requestId).not.toBe("");
-  return (await gateway.events()).filter((event) => event.request_id === requestId);
+  return eventsWhere(table, "request_id", requestId);
+}
+
+/** The events with this value in a field. A journal of thousands is not read as a whole for every cell. */
+export function eventsWhere({ gateway }: Table, field: keyof UsageEvent, value: string): UsageEvent[] {
+  const directory = journalDirectory(gateway.dataDirectory);
+  const wanted = `"${field}":${JSON.stringify(value)}`;
+  const found: UsageEvent[] = [];
+  for (const name of readdirSync(directory)) {
+    const text = readFileSync(join(directory, name), "utf8");
+    for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
+      const end = text.indexOf("\n", at);
+      if (end > 0) found.push(JSON.parse(text.slice(text.lastIndexOf("\n", at) + 1, end)));
+    }
+  }
+  return found.sort((one, other) => one.attempt - other.attempt);
 }
 
 /** Begins where enough of the minute is left for a few requests. */

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "./gateway.js";
 import { ATTEMPTS } from "./table-attempts.js";
 import { CONTENT } from "./table-content.js";
-import { keyName, modelName, send, startTable, type Table, upstreamName } from "./table-gateway.js";
+import { eventsWhere, keyName, modelName, send, startTable, type Table, upstreamName } from "./table-gateway.js";
 import { type Control, LIMITS } from "./table-limits.js";
 import { type Ended, openStream } from "./table-streams.js";
 import { ASKING, type AskingRow, isAsking, type Row, ROWS, UNKNOWN } from "./table-surfaces.js";
@@ -66,11 +66,11 @@ describe("a drain lets it finish", () => {
     );
   }
 
-  test.each(ASKING)("$name", async (row: AskingRow) => {
+  test.each(ASKING)("$name", (row: AskingRow) => {
     const { status, text, whole } = ends.get(row.id) as Ended;
     const { said, answer } = row.traits;
     expect([status, whole, said(text)]).toEqual([200, true, said(answer([GOOD]).bytes)]);
-    const events = (await table.gateway.events()).filter(({ api_key }) => api_key === keyName(row, "drained"));
+    const events = eventsWhere(table, "api_key", keyName(row, "drained"));
     expect(events).toMatchObject([{ status: 200, complete: true, model: modelName(row, "drained") }]);
   });
 

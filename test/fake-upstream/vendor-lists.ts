@@ -4,9 +4,19 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-
-// biome-ignore lint/suspicious/noExplicitAny: bodies are looked into field by field.
-type Body = any;
+import {
+  base64,
+  type Body,
+  only,
+  ranked,
+  Refused,
+  type Reply,
+  sum,
+  texts,
+  tokensOf,
+  vectorOf,
+} from "./list-answers.js";
+import { geminiImage, imagen, invoked } from "./vendor-invoke.js";
 
 export interface ListRequest {
   readonly path: string;
@@ -28,60 +38,6 @@ export interface ListUpstream {
   delay(ms: number): void;
   reset(): void;
   close(): Promise<void>;
-}
-
-interface Reply {
-  readonly body: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly inputs: number;
-}
-
-class Refused extends Error {}
-
-/** The vector of a text: four numbers that 32-bit floats hold exactly. */
-export function vectorOf(text: string, length = 4): number[] {
-  let sum = 7;
-  for (const char of text) sum = (sum * 31 + (char.codePointAt(0) ?? 0)) % 4093;
-  return Array.from({ length }, (_, index) => ((sum + index * 17) % 256) / 256 - 0.5);
-}
-
-/** A vendor counts a text's tokens so. */
-export function tokensOf(text: string): number {
-  return Math.max(1, Math.ceil(text.length / 4));
-}
-
-/** How well a document fits: by the words that it shares with the query. */
-export function scoreOf(query: string, document: string): number {
-  const words = new Set(document.toLowerCase().split(/\W+/));
-  const wanted = query.toLowerCase().split(/\W+/);
-  return wanted.filter((word) => words.has(word)).length / wanted.length;
-}
-
-function only(body: Body, ...names: string[]): void {
-  for (const name of Object.keys(body)) if (!names.includes(name)) throw new Refused(`unknown field: ${name}`);
-}
-
-function texts(list: unknown, most: number): string[] {
-  if (!Array.isArray(list) || list.length === 0) throw new Refused("a list is needed");
-  if (list.length > most) throw new Refused(`at most ${most} inputs`);
-  for (const text of list) if (typeof text !== "string") throw new Refused("an input is no text");
-  return list;
-}
-
-function sum(list: readonly string[]): number {
-  return list.reduce((total, text) => total + tokensOf(text), 0);
-}
-
-/** 32-bit floats, little-endian. */
-function base64(vector: readonly number[]): string {
-  return Buffer.from(Float32Array.from(vector).buffer).toString("base64");
-}
-
-function ranked(query: unknown, documents: string[], most: unknown): { index: number; score: number }[] {
-  if (typeof query !== "string") throw new Refused("a query is needed");
-  const scored = documents.map((text, index) => ({ index, score: scoreOf(query, text) }));
-  scored.sort((one, other) => other.score - one.score || one.index - other.index);
-  return typeof most === "number" ? scored.slice(0, most) : scored;
 }
 
 // ---- the vendors -----------------------------------------------------------------------------------
@@ -210,114 +166,6 @@ function mistralEmbed(body: Body): Reply {
   only(body, "model", "input", "output_dimension", "output_dtype", "encoding_format");
   const { output_dimension: dimensions, encoding_format: embedding_type, ...rest } = body;
   return jinaEmbed({ ...rest, dimensions, embedding_type });
-}
-
-const INVOKED: readonly (readonly [RegExp, (body: Body) => Reply])[] = [
-  [
-    /cohere\.embed/,
-    (body) => {
-      only(body, "texts", "input_type", "truncate", "output_dimension", "max_tokens", "embedding_types");
-      const list = texts(body.texts, 96);
-      const embeddings = list.map((text) => vectorOf(text, body.output_dimension));
-      const headers = { "x-amzn-bedrock-input-token-count": String(sum(list)) };
-      return {
-        body: { id: "e", response_type: "embeddings_floats", embeddings, texts: list },
-        headers,
-        inputs: list.length,
-      };
-    },
-  ],
-  [
-    /titan-embed-text-v2/,
-    (body) => {
-      only(body, "inputText", "dimensions", "normalize", "embeddingTypes");
-      const embedding = vectorOf(body.inputText, body.dimensions);
-      return { body: { embedding, inputTextTokenCount: tokensOf(body.inputText) }, inputs: 1 };
-    },
-  ],
-  [
-    /titan-embed-text-v1|titan-embed-g1/,
-    (body) => {
-      only(body, "inputText");
-      return {
-        body: { embedding: vectorOf(body.inputText), inputTextTokenCount: tokensOf(body.inputText) },
-        inputs: 1,
-      };
-    },
-  ],
-  [
-    /nova-2-multimodal-embeddings/,
-    (body) => {
-      only(body, "taskType", "singleEmbeddingParams");
-      const { embeddingDimension, text } = body.singleEmbeddingParams;
-      const embedding = vectorOf(text.value, embeddingDimension);
-      const headers = { "x-amzn-bedrock-input-token-count": String(tokensOf(text.value)) };
-      return { body: { embeddings: [{ embeddingType: "TEXT", embedding }] }, headers, inputs: 1 };
-    },
-  ],
-  [
-    /rerank/,
-    (body) => {
-      only(body, "query", "documents", "top_n", ...(body.api_version === undefined ? [] : ["api_version"]));
-      const list = texts(body.documents, 1000);
-      const results = ranked(body.query, list, body.top_n).map(({ index, score }) => ({
-        index,
-        relevance_score: score,
-      }));
-      return { body: { results }, inputs: list.length };
-    },
-  ],
-  [
-    /nova-canvas|titan-image/,
-    (body) => {
-      only(body, "taskType", "textToImageParams", "imageGenerationConfig");
-      const { numberOfImages } = body.imageGenerationConfig;
-      const images = Array.from({ length: numberOfImages }, (_, at) => picture(`${body.textToImageParams.text} ${at}`));
-      return { body: { images }, inputs: 1 };
-    },
-  ],
-  [
-    /stability\./,
-    (body) => {
-      only(body, "prompt", "mode", "aspect_ratio", "output_format", "seed");
-      if (body.prompt.includes("forbidden"))
-        return { body: { images: [], finish_reasons: ["Filter reason: prompt"] }, inputs: 1 };
-      return { body: { images: [picture(body.prompt)], seeds: [1], finish_reasons: [null] }, inputs: 1 };
-    },
-  ],
-];
-
-/** Stands for an image, in base64. */
-export function picture(prompt: string): string {
-  return Buffer.from(`png of ${prompt}`).toString("base64");
-}
-
-function invoked(body: Body, path: string): Reply {
-  const model = decodeURIComponent(path.split("/")[2] ?? "");
-  const found = INVOKED.find(([pattern]) => pattern.test(model));
-  if (found === undefined) throw new Refused(`there is no model ${model}`);
-  return found[1](body);
-}
-
-function geminiImage(body: Body): Reply {
-  only(body, "contents", "generationConfig");
-  if (!body.generationConfig.responseModalities.includes("IMAGE")) throw new Refused("no image is wanted");
-  const { text } = body.contents[0].parts[0];
-  const usageMetadata = { promptTokenCount: tokensOf(text), candidatesTokenCount: 1290, totalTokenCount: 0 };
-  if (text.includes("forbidden"))
-    return { body: { promptFeedback: { blockReason: "SAFETY" }, usageMetadata }, inputs: 1 };
-  const parts = [{ text: "Here it is." }, { inlineData: { mimeType: "image/png", data: picture(text) } }];
-  const candidates = [{ content: { role: "model", parts }, finishReason: "STOP", index: 0 }];
-  return { body: { candidates, usageMetadata }, inputs: 1 };
-}
-
-function imagen(body: Body): Reply {
-  only(body, "instances", "parameters");
-  only(body.parameters, "sampleCount", "aspectRatio", "sampleImageSize", "outputOptions");
-  const predictions = Array.from({ length: body.parameters.sampleCount }, (_, at) => {
-    return { mimeType: "image/png", bytesBase64Encoded: picture(`${body.instances[0].prompt} ${at}`) };
-  });
-  return { body: { predictions }, inputs: 1 };
 }
 
 const HANDLERS: readonly (readonly [RegExp, (body: Body, path: string) => Reply])[] = [

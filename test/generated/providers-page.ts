@@ -15,6 +15,8 @@ const ASKED: readonly (readonly [Operation, DialectId])[] = [
   ["input_tokens", "openai-responses"],
   ["tokenize", "tokenize"],
   ["embeddings", "openai-embeddings"],
+  ["rerank", "rerank"],
+  ["images", "openai-images"],
 ];
 const COUNTED: ReadonlySet<Operation> = new Set<Operation>(["count_tokens", "input_tokens", "tokenize"]);
 
@@ -85,6 +87,25 @@ const COUNTING = `## Counting tokens
   and of a text of more than 1,048,576 characters, or one that takes too long, \`tokens\` is null and \`count\` is extrapolated.
 `;
 
+const LISTS = `## Lists
+
+A list of inputs that is longer than one call of the provider takes is cut, answered in parts, at most four at once, and
+put together again: embeddings by the bound that the vendor names (\`inputsPerCall\` of the catalog), and several
+\`prompt\`s of a completions request one by one where the provider has chat only, streamed or not. The outputs keep their
+order, the usage is summed, each call leaves a usage event, and limits count the request once. Where one call fails the
+caller gets that failure and nothing else. A request that would take more than 2,048 calls is refused.
+
+- Token numbers among the inputs of an embeddings request are read as \`cl100k_base\`, the vocabulary of the dialect's
+  embedding models, where the wire takes text only. As prompts of a completions request they are refused there: nobody
+  knows whose they are.
+- Vectors come as the caller asks, as numbers or in base64, whatever the wire has. Where an upstream does not say how many
+  tokens it read, the answer has no \`usage\` and the event an estimate.
+- Rerank takes documents as texts or as objects with a \`text\` (or the \`rank_fields\` that are named), and puts them into
+  the results with \`return_documents\`, also where the vendor has no such thing any more.
+- Images of models that speak no dialect of callers come by value, whole: \`response_format: url\`, \`stream\`, and more
+  images than a call makes are refused. A size is told as the nearest shape where a model takes no pixels, a loss.
+`;
+
 export function providersPage(): string {
   const operations = ASKED.map(([operation]) => operation);
   const matrix = CATALOG.map((row) => [code(row.id), ...ASKED.map(([name, dialect]) => served(row, name, dialect))]);
@@ -109,6 +130,7 @@ itself and flagged as such. **none**: a request for it is refused with \`unsuppo
 ${table(["provider", ...operations], matrix)}
 
 ${COUNTING}
+${LISTS}
 ## Where each is and how it is let in
 
 \`api_base\` of a provider key replaces the address, in any of its usual spellings. The variables make a provider reachable

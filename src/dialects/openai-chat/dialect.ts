@@ -9,6 +9,7 @@ import { CHAT_DEFINITIONS, CHAT_REQUEST, CHAT_TEXT } from "./wire.js";
 export const openAiChat: Dialect = {
   id: "openai-chat",
   readRequest: (body, _operation, modelOverride) => readFields(body, CHAT_REQUEST, modelOverride),
+  namesKept: true,
   spliceRequest: spliceFields,
   streamObserver: (view, tally) => new ChunkObserver(view, tally),
   answerObserver: (_operation, tally) => new WholeAnswerObserver(tally),

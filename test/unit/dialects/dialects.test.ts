@@ -33,6 +33,7 @@ describe("the registry and the bridges", () => {
       "input_tokens openai-responses openai-responses",
       "completions openai-completions openai-completions",
       "embeddings openai-embeddings openai-embeddings",
+      "rerank rerank rerank",
       "images openai-images openai-images",
       "image_edits openai-images openai-images",
       "image_variations openai-images openai-images",
@@ -43,7 +44,8 @@ describe("the registry and the bridges", () => {
       "tokenize tokenize tokenize",
     ]);
     // Six wires carry a conversation; three client dialects are among them, completions is not. Four count one.
-    expect(translated).toHaveLength(5 + 5 + 5 + 6 + 3 + 3);
+    // Five wires carry vectors, three rankings, two images.
+    expect(translated).toHaveLength(5 + 5 + 5 + 6 + 3 + 3 + 5 + 3 + 2);
     expect(translated).toContain("messages anthropic-messages gemini");
     expect(translated).toContain("completions openai-completions openai-chat");
   });
@@ -68,7 +70,8 @@ describe("errors", () => {
         });
       } else {
         const error = { message: odd, type: ERRORS[code].type, param: "messages[0]", code, policy, budget };
-        expect(whole).toEqual({ error });
+        // Its vendor's message stands at the top.
+        expect(whole).toEqual(id === "rerank" ? { id: "req-1", message: odd, error } : { error });
       }
       const frame = dialect.renderStreamError(refused, "req-1");
       expect(frame.endsWith("\n\n")).toBe(true);

@@ -13,7 +13,7 @@ describe("the catalog", () => {
     const promised =
       "openai anthropic azure-openai gemini groq xai together cohere mistral deepinfra deepseek hunyuan tencent-lke " +
       "tars sambanova jina voyage openrouter fireworks perplexity moonshot zhipu qwen cerebras nvidia-nim vllm ollama " +
-      "lmstudio tgi simulator bedrock bedrock-anthropic vertex vertex-anthropic";
+      "lmstudio tgi tei simulator bedrock bedrock-anthropic vertex vertex-anthropic";
     expect([...PROVIDER_IDS].sort()).toEqual(promised.split(" ").sort());
   });
 

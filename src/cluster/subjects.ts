@@ -1,0 +1,106 @@
+/**
+ * Every subject, stream and bucket of a fleet, in one place. All of them begin with the fleet's name, so that
+ * several fleets can share one NATS. docs/operations.md lists them; a test holds the two equal.
+ */
+import { createHash } from "node:crypto";
+
+const MAX_TOKEN = 200;
+const CUT_TOKEN = 160;
+const CUT_DIGITS = 16;
+
+/** Names of one fleet. */
+export interface FleetNames {
+  /** Inboxes for answers begin with this. */
+  readonly inbox: string;
+  /** Heartbeats and farewells of the nodes; plain messages that nobody keeps. */
+  readonly members: string;
+  /** The stream of the usage events. */
+  readonly usageStream: string;
+  /** All subjects of the usage stream. */
+  readonly usageAll: string;
+  /** What usage adds up to, for each key, model and day. */
+  readonly rollupBucket: string;
+  /** The subject of one usage event. */
+  usage(apiKey: string, model: string): string;
+}
+
+/** One row of the table in docs/operations.md. */
+export interface NameRow {
+  readonly name: string;
+  readonly kind: "subject" | "stream" | "bucket";
+}
+
+/** `fleet` is `cluster.name`: lower case, so that the capitals of streams and buckets are as unique as it is. */
+export function fleetNames(fleet: string): FleetNames {
+  const capitals = fleet.toUpperCase();
+  return {
+    inbox: `${fleet}._INBOX`,
+    members: `${fleet}.members`,
+    usageStream: `${capitals}_USAGE`,
+    usageAll: `${fleet}.usage.>`,
+    rollupBucket: `${capitals}_ROLLUPS`,
+    usage: (apiKey, model) => `${fleet}.usage.${token(apiKey)}.${token(model)}`,
+  };
+}
+
+/** The names of a fleet as the documents tell them. */
+export function nameRows(names: FleetNames, fleet: string): NameRow[] {
+  return [
+    { name: `${names.inbox}.>`, kind: "subject" },
+    { name: names.members, kind: "subject" },
+    { name: `${fleet}.usage.<key>.<model>`, kind: "subject" },
+    { name: names.usageStream, kind: "stream" },
+    { name: names.rollupBucket, kind: "bucket" },
+  ];
+}
+
+/** Keys of the rollup bucket. */
+export const ROLLUP_POSITION = "position";
+
+/** `day` is YYYY-MM-DD. */
+export function rollupKey(day: string, apiKey: string, model: string): string {
+  return `${day}.${token(apiKey)}.${token(model)}`;
+}
+
+/** All entries of one day. */
+export function rollupDay(day: string): string {
+  return `${day}.>`;
+}
+
+/**
+ * Any text as one token of a subject or of a bucket's key: letters, digits, `-`, `_` and `/` stay, every other byte
+ * of its UTF-8 becomes `=` and two hex digits, so dots, spaces and wildcards mean nothing. Nothing at all is `=`;
+ * what would be longer than 200 characters is cut and ends in `==` and a hash, so that it stays one of a kind.
+ */
+export function token(text: string): string {
+  if (text === "") return "=";
+  if (/^[A-Za-z0-9_/-]{1,200}$/.test(text)) return text;
+  let escaped = "";
+  for (const byte of Buffer.from(text, "utf8")) {
+    escaped += isPlain(byte) ? String.fromCharCode(byte) : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  if (escaped.length <= MAX_TOKEN) return escaped;
+  const hash = createHash("sha256").update(text).digest("hex").slice(0, CUT_DIGITS);
+  return `${escaped.slice(0, CUT_TOKEN)}==${hash}`;
+}
+
+/** What `token` made of a text; a cut one as far as it goes. */
+export function textOf(escaped: string): string {
+  if (escaped === "=") return "";
+  const bytes: number[] = [];
+  const whole = escaped.replace(/==[0-9a-f]*$/, "");
+  for (let at = 0; at < whole.length; at += 1) {
+    if (whole[at] !== "=") bytes.push(whole.charCodeAt(at));
+    else {
+      bytes.push(Number.parseInt(whole.slice(at + 1, at + 3), 16));
+      at += 2;
+    }
+  }
+  return Buffer.from(bytes).toString("utf8");
+}
+
+function isPlain(byte: number): boolean {
+  const isLetter = (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a);
+  const isDigit = byte >= 0x30 && byte <= 0x39;
+  return isLetter || isDigit || byte === 0x5f || byte === 0x2d || byte === 0x2f;
+}
