@@ -7,7 +7,7 @@
  * half a millisecond: ten times what a small request costs it, and a hundredth of what a caller notices.
  */
 import { type TranslationJob, translateRequest } from "../src/dialects/hub.js";
-import { ComputePool } from "../dist/runtime/compute-pool.js";
+import { ComputePool } from "../src/runtime/compute-pool.js";
 
 const ROUNDS = 7;
 const SIZES = [4, 16, 32, 64, 128, 256, 512, 1024].map((kilobytes) => kilobytes * 1024);
@@ -38,7 +38,8 @@ function best(values: readonly number[]): string {
   return (Math.min(...values) * 1_000).toFixed(0).padStart(8);
 }
 
-const pool = new ComputePool({ threads: 1, queue: 16, idleMs: 60_000 });
+const workerFile = new URL("../dist/runtime/pool-jobs.js", import.meta.url);
+const pool = new ComputePool({ threads: 1, queue: 16, idleMs: 60_000, workerFile });
 for (let round = 0; round < 200; round += 1) translateRequest(job(16_384));
 for (let round = 0; round < 50; round += 1) await pool.translate(job(16_384));
 

@@ -15,7 +15,7 @@ usage: weir COMMAND [OPTIONS]
 
   weir serve      run the gateway           [--config FILE] [--resources FILE] [--ignore-unsupported]
   weir validate   check the files           [--config FILE] [--resources FILE] [--ignore-unsupported]
-  weir usage      tail or sum usage events  tail | sum --by key,model
+  weir usage      tail or sum usage events  tail | sum --by key,model  [--nats]
   weir cache      forget cached answers     purge [--policy NAME] [--model NAME] [--key NAME]
 `;
 

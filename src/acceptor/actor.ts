@@ -18,7 +18,7 @@ import { type BodyProblem, readBody } from "./read-body.js";
 import { type HeaderRules, readRequestHeaders } from "./request-headers.js";
 import { endHead, ResponseSink, type SinkSettings } from "./response-sink.js";
 import type { RouteMatch } from "./route-table.js";
-import { dialectForUnknown, ROUTE_TABLE } from "./routes.js";
+import { dialectForUnknown, RAW_MATCH, ROUTE_TABLE } from "./routes.js";
 
 /** How often deadlines and silent streams are looked at, milliseconds. */
 const TICK_MS = 250;
@@ -128,7 +128,11 @@ export class Acceptor {
       this.#answerProbe(response, path, method);
       return;
     }
-    const match = ROUTE_TABLE.find(method, path);
+    const { passthrough } = this.#node.snapshot;
+    const ofHost = passthrough.hasHosts ? passthrough.byHost(request.getHeader("host"), path) : undefined;
+    const known = ofHost === undefined ? ROUTE_TABLE.find(method, path) : undefined;
+    const passage = ofHost ?? (known === undefined ? passthrough.byPath(path) : undefined);
+    const match = passage === undefined ? known : RAW_MATCH;
     const everything = match?.route.method === "ANY";
     const headers = readRequestHeaders(request, this.#headerRules, everything || this.#node.collectsHeaders);
     const sink = new ResponseSink(response, this.#sinkSettings, method === "head");
@@ -147,6 +151,7 @@ export class Acceptor {
         nowWall: Date.now(),
       },
     );
+    exchange.passage = passage ?? null;
     response.onAborted(() => this.#gone(exchange, sink));
     this.#enter(exchange);
     if (headers.problem?.param === "content-length") {

@@ -25,7 +25,7 @@ interface OpenPlace {
   readonly oneSegment: boolean;
 }
 
-const EVERY_METHOD = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+export const EVERY_METHOD = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 export class RouteTable {
   readonly #exact = new Map<string, Place>();

@@ -2,10 +2,29 @@
 import type { DialectId, Operation } from "../dialects/dialect.js";
 import { dialectOf } from "../dialects/registry.js";
 import type { Route } from "../pipeline/exchange.js";
-import { RouteTable } from "./route-table.js";
+import { EVERY_METHOD, type RouteMatch, RouteTable } from "./route-table.js";
 
 function row(method: Route["method"], path: string, operation: Operation, dialect: DialectId): Route {
   return Object.freeze({ method, path, operation, dialect: dialectOf(dialect) });
+}
+
+/** What providers keep: files, jobs, responses. */
+function keptAt(version: string): readonly Route[] {
+  const at = (place: string, operation: Operation, dialect: DialectId) => (method: Route["method"], below: string) =>
+    row(method, `${version}${place}${below}`, operation, dialect);
+  const files = at("/files", "files", "openai-files");
+  const batches = at("/batches", "batches", "openai-files");
+  const jobs = at("/fine_tuning/jobs", "fine_tuning", "openai-files");
+  const responses = at("/responses/{id}", "responses_items", "openai-responses");
+  return [
+    ...[files("GET", ""), files("POST", ""), files("GET", "/{id}"), files("DELETE", "/{id}")],
+    files("GET", "/{id}/content"),
+    ...[batches("GET", ""), batches("POST", ""), batches("GET", "/{id}"), batches("POST", "/{id}/cancel")],
+    ...[jobs("GET", ""), jobs("POST", ""), jobs("GET", "/{id}"), jobs("POST", "/{id}/cancel")],
+    ...[jobs("POST", "/{id}/pause"), jobs("POST", "/{id}/resume")],
+    ...[jobs("GET", "/{id}/events"), jobs("GET", "/{id}/checkpoints")],
+    ...[responses("GET", ""), responses("DELETE", ""), responses("POST", "/cancel"), responses("GET", "/input_items")],
+  ];
 }
 
 /** `{id}` leaves one path segment open, `{model}` and `{rest}` as many as there are. */
@@ -50,6 +69,9 @@ export const ROUTES: readonly Route[] = [
   row("POST", "/v1/moderations", "moderations", "openai-moderations"),
   row("POST", "/openai/v1/moderations", "moderations", "openai-moderations"),
   row("POST", "/tokenize", "tokenize", "tokenize"),
+  ...keptAt("/v1"),
+  ...keptAt("/openai/v1"),
+  row("ANY", "/passthrough/{rest}", "passthrough", "raw"),
   row("GET", "/v1/models", "models", "openai-chat"),
   row("GET", "/v1/models/{rest}", "models", "openai-chat"),
   row("GET", "/openai/v1/models", "models", "openai-chat"),
@@ -59,6 +81,14 @@ export const ROUTES: readonly Route[] = [
 ];
 
 export const ROUTE_TABLE = new RouteTable(ROUTES);
+
+/** What a configured passthrough route is. */
+export const RAW_MATCH: RouteMatch = {
+  route: row("ANY", "/passthrough/{rest}", "passthrough", "raw"),
+  parameter: "",
+  fits: true,
+  allow: EVERY_METHOD,
+};
 
 /** The dialect in which an unknown path is refused: by the prefix under which it stands. */
 export function dialectForUnknown(path: string): Route["dialect"] {

@@ -1,4 +1,5 @@
 /** Builds the node context of one acceptor from what its thread was started with. */
+import { join } from "node:path";
 import { NodeCache } from "../cache/node-cache.js";
 import type { CacheStore } from "../cache/store.js";
 import type { PriceRow } from "../config/prices.js";
@@ -19,6 +20,7 @@ import { Limits } from "../quota/limits.js";
 import type { QuotaTable } from "../quota/table.js";
 import { type Router, routesByHeaders } from "../routing/router.js";
 import type { SlotMap } from "../routing/slots.js";
+import { CountedOnce } from "../usage/counted-once.js";
 import type { JournalWriter } from "../usage/journal.js";
 import { comparablePrice, estimateMicros, Pricing } from "../usage/pricing.js";
 import type { NodeLoad } from "./load.js";
@@ -71,6 +73,7 @@ export function buildNode(parts: AcceptorParts): Node {
     translator: parts.translator,
     cache,
     ledger: new Ledger(parts.journal),
+    countedOnce: new CountedOnce(join(config.data_dir, "counted")),
     metrics,
     counters: {
       aborts: metrics.cell("weir_client_aborts_total"),

@@ -1,4 +1,4 @@
-/** `weir usage`: follows the journal, or sums it up. */
+/** `weir usage`: follows the journal, or sums it up; with `--nats`, the usage of the whole fleet. */
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { loadConfig, renderError } from "../config/load.js";
@@ -6,6 +6,7 @@ import type { UsageEvent } from "../usage/event.js";
 import { followEvents } from "../usage/follow.js";
 import { noFaults, type ReadFaults, readEvents } from "../usage/reader.js";
 import { journalDirectory } from "../usage/segments.js";
+import { FLEET_COLUMNS, FleetError, type FleetOptions, sumFleet, tailFleet } from "./fleet-usage.js";
 import { COLUMN_NAMES, type Column, isColumn, printable, renderTable, Summary } from "../usage/summary.js";
 
 export interface UsageContext {
@@ -20,7 +21,9 @@ export interface UsageContext {
 
 const USAGE = `usage: weir usage tail [--data-dir DIR | --config FILE] [--from-start] [--json]
        weir usage sum --by COLUMN,… [--since 24h|TIME] [--data-dir DIR | --config FILE] [--json]
-columns: ${COLUMN_NAMES.join(", ")}
+       weir usage tail --nats [--servers ADDRESS,… | --config FILE] [--from-start] [--json]
+       weir usage sum --nats --by COLUMN,… [--since 24h|TIME] [--servers ADDRESS,… | --config FILE] [--json]
+columns: ${COLUMN_NAMES.join(", ")}; with --nats: ${FLEET_COLUMNS.join(", ")}
 `;
 
 /** A mistake in the command line, told to the person who typed it. */
@@ -35,22 +38,34 @@ export async function usage(argv: readonly string[], context: UsageContext): Pro
     throw new UsageError(command === undefined ? USAGE : `unknown command "${command}"\n${USAGE}`);
   } catch (error) {
     const mistyped = (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS") === true;
-    if (!mistyped && !(error instanceof UsageError)) throw error;
+    if (!mistyped && !(error instanceof UsageError) && !(error instanceof FleetError)) throw error;
     context.stderr.write(`${(error as Error).message.trimEnd()}\n`);
     return 1;
   }
 }
 
-const WHERE = { "data-dir": { type: "string" }, config: { type: "string" }, json: { type: "boolean" } } as const;
+const WHERE = {
+  "data-dir": { type: "string" },
+  config: { type: "string" },
+  json: { type: "boolean" },
+  nats: { type: "boolean" },
+  servers: { type: "string" },
+} as const;
 
 async function tail(argv: readonly string[], context: UsageContext): Promise<number> {
   const { values } = parseArgs({ args: [...argv], options: { ...WHERE, "from-start": { type: "boolean" } } });
+  const print = (event: UsageEvent): void => {
+    context.stdout.write(values.json === true ? `${JSON.stringify(event)}\n` : `${describe(event)}\n`);
+  };
+  const fleet = fleetOf(values, context);
+  if (fleet !== null) {
+    await tailFleet(fleet, values["from-start"] === true, print);
+    return 0;
+  }
   const directory = journalOf(values["data-dir"], values.config, context);
   const faults = noFaults();
   const options = { fromStart: values["from-start"] === true, signal: context.signal, faults };
-  for await (const event of followEvents(directory, options)) {
-    context.stdout.write(values.json === true ? `${JSON.stringify(event)}\n` : `${describe(event)}\n`);
-  }
+  for await (const event of followEvents(directory, options)) print(event);
   reportFaults(faults, context);
   return 0;
 }
@@ -62,15 +77,41 @@ async function sum(argv: readonly string[], context: UsageContext): Promise<numb
   });
   const columns = parseColumns(values.by);
   const since = parseSince(values.since, Date.now());
+  const print = (summary: Summary): void => {
+    if (values.json === true) for (const row of summary.rows()) context.stdout.write(`${JSON.stringify(row)}\n`);
+    else context.stdout.write(renderTable(columns, summary));
+  };
+  const fleet = fleetOf(values, context);
+  if (fleet !== null) {
+    print(await sumFleet(fleet, columns, since));
+    return 0;
+  }
   const directory = journalOf(values["data-dir"], values.config, context);
   if (!existsSync(directory)) throw new UsageError(`there is no journal at ${directory}`);
   const faults = noFaults();
   const summary = new Summary(columns);
   for await (const event of readEvents(directory, { since, faults })) summary.add(event);
-  if (values.json === true) for (const row of summary.rows()) context.stdout.write(`${JSON.stringify(row)}\n`);
-  else context.stdout.write(renderTable(columns, summary));
+  print(summary);
   reportFaults(faults, context);
   return 0;
+}
+
+interface Where {
+  readonly nats?: boolean | undefined;
+  readonly servers?: string | undefined;
+  readonly config?: string | undefined;
+  readonly "data-dir"?: string | undefined;
+}
+
+/** null: the journal of one node is meant. */
+function fleetOf({ nats, servers, config, "data-dir": dataDir }: Where, context: UsageContext): FleetOptions | null {
+  if (nats !== true) {
+    if (servers !== undefined) throw new UsageError("--servers goes with --nats");
+    return null;
+  }
+  if (dataDir !== undefined) throw new UsageError("give --nats or --data-dir, not both");
+  const { environment, signal } = context;
+  return { servers, configFile: config ?? (environment.WEIR_CONFIG || null), environment, signal };
 }
 
 function journalOf(dataDir: string | undefined, configFile: string | undefined, context: UsageContext): string {

@@ -46,6 +46,7 @@ export async function* readStream(live: Live, options: ReadStreamOptions): Async
     const consumer = await live.js.consumers.get(stream, name);
     let delivered = 0;
     while (!over.aborted) {
+      const before = delivered;
       const messages = await consumer.fetch({ max_messages: BATCH, expires: EXPIRES_MS });
       const stop = (): void => messages.stop();
       over.addEventListener("abort", stop);
@@ -63,9 +64,10 @@ export async function* readStream(live: Live, options: ReadStreamOptions): Async
       } finally {
         over.removeEventListener("abort", stop);
       }
+      // What was to come has been removed meanwhile.
+      if (until !== null && delivered === before) return;
     }
   } finally {
     if (!live.lost.aborted) void live.manager.consumers.delete(stream, name).catch(() => {});
   }
 }
-

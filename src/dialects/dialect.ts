@@ -71,6 +71,12 @@ export const OPERATIONS = [
 ] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
+/** Operations that count a prompt's tokens; where no upstream does, the gateway can, for every model. */
+export const COUNTING: ReadonlySet<Operation> = new Set<Operation>(["count_tokens", "input_tokens", "tokenize"]);
+
+/** Operations whose requests go to a provider key and not to a model. */
+export const KEYED: ReadonlySet<Operation> = new Set<Operation>(["responses_items", "files", "batches", "fine_tuning"]);
+
 /** Half-open range of bytes: [start, end). */
 export interface Span {
   readonly start: number;

@@ -16,6 +16,7 @@ export interface OpsSources {
   metricsContentType: string;
   configStatus(): unknown;
   modelStatus(): unknown;
+  clusterStatus(): unknown;
   readonly admin: AdminSources;
 }
 
@@ -46,6 +47,7 @@ const ROUTES: Readonly<Record<string, Handler>> = {
   }),
   "/status/config": (sources) => json("200 OK", sources.configStatus()),
   "/status/models": (sources) => json("200 OK", sources.modelStatus()),
+  "/status/cluster": (sources) => json("200 OK", sources.clusterStatus()),
 };
 
 export class OpsServer {

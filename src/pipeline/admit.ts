@@ -3,6 +3,7 @@
  * A target behind a shared name is asked for its own limits when an attempt at it begins.
  */
 import type { ResolvedModel } from "../config/snapshot.js";
+import type { Operation } from "../dialects/dialect.js";
 import { type Failure, isFailure } from "../errors.js";
 import { admitLayers, admitRequest, type Lease, voidLease } from "../quota/lease.js";
 import type { Limits } from "../quota/limits.js";
@@ -81,17 +82,23 @@ function refused(node: Node, refusal: Failure): Failure {
 }
 
 /** Costs nothing, so that no budget has a say: a list of models, a count of tokens. */
-function isFree({ model, route }: Exchange): boolean {
+function isFree({ model, route, method, outgoing }: Exchange): boolean {
+  // Whoever looks at a batch that has ended pays for it.
+  if (outgoing !== null) return route.operation !== "batches" && (LOOKING.has(method) || KEPT.has(route.operation));
   return model === null || countsHere(route.operation);
 }
 
+/** Of what a provider keeps: looking at it, taking it away, and keeping files. */
+const LOOKING: ReadonlySet<string> = new Set(["get", "head", "delete", "options"]);
+const KEPT: ReadonlySet<Operation> = new Set<Operation>(["files", "responses_items"]);
+
 /** Prompt and output as far as they can be guessed before the call; settled with the true figures. */
-function likelyInput({ route, body }: Exchange): number {
-  return useOf(route.operation).guessesInput ? guessPromptTokens(body.length) : 0;
+function likelyInput({ speech, body }: Exchange): number {
+  return useOf(speech.operation).guessesInput ? guessPromptTokens(body.length) : 0;
 }
 
-function likelyOutput({ route, view, model }: Exchange, node: Node): number {
-  if (model === null || !useOf(route.operation).guessesOutput) return 0;
+function likelyOutput({ speech, view, model }: Exchange, node: Node): number {
+  if (model === null || !useOf(speech.operation).guessesOutput) return 0;
   const cap = view?.maxOutputTokens ?? -1;
   const usual = node.quota.outputs.likely(node.quota.outputs.slotOf(model.entry.name));
   if (usual < 0) return cap >= 0 ? cap : UNCAPPED_OUTPUT_TOKENS;

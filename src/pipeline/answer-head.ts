@@ -30,6 +30,8 @@ export interface AnswerHead {
   readonly status: number;
   readonly contentType: string;
   readonly contentEncoding: string;
+  /** Bytes of the body as the upstream announced them; -1 = it did not. */
+  readonly length: number;
   /** Headers for the client, names and values alternating, content-type not among them. */
   readonly passed: string[];
 }
@@ -38,6 +40,7 @@ export interface AnswerHead {
 export function readAnswerHead(status: number, raw: readonly Buffer[], ownPrefix: string): AnswerHead {
   let contentType = "";
   let contentEncoding = "";
+  let length = -1;
   let connection = "";
   let bytes = 0;
   const passed: string[] = [];
@@ -45,6 +48,7 @@ export function readAnswerHead(status: number, raw: readonly Buffer[], ownPrefix
     const name = (raw[index] as Buffer).toString("latin1").toLowerCase();
     if (name === "content-type") contentType = (raw[index + 1] as Buffer).toString("latin1");
     else if (name === "content-encoding") contentEncoding = (raw[index + 1] as Buffer).toString("latin1");
+    else if (name === "content-length") length = Number((raw[index + 1] as Buffer).toString("latin1"));
     else if (name === "connection") connection += `,${(raw[index + 1] as Buffer).toString("latin1").toLowerCase()}`;
     else if (!DROPPED.has(name) && !name.startsWith(DROPPED_PREFIX) && !name.startsWith(ownPrefix)) {
       const value = (raw[index + 1] as Buffer).toString("latin1");
@@ -52,7 +56,7 @@ export function readAnswerHead(status: number, raw: readonly Buffer[], ownPrefix
       if (bytes <= MAX_PASSED_BYTES) passed.push(name, value);
     }
   }
-  return { status, contentType, contentEncoding, passed: withoutNamed(passed, connection) };
+  return { status, contentType, contentEncoding, length, passed: withoutNamed(passed, connection) };
 }
 
 /** What `connection` names belongs to that connection and goes no further (RFC 9110 section 7.6.1). */

@@ -5,7 +5,7 @@
 import type { Translation } from "../dialects/hub.js";
 import { UsageTally } from "../dialects/usage-tally.js";
 import { type ErrorCode, ERRORS, type Failure, failure } from "../errors.js";
-import type { AnswerFilter, FilteredHead } from "../providers/answer-filter.js";
+import type { AnswerFilter } from "../providers/answer-filter.js";
 import { AuthError } from "../providers/auth/auth.js";
 import { DecodingHandler, decoderFor } from "../providers/decoding.js";
 import type { Target } from "../providers/target.js";
@@ -13,8 +13,8 @@ import type { UpstreamCall, UpstreamFailureKind, UpstreamHandler } from "../prov
 import type { UsageEvent } from "../usage/event.js";
 import type { PlannedCandidate } from "../routing/plan.js";
 import { type Lease, releasePlace, settleLease } from "../quota/lease.js";
-import { type AnswerHead, isEventStream, readAnswerHead } from "./answer-head.js";
-import { createdFilter } from "./carry-ids.js";
+import { type AnswerHead, isEventStream } from "./answer-head.js";
+import { readHead } from "./attempt-head.js";
 import { EMPTY_BODY, type Exchange, type WorkUnderWay } from "./exchange.js";
 import type { Delivery } from "./ledger.js";
 import type { Node } from "./node.js";
@@ -152,8 +152,9 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   }
 
   onHead(status: number, rawHeaders: readonly Buffer[]): void {
-    const head = this.#readHead(status, rawHeaders);
+    const { head, filter } = readHead(this, status, rawHeaders);
     this.head = head;
+    this.#filter = filter;
     if (status >= 300 && this.#superseded({ kind: "status", status })) return;
     if (status >= 300 && status < 400 && this.exchange.outgoing?.verbatim !== true) {
       this.giveUp(failure("transport_error", "The upstream answered with a redirect."));
@@ -177,21 +178,6 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
       };
       this.#decoding = new DecodingHandler(decoder, decoded, this.#call ?? { resume() {} });
     }
-  }
-
-  /** The head as the relay sees it: what a filter turns the answer into counts, not what came. */
-  #readHead(status: number, rawHeaders: readonly Buffer[]): AnswerHead {
-    const head = readAnswerHead(status, rawHeaders, this.node.headerNames.prefix);
-    const facts = { status, contentType: head.contentType, requestId: this.exchange.id };
-    this.#filter = this.#carrying()?.(facts) ?? this.target.answerFilter(facts);
-    return this.#filter === null ? head : { ...head, contentType: this.#filter.contentType };
-  }
-
-  /** Ids in the answer that become the gateway's own; null = it has none. */
-  #carrying(): ((head: FilteredHead) => AnswerFilter | null) | null {
-    const { exchange, node, target, translation } = this;
-    if (exchange.outgoing !== null) return exchange.outgoing.answerFilter;
-    return translation === null ? createdFilter(exchange, node, target) : null;
   }
 
   onData(chunk: Buffer): boolean {

@@ -4,12 +4,13 @@
  */
 import type { ProviderKeyResource } from "../config/resources.js";
 import type { ResolvedModel } from "../config/snapshot.js";
-import type { KeyedPlace } from "../dialects/dialect.js";
+import { type DialectId, KEYED, type KeyedPlace, type Operation } from "../dialects/dialect.js";
 import { editedPieces, LARGE_BODY_BYTES } from "../dialects/body-pieces.js";
 import { applyEdits } from "../dialects/json-splice.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { withBodyType } from "../providers/target-headers.js";
 import { type Target, targetFor } from "../providers/target.js";
+import { keyServesNot, type Serves } from "../routing/serves-not.js";
 import { carryingFilter } from "./carry-ids.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -37,15 +38,22 @@ export function resolveByKey(exchange: Exchange, node: Node): Failure | null {
   if (isFailure(model)) return model;
   const target = targetOf(key, exchange);
   if (target === null) {
-    const message = `The provider key "${key.name}" does not serve "${route.operation}".`;
-    return failure("unsupported_operation", message);
+    const serves: Serves = (operation, dialect) => {
+      const served = servedBy(key, operation, dialect);
+      return served !== null && !(served.simulated && KEYED.has(operation));
+    };
+    return keyServesNot(key.name, route.operation, serves);
   }
   setOutgoing(exchange, target, place);
   goTo(exchange, target, model);
   return null;
 }
 
-function chooseKey(exchange: Exchange, node: Node, { carried, targetModel }: KeyedPlace): ProviderKeyResource | Failure {
+function chooseKey(
+  exchange: Exchange,
+  node: Node,
+  { carried, targetModel }: KeyedPlace,
+): ProviderKeyResource | Failure {
   const { snapshot, headers } = exchange;
   if (carried !== null) {
     const message = "The provider key that this id belongs to is not there any more.";
@@ -124,9 +132,14 @@ function mayNotUseModel(name: string): Failure {
   return failure("permission_denied", `This API key may not use the model "${name}".`, "model");
 }
 
-function targetOf(providerKey: ProviderKeyResource, { route }: Exchange): Target | null {
-  const target = targetFor({ providerKey, entry: providerKey }, route.operation, route.dialect.id);
+function targetOf(key: ProviderKeyResource, { route }: Exchange): Target | null {
+  const target = servedBy(key, route.operation, route.dialect.id);
+  // The simulator keeps nothing.
   return target === null || target.simulated ? null : target;
+}
+
+function servedBy(providerKey: ProviderKeyResource, operation: Operation, dialect: DialectId): Target | null {
+  return targetFor({ providerKey, entry: providerKey }, operation, dialect);
 }
 
 function setOutgoing(exchange: Exchange, target: Target, place: KeyedPlace): void {

@@ -27,11 +27,16 @@ export function carryingFilter(
   }
   // Whoever asks with an upstream's own ids goes on with those.
   if (pathParameter !== "" && carried === null) return NONE;
-  return (head) => (isJson(head) ? new CarriedWhole(head.contentType, (body) => carryThings(body, origin), MAX_HELD_BYTES) : null);
+  return (head) =>
+    isJson(head) ? new CarriedWhole(head.contentType, (body) => carryThings(body, origin), MAX_HELD_BYTES) : null;
 }
 
 /** For a response made for the caller in its provider's own dialect; null = its id stays the provider's. */
-export function createdFilter({ route, view, snapshot, restoredIds }: Exchange, node: Node, target: Target): Filter | null {
+export function createdFilter(
+  { route, view, snapshot, restoredIds }: Exchange,
+  node: Node,
+  target: Target,
+): Filter | null {
   if (route.operation !== "responses" || view === null) return null;
   const { carry_provider } = node.config.responses;
   if (carry_provider === "never" || (carry_provider === "auto" && !isAmbiguous(snapshot))) return null;
@@ -42,7 +47,9 @@ export function createdFilter({ route, view, snapshot, restoredIds }: Exchange, 
 function responseFilter(head: FilteredHead, origin: Origin): AnswerFilter | null {
   if (head.status >= 300) return null;
   if (isEventStream(head.contentType)) return new CarriedStream(head.contentType, origin);
-  return isJson(head) ? new CarriedWhole(head.contentType, (body) => carryResponse(body, origin), MAX_HELD_BYTES) : null;
+  return isJson(head)
+    ? new CarriedWhole(head.contentType, (body) => carryResponse(body, origin), MAX_HELD_BYTES)
+    : null;
 }
 
 function isJson({ status, contentType }: FilteredHead): boolean {

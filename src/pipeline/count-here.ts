@@ -1,6 +1,6 @@
 /** Counts a prompt's tokens for models whose provider has no counter of its own; flagged as an estimate. */
 import { renderTokenCount } from "../dialects/token-count-answer.js";
-import type { Operation } from "../dialects/dialect.js";
+import { COUNTING, type Operation } from "../dialects/dialect.js";
 import { refuseState } from "../dialects/hub.js";
 import { rateLimitHeaders } from "../quota/headers.js";
 import { voidLease } from "../quota/lease.js";
@@ -11,7 +11,6 @@ import type { StageOutcome } from "./pipeline.js";
 import { settleLeases } from "./settle-leases.js";
 
 const NO_ANSWER = new Uint8Array(0);
-const COUNTING: ReadonlySet<Operation> = new Set<Operation>(["count_tokens", "input_tokens", "tokenize"]);
 
 /** Can this operation be answered without asking an upstream? Such an operation uses no tokens. */
 export function countsHere(operation: Operation): boolean {

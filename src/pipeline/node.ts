@@ -4,6 +4,7 @@ import type { WeirConfig } from "../config/schema.js";
 import type { Snapshot } from "../config/snapshot.js";
 import type { DialectId, Operation } from "../dialects/dialect.js";
 import type { Translation, TranslationJob } from "../dialects/hub.js";
+import type { TellingJob, ToldAnswer } from "../dialects/tell-operation.js";
 import type { Failure } from "../errors.js";
 import type { AccessLog } from "../observability/logger.js";
 import type { Cell, Metrics } from "../observability/metrics.js";
@@ -35,6 +36,8 @@ export interface Estimator {
 /** Translates large requests away from the hot path; rejects when its queue is full. */
 export interface Translator {
   translate(job: TranslationJob): Promise<Translation | Failure>;
+  /** The same for an answer that is no conversation. */
+  tell(job: TellingJob): Promise<ToldAnswer | Failure>;
 }
 
 /** The names of the gateway's own response headers, with the configured prefix. */
@@ -88,6 +91,8 @@ export interface Node {
   readonly guards: Guards;
   readonly cache: NodeCache;
   readonly ledger: Ledger;
+  /** True for the first that asks about a thing, on this node. */
+  readonly countedOnce: { first(thing: string): boolean };
   readonly metrics: Metrics;
   readonly counters: Counters;
   readonly accessLog: AccessLog | null;

@@ -1,10 +1,7 @@
 /** Relays a translated answer that is no conversation: gathers it, and writes it anew in the caller's dialect. */
-import type { DecodedOperation, OperationAnswer } from "../dialects/operation-codec.js";
-import { DecodeError } from "../dialects/codec.js";
-import { mustHaveCodec } from "../dialects/operations.js";
 import { type Translation, translateError } from "../dialects/hub.js";
-import { asObject, asString, parseValue } from "../dialects/json.js";
-import type { JsonObject, JsonValue } from "../dialects/semantic.js";
+import type { JsonObject } from "../dialects/semantic.js";
+import { type TellingJob, type ToldAnswer, tellOperation } from "../dialects/tell-operation.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import type { AnswerHead } from "./answer-head.js";
 import { answerHeaders } from "./answer-headers.js";
@@ -15,7 +12,8 @@ import { outputScreenOf, whenScreened } from "./output-screen.js";
 import { AnswerLosses, lossesOf } from "./translated-answer.js";
 
 const NOTHING = Buffer.alloc(0);
-const MAX_NAME = 256;
+/** The pool gives up on what it has no room for; there will be room again soon. */
+const RETRY_SECONDS = 1;
 
 export class OperationRelay implements Relay, Delivery {
   readonly #attempt: Attempt;
@@ -56,16 +54,7 @@ export class OperationRelay implements Relay, Delivery {
       attempt.conclude({ status, error: "upstream_error", complete: true, delivery: this });
       return;
     }
-    const said = parseValue(body.toString("utf8"));
-    const decoded = said === undefined ? null : this.#decoded(said);
-    if (said === undefined || decoded === null || isFailure(decoded)) {
-      attempt.refuseInstead(isFailure(decoded) ? decoded : failure("upstream_decode_error"));
-      return;
-    }
-    this.#answer = Buffer.from(JSON.stringify(decoded.body));
-    this.#tally(decoded, said);
-    attempt.exchange.recording?.add(this.#answer);
-    this.#screenThenConclude();
+    this.#tell(body);
   }
 
   fail(problem: Failure): void {
@@ -88,45 +77,63 @@ export class OperationRelay implements Relay, Delivery {
     exchange.sink.answer(exchange.status, answerHeaders(this.#attempt, lossesOf(this.#attempt)), this.#answer);
   }
 
-  /** null: the answer means nothing, or something no codec foresaw; that costs this answer, not the thread. */
-  #decoded(body: JsonValue): DecodedOperation | Failure | null {
-    const { client, wire } = this.#translation;
-    try {
-      return mustHaveCodec(client, wire).decodeAnswer({ ...this.#facts(), body });
-    } catch (error) {
-      return error instanceof DecodeError ? failure("upstream_decode_error", error.message) : null;
+  /** Small answers are told here, large ones (long lists of numbers, images) on a pool thread. */
+  #tell(body: Buffer): void {
+    const { node } = this.#attempt;
+    const job = this.#job(body);
+    if (body.length <= node.config.pool.inline_bytes) {
+      this.#show(tellOperation(job));
+      return;
     }
+    node.translator.tell(job).then(
+      (told) => this.#show(told),
+      () => this.#show(failure("overloaded", undefined, null, RETRY_SECONDS)),
+    );
   }
 
-  #facts(): Omit<OperationAnswer, "body"> {
+  #job(body: Buffer): TellingJob {
     const { exchange } = this.#attempt;
-    const { passed } = this.#head;
+    const { client, wire } = this.#translation;
     return {
+      client,
+      wire,
+      body,
       told: this.#told,
-      losses: new AnswerLosses(this.#attempt, this.#translation),
       model: exchange.view?.model ?? "",
       requestId: exchange.id,
       created: Math.floor(exchange.startedAtWall / 1_000),
-      header: (name) => {
-        const at = passed.findIndex((entry, index) => index % 2 === 0 && entry === name);
-        return at < 0 ? "" : (passed[at + 1] ?? "");
-      },
+      headers: this.#head.passed,
     };
   }
 
+  #show(told: ToldAnswer | Failure): void {
+    const attempt = this.#attempt;
+    if (attempt.concluded !== null) return;
+    if (isFailure(told)) {
+      attempt.refuseInstead(told);
+      return;
+    }
+    const { body } = told;
+    this.#answer = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    const losses = new AnswerLosses(attempt, this.#translation);
+    for (const name of told.losses) losses.add(name);
+    this.#tally(told);
+    attempt.exchange.recording?.add(this.#answer);
+    this.#screenThenConclude();
+  }
+
   /** The caller's dialect says in its own words what was used; names are those that the upstream gave. */
-  #tally({ unitsGuessed }: DecodedOperation, said: JsonValue): void {
+  #tally({ unitsGuessed, responseModel, responseId }: ToldAnswer): void {
     const { exchange, tally } = this.#attempt;
     const observer = exchange.route.dialect.answerObserver(exchange.route.operation, tally);
     observer.feed(this.#answer);
     observer.finish();
-    if (unitsGuessed === true) {
+    if (unitsGuessed) {
       tally.unitsGuessed = true;
       this.#attempt.estimated = true;
     }
-    const upstream = asObject(said);
-    tally.responseModel = asString(upstream?.model).slice(0, MAX_NAME);
-    tally.responseId = asString(upstream?.id).slice(0, MAX_NAME);
+    tally.responseModel = responseModel;
+    tally.responseId = responseId;
   }
 
   #screenThenConclude(): void {

@@ -37,8 +37,8 @@ export function outputScreenOf(exchange: Exchange, node: Node): OutputScreen | n
   const { screening } = exchange;
   const hook = screening?.plan.output ?? null;
   if (screening === null || hook === null) return null;
-  const { answer, frame } = textsOfDialect(exchange.route.dialect.id);
-  if (answer === null || SILENT.has(exchange.route.operation)) return null;
+  const { answer, frame } = textsOfDialect(exchange.speech.dialect.id);
+  if (answer === null || SILENT.has(exchange.speech.operation)) return null;
   return new OutputScreen(exchange, node, { screening, hook, answer, frame });
 }
 
@@ -70,7 +70,7 @@ export class OutputScreen {
       return this.#local(body, screenBody(body, answer, hook.finders));
     }
     const job = {
-      dialect: this.#exchange.route.dialect.id,
+      dialect: this.#exchange.speech.dialect.id,
       direction: hook.direction,
       body,
       name: hook.name,

@@ -31,7 +31,11 @@ interface Destination {
 /** null: the request knows its way. */
 export function resolveRaw(exchange: Exchange, node: Node): Failure | null {
   if (valueOf(exchange, "upgrade") !== "") {
-    return failure("unsupported_operation", "Connections that become something else (WebSocket) do not pass.", "upgrade");
+    return failure(
+      "unsupported_operation",
+      "Connections that become something else (WebSocket) do not pass.",
+      "upgrade",
+    );
   }
   const to = exchange.passage === null ? toProvider(exchange) : toRoute(exchange, exchange.passage);
   if (isFailure(to)) return to;
@@ -126,7 +130,9 @@ function withoutKeys(query: string, isGatewayKey: (value: string) => boolean): s
   if (query === "") return query;
   const parts = query.split("&").filter((part) => {
     const equals = part.indexOf("=");
-    return equals < 0 || !KEY_PARAMETERS.has(part.slice(0, equals)) || !isGatewayKey(unescaped(part.slice(equals + 1)) ?? "");
+    return (
+      equals < 0 || !KEY_PARAMETERS.has(part.slice(0, equals)) || !isGatewayKey(unescaped(part.slice(equals + 1)) ?? "")
+    );
   });
   return parts.join("&");
 }

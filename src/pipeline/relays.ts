@@ -12,9 +12,12 @@ import { TranslatingTap } from "./translating-tap.js";
 import { WholeRelay } from "./whole-relay.js";
 
 export function relayFor(attempt: Attempt, head: AnswerHead): Relay {
-  const { translation, target } = attempt;
+  const { translation, target, exchange, node } = attempt;
   if (target.counter !== null) return new CountRelay(attempt, head, target.counter);
   const streamed = head.status < 300 && isEventStream(head.contentType);
+  if (exchange.outgoing?.verbatim === true && outputScreenOf(exchange, node) === null) {
+    return new WholeRelay(attempt, head);
+  }
   if (translation !== null && translation.told !== null) return new OperationRelay(attempt, head, translation);
   if (translation === null) return streamed ? passingStream(attempt, head) : new WholeRelay(attempt, head);
   if (streamed && attempt.exchange.view?.stream === true) {
@@ -26,7 +29,7 @@ export function relayFor(attempt: Attempt, head: AnswerHead): Relay {
 function passingStream(attempt: Attempt, head: AnswerHead): Relay {
   const { exchange, node, tally } = attempt;
   if (exchange.view === null) throw new Error("a stream needs a resolved request");
-  const observer = exchange.route.dialect.streamObserver(exchange.view, tally);
+  const observer = exchange.speech.dialect.streamObserver(exchange.view, tally);
   const tap = new StreamTap(observer, node.config.limits.event_bytes);
   return new StreamRelay(attempt, head, screenedTap(attempt, tap));
 }

@@ -1,9 +1,9 @@
 /** Stage 2: which model is meant, may this key use it, and who serves the operation in the caller's dialect? */
 import { type Failure, failure, isFailure } from "../errors.js";
 import type { ModelResource } from "../config/resources.js";
-import type { Operation } from "../dialects/dialect.js";
+import { type DialectId, KEYED, type Operation } from "../dialects/dialect.js";
 import { conversationOf } from "../dialects/conversation.js";
-import { servesNot } from "../routing/plan.js";
+import { servesNot } from "../routing/serves-not.js";
 import { mayNotUse, planFor } from "./send-to.js";
 import { resolveByKey } from "./by-key.js";
 import { resolveRaw } from "./raw-request.js";
@@ -35,7 +35,7 @@ export const resolve: Stage = {
       return failure("invalid_request_error", "Encoded request bodies are not accepted.", "content-encoding");
     }
     if (route.operation === "passthrough") return resolveRaw(exchange, node) ?? setDeadline(exchange, node) ?? "next";
-    if (BY_KEY.has(route.operation)) return resolveByKey(exchange, node) ?? setDeadline(exchange, node) ?? "next";
+    if (KEYED.has(route.operation)) return resolveByKey(exchange, node) ?? setDeadline(exchange, node) ?? "next";
     const kept = restoreKept(exchange);
     const override = exchange.headers.model || exchange.pathParameter || null;
     const { contentType } = exchange.headers;
@@ -49,9 +49,6 @@ export const resolve: Stage = {
     return outcome === "next" ? (staysWithKeepers(exchange, kept) ?? "next") : outcome;
   },
 };
-
-/** Operations whose requests go to a provider key and not to a model. */
-const BY_KEY: ReadonlySet<Operation> = new Set<Operation>(["responses_items", "files", "batches", "fine_tuning"]);
 
 /** The same for a call that the gateway makes for itself: the caller's key is not asked whether it may use the model. */
 export function resolveMember(exchange: Exchange, node: Node, name: string): Failure | null {
@@ -88,13 +85,16 @@ function setDeadline(exchange: Exchange, { config }: Node): null {
 /** Kinds of models that choose whom to ask while the request is under way; they hold conversations only. */
 const CHOOSING: ReadonlySet<ModelResource["kind"]> = new Set<ModelResource["kind"]>(["ensemble", "semantic"]);
 
+function holdsConversation(operation: Operation, dialect: DialectId): boolean {
+  return conversationOf(dialect) !== null && !countsHere(operation);
+}
+
 function findTarget(exchange: Exchange, node: Node): StageOutcome {
   const { route, model } = exchange;
   if (model === null) return failure("internal_error");
   if (CHOOSING.has(model.entry.kind)) {
-    return conversationOf(route.dialect.id) === null || countsHere(route.operation)
-      ? servesNot(model.name, route.operation, route.dialect.id)
-      : "next";
+    const asked = { name: model.name, operation: route.operation, dialect: route.dialect.id };
+    return holdsConversation(asked.operation, asked.dialect) ? "next" : servesNot(asked, holdsConversation);
   }
   const plan = planFor(exchange, node, model);
   if (!isFailure(plan)) exchange.plan = plan;

@@ -22,10 +22,28 @@ export const screen: Stage = {
     const screening = screeningOf(exchange, node);
     if (screening === null) return "next";
     exchange.screening = screening;
+    const refusal = unreadable(exchange, screening);
+    if (refusal !== null) {
+      voidAdmission(exchange, node);
+      return refusal;
+    }
     const hook = screening.plan.input;
-    return hook === null ? "next" : new InputScreen(exchange, node, { screening, hook }).run();
+    // A request about something that is kept elsewhere says nothing itself.
+    return hook === null || exchange.body.length === 0
+      ? "next"
+      : new InputScreen(exchange, node, { screening, hook }).run();
   },
 };
+
+/** A raw request of which nothing is known cannot be looked at, nor can its answer. */
+function unreadable({ route, spoken }: Exchange, screening: Screening): Failure | null {
+  if (route.operation !== "passthrough" || spoken !== null) return null;
+  const { input, output } = screening.plan;
+  return (
+    (input === null ? null : screening.judgeUnreadable(input)) ??
+    (output === null ? null : screening.judgeUnreadable(output))
+  );
+}
 
 /** The pool had no room; there will be some again soon. */
 const NO_ROOM = "no-room";
@@ -51,14 +69,14 @@ class InputScreen {
 
   /** Small bodies here; large ones on a pool thread, so that other requests do not wait for them. */
   run(): StageOutcome {
-    const { body, route, headers } = this.#exchange;
+    const { body, speech, headers } = this.#exchange;
     const { contentType } = headers;
     const hook = this.#hook;
     if (body.length <= this.#node.config.pool.inline_bytes) {
-      return this.#local(screenBody(body, textsOfDialect(route.dialect.id).request, hook.finders, contentType));
+      return this.#local(screenBody(body, textsOfDialect(speech.dialect.id).request, hook.finders, contentType));
     }
     const job = {
-      dialect: route.dialect.id,
+      dialect: speech.dialect.id,
       direction: hook.direction,
       body,
       contentType,
@@ -104,12 +122,14 @@ class InputScreen {
   /** What stood somewhere in the body stands elsewhere now. */
   #replaceBody(body: Buffer): Failure | null {
     const exchange = this.#exchange;
-    const override = exchange.headers.model || exchange.pathParameter || null;
-    const { contentType } = exchange.headers;
-    const view = exchange.route.dialect.readRequest(body, exchange.route.operation, override, contentType);
+    const { outgoing, speech } = exchange;
+    const named = exchange.headers.model || exchange.pathParameter || null;
+    const override = outgoing === null ? named : exchange.view?.model || null;
+    const view = speech.dialect.readRequest(body, speech.operation, override, exchange.headers.contentType);
     if (isFailure(view)) return view;
     exchange.body = body;
     exchange.view = view;
+    if (outgoing !== null) exchange.outgoing = { ...outgoing, body };
     return null;
   }
 

@@ -31,6 +31,7 @@ export function screeningOf(exchange: Exchange, node: Node): Screening | null {
     team: key?.teamId ?? null,
     model: view.model,
     entry: model.entry.name,
+    passthroughRoute: exchange.passage?.route.name ?? "",
   });
   return plan === null ? null : new Screening(exchange, node, plan);
 }

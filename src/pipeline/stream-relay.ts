@@ -242,7 +242,7 @@ export class StreamRelay implements Relay, Delivery {
       if (begun && rest !== null) this.#write(rest);
       return;
     }
-    const event = exchange.route.dialect.renderStreamError(problem, exchange.id);
+    const event = exchange.speech.dialect.renderStreamError(problem, exchange.id);
     this.#last = joined(rest, Buffer.from(this.#tap.oversize ? BLANK_LINE + event : event));
     this.#attempt.conclude({ status: this.#head.status, error: problem.code, complete: false, delivery: this });
   }

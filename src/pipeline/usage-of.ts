@@ -9,6 +9,7 @@ import { guessPromptTokens } from "../quota/window.js";
 import type { AnswerSample } from "./answer-sample.js";
 import type { Attempt } from "./attempt.js";
 import type { Exchange } from "./exchange.js";
+import { type LateUse, lateUse } from "./late-use.js";
 import type { Node } from "./node.js";
 import { useOf } from "./operation-use.js";
 import { lossesOf } from "./translated-answer.js";
@@ -25,7 +26,7 @@ const NO_ACTIONS: UsageEvent["guardrails"] = Object.freeze([]);
  */
 export function missingUsage(attempt: Attempt, sample: AnswerSample): Promise<void> | null {
   const { exchange, tally, head } = attempt;
-  const use = useOf(exchange.route.operation);
+  const use = useOf(exchange.speech.operation);
   const clientLeft = attempt.concluded?.error === "client_closed_request";
   const answered = head !== null && head.status < 300;
   const used = answered || (clientLeft && head === null);
@@ -39,8 +40,8 @@ export function missingUsage(attempt: Attempt, sample: AnswerSample): Promise<vo
     return null;
   }
   const job = attempt.node.estimator.estimate({
-    dialect: exchange.route.dialect.id,
-    operation: exchange.route.operation,
+    dialect: exchange.speech.dialect.id,
+    operation: exchange.speech.operation,
     request: exchange.body,
     answer: sample.bytes(),
     answerBytesTotal: sample.total,
@@ -60,10 +61,10 @@ export function missingUsage(attempt: Attempt, sample: AnswerSample): Promise<vo
 /** Units that the request tells of: what an upstream that broke off has done of it, nobody knows. */
 function measureUnits(attempt: Attempt, clientLeft: boolean): void {
   const { exchange, tally, concluded, head } = attempt;
-  const { view, body, route } = exchange;
-  if (view === null || route.dialect.measureRequest === undefined) return;
+  const { view, body, speech } = exchange;
+  if (view === null || speech.dialect.measureRequest === undefined) return;
   if (concluded?.complete !== true && !clientLeft) return;
-  route.dialect.measureRequest(route.operation, body, view, tally);
+  speech.dialect.measureRequest(speech.operation, body, view, tally);
   if (tally.unitsGuessed || head === null) attempt.estimated = true;
 }
 
@@ -86,21 +87,22 @@ async function withinTime<T>(job: Promise<T>, ms: number): Promise<T | null> {
 
 /** The attempt's usage event as one line of JSON. */
 export function usageLineOf(attempt: Attempt): string {
-  const event = usageEventOf(attempt);
+  const late = lateUse(attempt);
+  const event = usageEventOf(attempt, late);
   attempt.exchange.usage = event;
   const { exchange } = attempt;
   // What an inner call uses is its caller's.
-  (exchange.parent ?? exchange).tokensUsed += event.input_tokens + event.output_tokens;
-  charge(attempt, event);
+  if (late === null) (exchange.parent ?? exchange).tokensUsed += event.input_tokens + event.output_tokens;
+  charge(attempt, event, late);
   return usageLine(event);
 }
 
 /** Puts what the attempt cost on its event, on the request's account and in the metrics. */
-function charge({ candidate, exchange, head, node }: Attempt, event: UsageEvent): void {
-  const charged = head !== null && head.status < 300 && useOf(exchange.route.operation).counted;
+function charge({ candidate, exchange, head, node }: Attempt, event: UsageEvent, late: LateUse | null): void {
+  const charged = head !== null && head.status < 300 && (late !== null || useOf(exchange.speech.operation).counted);
   // A client that left before the answer's head has been counted with an estimate.
   if (!charged && !event.estimated) return;
-  const price = node.pricing.of(candidate.model);
+  const price = node.pricing.of(late?.model ?? candidate.model);
   event.price_known = price.known;
   const { entry } = candidate.model;
   countUnits(node, entry.name, event);
@@ -108,7 +110,7 @@ function charge({ candidate, exchange, head, node }: Attempt, event: UsageEvent)
     node.counters.unknownPrices(entry.provider, entry.name).add(1);
     return;
   }
-  const micros = costMicros(price, event);
+  const micros = costMicros(price, event) * (late?.share ?? 1);
   event.cost_usd = dollarsOf(micros);
   node.counters.cost(entry.provider, entry.name).add(event.cost_usd);
   // What the gateway asks for itself on the way is part of the caller's request.
@@ -142,15 +144,16 @@ const UNCHARGED = Object.freeze({
   saved_cost_usd: 0,
 });
 
-function usageEventOf(attempt: Attempt): UsageEvent {
+function usageEventOf(attempt: Attempt, late: LateUse | null): UsageEvent {
   const { exchange, target, tally, head, concluded, node } = attempt;
   const key = exchange.keyResource;
   const now = performance.now();
-  const counted = useOf(exchange.route.operation).counted && head !== null && head.status < 300;
+  const uses = late !== null || useOf(exchange.speech.operation).counted;
+  const counted = uses && head !== null && head.status < 300;
   const count = (tokens: number) => (counted || attempt.estimated ? Math.max(0, tokens) : 0);
   return {
     v: USAGE_EVENT_VERSION,
-    id: newEventId(),
+    id: late?.eventId ?? newEventId(),
     request_id: exchange.id,
     attempt: attempt.number,
     time: timeText(exchange.startedAtWall + (now - exchange.startedAt)),

@@ -2,6 +2,7 @@
  * Relays an answer that is not a stream of events. Small ones leave in one piece, with their length; larger
  * ones flow through, the last chunk held back until the usage line is on file.
  */
+import { observerOf, verbatimForm } from "./verbatim.js";
 import type { AnswerForm, AnswerObserver } from "../dialects/dialect.js";
 import { keyTable, scanTopLevel } from "../dialects/json-splice.js";
 import { ERRORS, type Failure, failure, isFailure } from "../errors.js";
@@ -23,7 +24,7 @@ export class WholeRelay implements Relay, Delivery {
   readonly #sample = new AnswerSample();
   /** Guardrails see the whole answer before the client sees any of it; null = none. */
   readonly #screen: OutputScreen | null;
-  readonly #form: AnswerForm;
+  readonly #form: AnswerForm | "raw";
   /** The answer holds an error, whatever its status says. */
   #failed = false;
   #held: Buffer[] = [];
@@ -33,13 +34,15 @@ export class WholeRelay implements Relay, Delivery {
   constructor(attempt: Attempt, head: AnswerHead) {
     this.#attempt = attempt;
     this.#head = head;
-    const { route, body, view } = attempt.exchange;
+    const { speech, body, view } = attempt.exchange;
+    const { dialect, operation } = speech;
     const good = head.status < 300 && view !== null;
-    this.#form = (good ? route.dialect.answerForm?.(route.operation, body, view) : null) ?? "json";
+    const form = (good ? dialect.answerForm?.(operation, body, view) : null) ?? "json";
     // Sound holds no text.
-    const screened = good && this.#form !== "flowing";
+    const screened = good && form !== "flowing";
     this.#screen = screened ? outputScreenOf(attempt.exchange, attempt.node) : null;
-    this.#observer = route.dialect.answerObserver(route.operation, attempt.tally);
+    this.#form = this.#screen === null ? verbatimForm(attempt, head, form) : form;
+    this.#observer = observerOf(attempt, head);
   }
 
   take(chunk: Buffer): boolean {
@@ -49,6 +52,7 @@ export class WholeRelay implements Relay, Delivery {
     const { sink } = this.#attempt.exchange;
     if (this.#screen !== null) return this.#holdForScreen(chunk);
     if (this.#form === "flowing") return this.#flow(chunk);
+    if (this.#form === "raw") return this.#pass(chunk);
     if (!sink.started && this.#heldBytes + chunk.length <= this.#attempt.node.config.limits.answer_buffer_bytes) {
       this.#held.push(chunk);
       this.#heldBytes += chunk.length;
@@ -126,6 +130,14 @@ export class WholeRelay implements Relay, Delivery {
     if (out.length === 0) this.#held = [];
     const flowing = this.#releaseHeld();
     this.#held = [Buffer.from(chunk.subarray(end))];
+    return flowing;
+  }
+
+  /** Nothing is held back: whoever reads a stream of an unknown kind waits for its last byte, too. */
+  #pass(chunk: Buffer): boolean {
+    this.#held = [chunk];
+    const flowing = this.#releaseHeld();
+    this.#held = [];
     return flowing;
   }
 

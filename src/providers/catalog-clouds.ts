@@ -155,6 +155,13 @@ const AZURE: ProviderRow = {
   serves: {},
 };
 
+/** At the version root in either form. */
+const KEPT: ProviderRow["serves"] = {
+  files: [wire("openai-files", "/files")],
+  batches: [wire("openai-files", "/batches")],
+  fine_tuning: [wire("openai-files", "/fine_tuning/jobs")],
+};
+
 /** Texts to embed. */
 const INPUTS_PER_CALL = 2048;
 
@@ -168,6 +175,7 @@ export const AZURE_OPENAI: ProviderRow = Object.freeze({
     responses: [wire("openai-responses", "/responses")],
     ...embeddingsUpTo(INPUTS_PER_CALL),
     ...mediaOf([...PICTURES, ...SOUND]),
+    ...KEPT,
   },
 });
 
@@ -181,6 +189,7 @@ const CLASSIC_SERVES: Readonly<Partial<Record<Operation, readonly ServedOperatio
   embeddings: [wire("openai-embeddings", deployment("embeddings"), { inputsPerCall: INPUTS_PER_CALL })],
   responses: [wire("openai-responses", "/responses")],
   ...mediaAt([...PICTURES, ...SOUND], (path) => deployment(path.slice(1))),
+  ...KEPT,
 };
 
 /** The older form, which a dated version of the API asks for: the deployment stands in the path. */

@@ -33,6 +33,9 @@ const OPENAI_WIRES: Readonly<Partial<Record<Operation, ServedOperation>>> = {
   input_tokens: wire("openai-responses", "/responses/input_tokens", { counter: RESPONSES_COUNTER }),
   embeddings: wire("openai-embeddings", "/embeddings"),
   rerank: wire("rerank", "/rerank"),
+  files: wire("openai-files", "/files"),
+  batches: wire("openai-files", "/batches"),
+  fine_tuning: wire("openai-files", "/fine_tuning/jobs"),
   ...MEDIA_WIRES,
 };
 
@@ -84,6 +87,7 @@ function selfHosted(
 }
 
 const MODEL_OPERATIONS: readonly Operation[] = ["chat", "completions", "embeddings"];
+const KEPT: readonly Operation[] = ["files", "batches", "fine_tuning"];
 const ALL_OPENAI: readonly Operation[] = [...MODEL_OPERATIONS, "responses", "input_tokens"];
 
 const ANTHROPIC: ProviderRow = Object.freeze({
@@ -121,7 +125,7 @@ const SIMULATOR: ProviderRow = Object.freeze({
   defaultHeaders: {},
 });
 
-const GENERIC_OPENAI = selfHosted("openai-compatible", null, [...ALL_OPENAI, ...ALL_MEDIA, "rerank"]);
+const GENERIC_OPENAI = selfHosted("openai-compatible", null, [...ALL_OPENAI, ...ALL_MEDIA, ...KEPT, "rerank"]);
 const GENERIC_ANTHROPIC: ProviderRow = Object.freeze({
   ...ANTHROPIC,
   id: "anthropic-compatible",
@@ -133,7 +137,7 @@ const GENERIC_ANTHROPIC: ProviderRow = Object.freeze({
 });
 
 export const CATALOG: readonly ProviderRow[] = Object.freeze([
-  compatible("openai", "https://api.openai.com/v1", [...ALL_OPENAI, ...ALL_MEDIA], {
+  compatible("openai", "https://api.openai.com/v1", [...ALL_OPENAI, ...ALL_MEDIA, ...KEPT], {
     modelPatterns: [
       "gpt-*",
       "o1*",
@@ -179,11 +183,11 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
       ...GEMINI_LISTS,
     },
   }),
-  compatible("groq", "https://api.groq.com/openai/v1", ["chat", "responses", ...SOUND]),
+  compatible("groq", "https://api.groq.com/openai/v1", ["chat", "responses", ...SOUND, "files", "batches"]),
   compatible("xai", "https://api.x.ai/v1", ["chat", "completions", "responses", "images"], {
     modelPatterns: ["grok-*"],
   }),
-  compatible("together", "https://api.together.xyz/v1", [...MODEL_OPERATIONS, "images", "rerank"]),
+  compatible("together", "https://api.together.xyz/v1", [...MODEL_OPERATIONS, "images", "rerank", "files", "batches"]),
   compatible("cohere", "https://api.cohere.com/compatibility/v1", [], {
     family: "cohere",
     modelPatterns: ["command-*", "embed-*", "rerank-*"],
@@ -192,7 +196,7 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
       ...COHERE_LISTS,
     },
   }),
-  compatible("mistral", "https://api.mistral.ai/v1", ["chat"], {
+  compatible("mistral", "https://api.mistral.ai/v1", ["chat", "files", "fine_tuning"], {
     serves: MISTRAL_LISTS,
     modelPatterns: [
       "mistral-*",
@@ -238,7 +242,7 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
     modelPatterns: ["glm-*"],
     serves: { ...embeddingsUpTo(64), ...messagesAt("/api/anthropic/v1/messages") },
   }),
-  compatible("qwen", "https://dashscope.aliyuncs.com/compatible-mode/v1", ["chat", "embeddings"], {
+  compatible("qwen", "https://dashscope.aliyuncs.com/compatible-mode/v1", ["chat", "embeddings", "files", "batches"], {
     environment: environment("DASHSCOPE"),
     modelPatterns: ["qwen*", "qwq-*"],
     serves: embeddingsUpTo(10),

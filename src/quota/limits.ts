@@ -89,7 +89,8 @@ export class Limits {
    * the file's order, without those suspended now. `model` null: the request concerns no single model.
    */
   layersFor(key: ApiKeyResource | null, model: ResolvedModel | null, nowMs: number): readonly LimitLayer[] {
-    const name = model === null ? "" : model.name;
+    // A line end stands in no name: one that is only a provider's own is remembered by that.
+    const name = model === null ? "" : model.name || `\n${model.direct?.entry.provider ?? ""}`;
     let concern = this.#remembered.get(key)?.get(name);
     if (concern === undefined) {
       concern = this.#concernOf(key, model);
@@ -156,9 +157,9 @@ function factsOf(key: ApiKeyResource | null, model: ResolvedModel | null): Facts
     team: key?.teamId ?? null,
     member: key?.userId ?? null,
     api_key: key?.name ?? null,
-    model: model?.name ?? null,
-    model_entry: model?.entry.name ?? null,
-    model_name: model?.direct?.upstreamModel ?? null,
+    model: model?.name || null,
+    model_entry: model?.entry.name || null,
+    model_name: model?.direct?.upstreamModel || null,
     provider: model?.direct?.entry.provider ?? null,
   };
 }

@@ -77,9 +77,8 @@ export class Plan {
 /** When nobody is there to be asked, somebody may be in half a minute. */
 const UNAVAILABLE_RETRY_SECONDS = 30;
 
-/** The targets for one request, or why there are none. Takes a turn of every round robin it asks; touches nothing else. */
+/** The targets for one request, or why there are none; the group has members. Takes a turn of every round robin it asks; touches nothing else. */
 export function planAttempts(group: Group, request: RequestFacts, context: PlanContext): Plan | Failure {
-  if (group.members.length === 0) return servesNot(group.name, group.operation, group.dialect);
   const { headers, state, nowMs } = context;
   const tagged = keepTagged(group.members, parseTags(headerOf(request, headers.tags)));
   if (tagged.length === 0) {
@@ -94,12 +93,6 @@ export function planAttempts(group: Group, request: RequestFacts, context: PlanC
     return failure("all_candidates_unavailable", message, null, UNAVAILABLE_RETRY_SECONDS);
   }
   return new Plan(ordered(group, usable, request, context), group.routing, group.retries);
-}
-
-/** The failure of a model that does not serve an operation in the caller's dialect. */
-export function servesNot(name: string, operation: string, dialect: string): Failure {
-  const message = `The model "${name}" does not serve "${operation}" in the ${dialect} dialect.`;
-  return failure("unsupported_operation", message, "model");
 }
 
 function keepAllowed(members: readonly Member[], address: string): readonly Member[] {

@@ -1,13 +1,14 @@
 /** One thread's routing: makes plans from the snapshot and from what the node's threads know together. */
 import type { ModelResource, Resources } from "../config/resources.js";
 import type { ResolvedDirect, ResolvedModel, Snapshot } from "../config/snapshot.js";
-import type { DialectId, Operation } from "../dialects/dialect.js";
+import { COUNTING, type DialectId, type Operation } from "../dialects/dialect.js";
 import { type Failure, isFailure } from "../errors.js";
 import type { RoutingState } from "./balance.js";
 import { allocateCursorMemory, Cursors } from "./cursors.js";
 import { buildGroup, candidateOf, type Group } from "./group.js";
 import { allocateHealthMemory, type HealthMemory, HealthTable, type Standing } from "./health.js";
-import { Plan, planAttempts, type RequestFacts, type RoutingHeaders, servesNot } from "./plan.js";
+import { Plan, planAttempts, type RequestFacts, type RoutingHeaders } from "./plan.js";
+import { type Serves, servesNot } from "./serves-not.js";
 import type { HealthSlot, SlotMap } from "./slots.js";
 
 /** What the threads of a node share for routing. */
@@ -106,13 +107,21 @@ export class Router implements RoutingState {
   #prepare(snapshot: Snapshot, model: ResolvedModel, { operation, dialect }: PlannedRoute): Ready {
     const parts = { snapshot, health: this.health, priceOf: this.#priceOf };
     const group = buildGroup(parts, model, operation, dialect);
+    const serves: Serves = (other, spoken) => COUNTING.has(other) || hasTarget(snapshot, model, other, spoken);
+    if (group?.members.length === 0) return servesNot({ name: model.name, operation, dialect }, serves);
     if (group !== null) return group;
     const candidate = candidateOf(snapshot, model.name, operation, dialect);
-    if (candidate === null) return servesNot(model.name, operation, dialect);
+    if (candidate === null) return servesNot({ name: model.name, operation, dialect }, serves);
     const { name, target, entryName } = candidate;
     const slot = this.health.slotOf(name, entryName);
     return new Plan([{ name, model: candidate.model, target, slot }], null, null);
   }
+}
+
+/** Does the model, or one of those behind it, serve an operation in a caller's dialect? */
+function hasTarget(snapshot: Snapshot, { name, entry }: ResolvedModel, operation: Operation, dialect: DialectId) {
+  const names = entry.kind === "routing" ? entry.routing.targets.map(({ model }) => model) : [name];
+  return names.some((each) => candidateOf(snapshot, each, operation, dialect) !== null);
 }
 
 /** What the model's entry says that 1,000 input and 1,000 output tokens cost; null = nothing. */

@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
 import type { Translation, TranslationJob } from "../dialects/hub.js";
+import type { TellingJob, ToldAnswer } from "../dialects/tell-operation.js";
 import type { Failure } from "../errors.js";
 import type { ScreenJob, ScreenResult } from "../guardrails/screen-job.js";
 import type { Estimate, EstimateJob, PoolJobs } from "./pool-jobs.js";
@@ -74,6 +75,12 @@ export class ComputePool {
   translate(job: TranslationJob): Promise<Translation | Failure> {
     const body = ownCopy(job.body);
     return this.#run("translate", { ...job, body }, [body]);
+  }
+
+  /** Tells a large answer in its caller's dialect. Rejects as `#run` does. */
+  tell(job: TellingJob): Promise<ToldAnswer | Failure> {
+    const body = ownCopy(job.body);
+    return this.#run("tell", { ...job, body }, [body]);
   }
 
   /** Runs local rules of guardrails over a body. Rejects as `#run` does. */

@@ -1,5 +1,6 @@
 /** A running gateway: supervisor, ops listener, reload and housekeeping, from start to drain. */
 import type { PurgeFilter } from "../cache/store.js";
+import type { ClusterActor } from "../cluster/actor.js";
 import type { ResourcesContext } from "../config/load.js";
 import { loadPrices, type PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
@@ -14,6 +15,7 @@ import { journalProblem } from "../usage/journal.js";
 import { enforceBound } from "../usage/retention.js";
 import { journalDirectory } from "../usage/segments.js";
 import { keepBudgets } from "./budgets.js";
+import { joinCluster, statusAlone } from "./cluster.js";
 import { type ConfigStatus, configStatus, Reloader } from "./reload.js";
 import { isFree } from "./port-probe.js";
 import { Supervisor } from "./supervisor.js";
@@ -48,6 +50,8 @@ export class Gateway {
   readonly #ops: OpsServer;
   readonly #startedAt = new Date();
   #retention: NodeJS.Timeout | null = null;
+  /** null: this node is alone, or has not got that far. */
+  #cluster: ClusterActor | null = null;
 
   constructor(options: GatewayOptions) {
     const { config, resources, prices } = options;
@@ -63,6 +67,7 @@ export class Gateway {
       metricsContentType: METRICS_CONTENT_TYPE,
       configStatus: () => this.configStatus,
       modelStatus: () => ({ models: this.#supervisor.models }),
+      clusterStatus: () => this.#cluster?.status ?? statusAlone(config),
       admin: {
         keyHashes: config.ops.admin_key_hashes,
         purgeCache: (filter) => this.#purgeCache(filter),
@@ -112,6 +117,7 @@ export class Gateway {
     await this.#budgets.start(this.#options.resources.traffic.budgets, this.#supervisor.places);
     const port = await this.#supervisor.start();
     if (port === null) return null;
+    this.#cluster = await joinCluster(config, this.#supervisor, { logger: this.#logger, metrics: this.#metrics });
     this.#reloader?.watch();
     this.#enforceRetention();
     this.#retention = setInterval(() => this.#enforceRetention(), RETENTION_MS);
@@ -130,6 +136,7 @@ export class Gateway {
   /** Lets requests finish, then ends. */
   async drain(): Promise<void> {
     this.#logger.info({ notice_ms: this.#options.config.drain.notice_ms }, "draining");
+    this.#cluster?.drain();
     await this.#supervisor.drain();
     await this.#budgets.stop();
     await this.#end();
@@ -148,6 +155,7 @@ export class Gateway {
   }
 
   async #end(): Promise<void> {
+    await this.#cluster?.stop();
     this.#reloader?.stop();
     if (this.#retention !== null) clearInterval(this.#retention);
     this.#ops.close();
@@ -167,7 +175,8 @@ export class Gateway {
     try {
       const removed = enforceBound(journalDirectory(data_dir), usage.journal.max_bytes, {
         live: this.#supervisor.writers,
-        wanted: (name) => this.#budgets.wants(name),
+        wanted: (name) => this.#budgets.wants(name) || this.#cluster?.wants(name) === true,
+        giveUp: (segment) => this.#cluster?.giveUp(segment),
       });
       if (removed.length > 0) this.#logger.warn({ removed }, "usage journal over its bound: oldest files removed");
     } catch (error) {

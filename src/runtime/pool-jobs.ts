@@ -6,6 +6,7 @@ import { asObject, parseJson } from "../dialects/json-values.js";
 import { type Translation, type TranslationJob, translateRequest } from "../dialects/hub.js";
 import { wantsVocabulary } from "../dialects/operations.js";
 import { dialectOf } from "../dialects/registry.js";
+import { type TellingJob, type ToldAnswer, tellOperation } from "../dialects/tell-operation.js";
 import { renderTokens } from "../dialects/tokenize/answer.js";
 import { type Failure, isFailure } from "../errors.js";
 import { runScreenJob, type ScreenJob, type ScreenResult } from "../guardrails/screen-job.js";
@@ -39,6 +40,7 @@ export interface PoolJobs {
   estimate(job: EstimateJob): Promise<Estimate>;
   tokenize(job: TokenizeJob): Promise<Uint8Array>;
   translate(job: TranslationJob): Promise<Translation | Failure>;
+  tell(job: TellingJob): ToldAnswer | Failure;
   screen(job: ScreenJob): ScreenResult;
 }
 
@@ -134,6 +136,14 @@ export async function translate(job: TranslationJob): Promise<Translation | Fail
   const moved = { [transferableSymbol]: body.buffer, [valueSymbol]: { ...result, body } };
   // The pool unwraps it on the other side.
   return move(moved as never) as never;
+}
+
+/** So is a told answer. */
+export function tell(job: TellingJob): ToldAnswer | Failure {
+  const result = tellOperation(job);
+  if (isFailure(result)) return result;
+  const body = new Uint8Array(result.body);
+  return move({ [transferableSymbol]: body.buffer, [valueSymbol]: { ...result, body } } as never) as never;
 }
 
 /** A masked body is moved to the acceptor, as a translated one is. */

@@ -160,6 +160,12 @@ export class Supervisor {
     return new Set([...this.#threads].map((thread) => thread.writer));
   }
 
+  /** What the node carries now. */
+  get load(): { readonly in_flight: number; readonly connections: number } {
+    const { inFlight, connections } = new NodeLoad(this.#load, 0, 0);
+    return { in_flight: inFlight, connections };
+  }
+
   /** How every model is doing now. */
   get models(): readonly ModelStatus[] {
     return this.#routing.status(Date.now());

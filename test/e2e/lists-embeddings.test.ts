@@ -183,6 +183,29 @@ describe("embeddings", () => {
     });
   });
 
+  test.each(["embed-v4.0", "gemini-embedding-2"])("%s: long answers, told on another thread", async (model) => {
+    const list = Array.from({ length: 40 }, (_, index) => `text ${index}`);
+    for (const encoding_format of ["float", undefined] as const) {
+      const asked = encoding_format === undefined ? {} : { encoding_format };
+      const answer = await client().embeddings.create({ model, input: list, dimensions: 2_000, ...asked });
+      expect(answer.data.map(({ embedding }) => embedding)).toEqual(list.map((text) => vectorOf(text, 2_000)));
+    }
+  });
+
+  test("the gateway's own lists are cut, too", async () => {
+    const { status, headers: sent } = await call(`${stage().gateway.url}/v1/chat/completions`, {
+      body: { model: "by-topic", messages: [{ role: "user", content: "What does it mean?" }] },
+    });
+    expect(status).toBe(200);
+    // The text itself and two examples.
+    expect(stage().upstream.requests()).toHaveLength(3);
+    const event = await stage().gateway.until(async () => {
+      const events = await stage().gateway.events();
+      return events.find((one) => one.operation === "chat" && one.request_id === sent["x-weir-request-id"]);
+    });
+    expect(event.model_entry).toBe("sim-law/simulator");
+  });
+
   test("token numbers are read as text, by the vocabulary of the dialect's models", async () => {
     // "hello world" in cl100k_base.
     const tokens = [15339, 1917];

@@ -26,6 +26,7 @@ const MODELS: Readonly<Record<string, readonly string[]>> = {
   voyage: ["voyage-4", "voyage/rerank-2.5"],
   mistral: ["mistral-embed"],
   tei: ["bge-reranker"],
+  simulator: ["sim-law/simulator", "sim-rest/simulator"],
 };
 
 function providerKeys(url: string): Record<string, unknown>[] {
@@ -40,8 +41,20 @@ function providerKeys(url: string): Record<string, unknown>[] {
     { name: "voyage", provider: "voyage", api_base: `${url}/voyage/v1`, api_key: "voyage-key" },
     { name: "mistral", provider: "mistral", api_base: `${url}/mistral/v1`, api_key: "mistral-key" },
     { name: "tei", provider: "tei", api_base: url },
+    { name: "simulator", provider: "simulator" },
   ];
 }
+
+/** Asks a model that takes one text a call for the vectors of all its examples. */
+const BY_TOPIC = {
+  name: "by-topic",
+  semantic: {
+    embedding_model: "amazon.titan-embed-text-v2:0",
+    default: "sim-rest/simulator",
+    match: { threshold: 0.99 },
+    routes: [{ name: "law", target: "sim-law/simulator", examples: ["Is this valid?", "What does it mean?"] }],
+  },
+};
 
 export async function startListStage(key: Record<string, unknown> = {}): Promise<ListStage> {
   const upstream = await startListUpstream();
@@ -56,7 +69,7 @@ export async function startListStage(key: Record<string, unknown> = {}): Promise
   const resources = {
     _format_version: "1",
     provider_keys: providerKeys(upstream.url),
-    models,
+    models: [...models, BY_TOPIC],
     api_keys: [{ name: "tester", key_hash: sha256(KEY), allowed_models: ["*"], ...key }],
   };
   return { upstream, gateway: await startGateway({ resources }) };

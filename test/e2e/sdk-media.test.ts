@@ -21,6 +21,10 @@ beforeAll(async () => {
   for (const name of names) {
     resources.models.push({ display_name: name, provider: "openai", model_name: name, provider_key: "openai-main" });
   }
+  const keys = (resources as Record<string, unknown[]>).provider_keys;
+  keys?.push({ display_name: "built-in", provider: "simulator" });
+  const simulated = { provider: "simulator", model_name: "simulator", provider_key: "built-in" };
+  resources.models.push({ display_name: "sim", ...simulated });
   gateway = await startGateway({ config: { limits: { event_bytes: 4096 } }, resources });
   client = new OpenAI({ apiKey: KEY, baseURL: `${gateway.url}/v1`, maxRetries: 0 });
 });
@@ -326,6 +330,30 @@ test("moderations: texts, parts, and no price to pay", async () => {
     price_known: true,
     estimated: false,
   });
+});
+
+test("the simulator serves every one of these operations", async () => {
+  const file = () => toFile(wav(1), "a.wav");
+  const said = { model: "sim", input: "Hello", voice: "alloy" };
+  expect((await client.images.generate({ model: "sim", prompt: "p" })).data).toHaveLength(1);
+  expect((await client.images.edit({ model: "sim", prompt: "p", image: await file() })).data).toHaveLength(1);
+  expect((await client.images.createVariation({ model: "sim", image: await file() })).data).toHaveLength(1);
+  expect((await client.audio.transcriptions.create({ model: "sim", file: await file() })).text).toContain("hears");
+  expect((await client.audio.translations.create({ model: "sim", file: await file() })).text).toContain("hears");
+  expect(await (await client.audio.speech.create(said)).arrayBuffer()).toHaveProperty("byteLength", 5 * 64);
+  expect((await client.moderations.create({ model: "sim", input: "violence" })).results[0]?.flagged).toBe(true);
+  const events = (await gateway.events()).filter(({ provider }) => provider === "simulator");
+  expect(
+    events.map(({ operation, images, audio_seconds, characters }) => [operation, images, audio_seconds, characters]),
+  ).toEqual([
+    ["images", 1, 0, 0],
+    ["image_edits", 1, 0, 0],
+    ["image_variations", 1, 0, 0],
+    ["transcriptions", 0, 1, 0],
+    ["translations", 0, 1, 0],
+    ["speech", 0, 0, 5],
+    ["moderations", 0, 0, 0],
+  ]);
 });
 
 test("what was used is on the metrics, unit by unit", async () => {

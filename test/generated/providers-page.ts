@@ -1,24 +1,32 @@
 /** docs/providers.md: every provider of the catalog, and what it serves in which way. */
-import type { DialectId, Operation, WireId } from "../../src/dialects/dialect.js";
+import { ROUTES } from "../../src/acceptor/routes.js";
+import { COUNTING as COUNTED, type DialectId, KEYED, type Operation, type WireId } from "../../src/dialects/dialect.js";
 import { CATALOG } from "../../src/providers/catalog.js";
 import type { ProviderRow } from "../../src/providers/provider.js";
 import { wayTo } from "../../src/providers/way.js";
 import { code, GENERATED, table } from "./table.js";
 
 /** Operations that reach an upstream, and the dialect in which callers ask for them. */
-const ASKED: readonly (readonly [Operation, DialectId])[] = [
-  ["chat", "openai-chat"],
-  ["messages", "anthropic-messages"],
-  ["responses", "openai-responses"],
-  ["completions", "openai-completions"],
-  ["count_tokens", "anthropic-messages"],
-  ["input_tokens", "openai-responses"],
-  ["tokenize", "tokenize"],
-  ["embeddings", "openai-embeddings"],
-  ["rerank", "rerank"],
-  ["images", "openai-images"],
+const ASKED: ReadonlyMap<Operation, DialectId> = new Map(
+  ROUTES.filter(({ operation }) => operation !== "models").map(({ operation, dialect }) => [operation, dialect.id]),
+);
+const SPOKEN: ReadonlySet<Operation> = new Set<Operation>(["chat", "messages", "responses", "completions"]);
+
+/** By what they are about, so that no table is too wide. */
+const TABLES: readonly (readonly Operation[])[] = [
+  operationsThat((operation) => SPOKEN.has(operation) || COUNTED.has(operation)),
+  operationsThat((operation) => !SPOKEN.has(operation) && !COUNTED.has(operation) && !passesByKey(operation)),
+  operationsThat(passesByKey),
 ];
-const COUNTED: ReadonlySet<Operation> = new Set<Operation>(["count_tokens", "input_tokens", "tokenize"]);
+
+function operationsThat(fits: (operation: Operation) => boolean): readonly Operation[] {
+  return [...ASKED.keys()].filter(fits);
+}
+
+/** Does the request go to a provider key, whatever the model? */
+function passesByKey(operation: Operation): boolean {
+  return KEYED.has(operation) || operation === "passthrough";
+}
 
 const AUTH: Readonly<Record<ProviderRow["auth"], string>> = {
   bearer: "Bearer",
@@ -34,8 +42,10 @@ const SEVERAL_PARTS: Readonly<Partial<Record<ProviderRow["family"], string>>> = 
   "azure-openai": "api-key or Entra ID token",
 };
 
-function served(row: ProviderRow, operation: Operation, dialect: DialectId): string {
-  const way = wayTo(row, operation, dialect);
+function served(row: ProviderRow, operation: Operation): string {
+  if (passesByKey(operation) && row.family === "simulator") return "none";
+  if (operation === "passthrough") return "native";
+  const way = wayTo(row, operation, ASKED.get(operation) as DialectId);
   if (way !== null) return way.bridge.kind === "passthrough" ? "native" : `translated (${way.served.dialect})`;
   return COUNTED.has(operation) ? "estimate" : "none";
 }
@@ -107,8 +117,10 @@ caller gets that failure and nothing else. A request that would take more than 2
 `;
 
 export function providersPage(): string {
-  const operations = ASKED.map(([operation]) => operation);
-  const matrix = CATALOG.map((row) => [code(row.id), ...ASKED.map(([name, dialect]) => served(row, name, dialect))]);
+  const matrices = TABLES.map((operations) => {
+    const rows = CATALOG.map((row) => [code(row.id), ...operations.map((operation) => served(row, operation))]);
+    return table(["provider", ...operations], rows);
+  });
   const facts = CATALOG.map((row) => [
     code(row.id),
     code(row.family),
@@ -125,9 +137,10 @@ ${GENERATED}
 
 **native**: in the caller's own dialect; the bytes pass. **translated**: by way of what the request means, on the wire in
 brackets; [docs/dialects.md](dialects.md) says what each translation can lose. **estimate**: counted by the gateway
-itself and flagged as such. **none**: a request for it is refused with \`unsupported_operation\`.
+itself and flagged as such. **none**: a request for it is refused with 400 \`unsupported_operation\`, which names what the
+model, or the provider key, does serve.
 
-${table(["provider", ...operations], matrix)}
+${matrices.join("\n\n")}
 
 ${COUNTING}
 ${LISTS}

@@ -1,0 +1,68 @@
+/** This node's place in the fleet: loads the cluster actor where NATS is configured, and tells how it is doing. */
+import { readFileSync } from "node:fs";
+import type { ClusterActor, ClusterStatus } from "../cluster/actor.js";
+import type { WeirConfig } from "../config/schema.js";
+import type { Logger } from "../observability/logger.js";
+import type { Metrics } from "../observability/metrics.js";
+import type { Supervisor } from "./supervisor.js";
+
+interface Tell {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** The actor, started; null: this node is alone, and nothing of NATS is loaded. */
+export async function joinCluster(
+  config: WeirConfig,
+  supervisor: Supervisor,
+  tell: Tell,
+): Promise<ClusterActor | null> {
+  const { cluster, usage, node_name, data_dir } = config;
+  if (cluster.nats === null) return null;
+  const { ClusterActor } = await import("../cluster/actor.js");
+  const { logger, metrics } = tell;
+  const actor = new ClusterActor({
+    name: cluster.name,
+    nats: cluster.nats,
+    node: node_name,
+    version: packageVersion(),
+    dataDirectory: data_dir,
+    usage: { ...usage.stream, replicas: cluster.replicas, encoding: usage.encoding },
+    load: () => supervisor.load,
+    writers: () => supervisor.writers,
+    log: {
+      info: (fields, message) => logger.info(fields, message),
+      warn: (fields, message) => logger.warn(fields, message),
+      error: (fields, message) => logger.error(fields, message),
+    },
+  });
+  metrics.onCollect(() => show(actor, metrics));
+  actor.start();
+  return actor;
+}
+
+/** What a node says that has no NATS. */
+export function statusAlone({ cluster }: WeirConfig): ClusterStatus {
+  return { name: cluster.name, self: "", nats: null, members: [], usage: null };
+}
+
+function show({ connection, membership, usage }: ClusterActor, metrics: Metrics): void {
+  metrics.cell("weir_nats_connected").value = connection.live === null ? 0 : 1;
+  metrics.cell("weir_nats_reconnects_total").value = connection.reconnects;
+  metrics.cell("weir_cluster_members").value = membership.members.length;
+  metrics.cell("weir_usage_stream_published_total").value = usage.counts.published;
+  metrics.cell("weir_usage_stream_duplicates_total").value = usage.counts.duplicates;
+  metrics.cell("weir_usage_stream_failures_total").value = usage.counts.failures;
+  metrics.cell("weir_usage_stream_lost_total").value = usage.counts.lost;
+  metrics.cell("weir_usage_stream_backlog_bytes").value = usage.backlogBytes;
+}
+
+/** Of package.json, which stands beside the sources and beside what is built of them. */
+export function packageVersion(): string {
+  try {
+    const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+    return String((JSON.parse(text) as { version?: unknown }).version ?? "");
+  } catch {
+    return "";
+  }
+}
