@@ -1,6 +1,17 @@
 /** The shape of policies, budgets, cache policies and guardrail attachments in resources.yaml. */
 import { z } from "zod";
-import { cidrs, count, headerName, httpAddress, number, rateLimit, resourceName, text, timezone, whole } from "./schema-parts.js";
+import {
+  cidrs,
+  count,
+  headerName,
+  httpAddress,
+  number,
+  rateLimit,
+  resourceName,
+  text,
+  timezone,
+  whole,
+} from "./schema-parts.js";
 
 const YEAR_SECONDS = 31_536_000;
 

@@ -2,7 +2,16 @@
  * Answers whose ids become the gateway's own. Only the ids change; what no rule names stays as it came, to the byte.
  */
 import { type CarriedId, carryId } from "./carried-id.js";
-import { applyEdits, decodeString, type Edit, type KeyTable, keyTable, scanTopLevel, skipSpace, skipValue } from "./json-splice.js";
+import {
+  applyEdits,
+  decodeString,
+  type Edit,
+  type KeyTable,
+  keyTable,
+  scanTopLevel,
+  skipSpace,
+  skipValue,
+} from "./json-splice.js";
 import { LINE, lastEventEnd, nextEventEnd, sseDataBytes } from "./sse.js";
 
 /** Whose ids they are. */

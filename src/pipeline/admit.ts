@@ -2,6 +2,7 @@
  * Stage 3: is there room under every limit and budget that concerns the request? All layers admit, or none counts.
  * A target behind a shared name is asked for its own limits when an attempt at it begins.
  */
+import type { ModelResource } from "../config/resources.js";
 import type { ResolvedModel } from "../config/snapshot.js";
 import type { Operation } from "../dialects/dialect.js";
 import { type Failure, isFailure } from "../errors.js";
@@ -30,8 +31,11 @@ export const admit: Stage = {
     const layers = node.limits.layersFor(key, model, Date.now());
     const money = node.budgets === null || isFree(exchange) ? NO_MONEY : node.budgets.layersFor(key, model);
     if (layers.length === 0 && money.length === 0) return "next";
-    const input = likelyInput(exchange);
-    const output = likelyOutput(exchange, node);
+    const each = likelyOutput(exchange, node);
+    const panel = model === null ? 0 : panelSize(exchange, model.entry);
+    // An ensemble asks its whole panel, and its judge reads what that says.
+    const input = likelyInput(exchange) * (panel + 1) + each * panel;
+    const output = each * (panel + 1);
     const micros = money.length === 0 ? 0 : estimate(exchange, node, input, output);
     const lease = admitRequest(node.quota, { layers, money, tokens: input + output, micros });
     if (isFailure(lease)) return refused(node, lease);
@@ -103,6 +107,15 @@ function likelyOutput({ speech, view, model }: Exchange, node: Node): number {
   const usual = node.quota.outputs.likely(node.quota.outputs.slotOf(model.entry.name));
   if (usual < 0) return cap >= 0 ? cap : UNCAPPED_OUTPUT_TOKENS;
   return cap >= 0 ? Math.min(cap, usual) : usual;
+}
+
+/** Members of the ensemble that the model is, or may choose; 0 = one model answers. */
+function panelSize({ snapshot }: Exchange, entry: ModelResource): number {
+  if (entry.kind === "ensemble") return entry.ensemble.panel.length;
+  if (entry.kind !== "semantic") return 0;
+  const { defaultTarget, routes } = entry.semantic;
+  const chosen = [defaultTarget, ...routes.map(({ target }) => target)].map((name) => snapshot.findModel(name)?.entry);
+  return Math.max(...chosen.map((one) => (one?.kind === "ensemble" ? one.ensemble.panel.length : 0)));
 }
 
 function estimate(exchange: Exchange, node: Node, input: number, output: number): number {

@@ -15,6 +15,7 @@ import { isTranslatable } from "../dialects/codecs.js";
 import { Continuation } from "./continuation.js";
 import { launch } from "./launch.js";
 import type { Node } from "./node.js";
+import { outputScreenOf } from "./output-screen.js";
 import type { StageOutcome } from "./pipeline.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
@@ -42,7 +43,9 @@ export class AttemptRun implements WorkUnderWay, Succession {
   begin(): StageOutcome {
     const exchange = this.#exchange;
     exchange.succession = this;
-    const goesOn = this.#plan.routing?.continueOnFailure === true && exchange.view?.stream === true;
+    const asked = this.#plan.routing?.continueOnFailure === true && exchange.view?.stream === true;
+    // Each attempt's guardrails see its own text only: what stands over the seam would pass, and what they hold is lost.
+    const goesOn = asked && outputScreenOf(exchange, this.#node) === null;
     if (goesOn && isTranslatable(exchange.route.dialect.id)) exchange.continuation = new Continuation(exchange);
     return this.#advance() ? this.#launch() : this.#overLimits();
   }

@@ -30,7 +30,7 @@ interface Destination {
 
 /** null: the request knows its way. */
 export function resolveRaw(exchange: Exchange, node: Node): Failure | null {
-  if (valueOf(exchange, "upgrade") !== "") {
+  if (headerOf(exchange, "upgrade") !== "") {
     return failure(
       "unsupported_operation",
       "Connections that become something else (WebSocket) do not pass.",
@@ -71,7 +71,7 @@ function toProvider(exchange: Exchange): Destination | Failure {
 function toRoute(exchange: Exchange, { route }: Passage): Destination | Failure {
   const path = exchange.path.slice(route.pathPrefix.length);
   if (!isPlainPath(path) || !isPlainQuery(exchange.query)) return badPath();
-  const below = route.targetUrl ?? `https://${valueOf(exchange, "host")}`;
+  const below = route.targetUrl ?? `https://${headerOf(exchange, "host")}`;
   if (!URL.canParse(below)) return failure("invalid_request_error", "The host is not a valid one.", "host");
   const key = route.providerKey === "" ? undefined : exchange.snapshot.findProviderKey(route.providerKey);
   const forwardsCredentials = route.credentialMode === "forward_client";
@@ -138,7 +138,7 @@ function withoutKeys(query: string, isGatewayKey: (value: string) => boolean): s
 }
 
 /** Value of a header; "" = none. */
-function valueOf({ headers }: Exchange, name: string): string {
+function headerOf({ headers }: Exchange, name: string): string {
   const { others } = headers;
   for (let at = 0; at + 1 < others.length; at += 2) if (others[at] === name) return others[at + 1] as string;
   return "";

@@ -77,7 +77,7 @@ function findModel(exchange: Exchange, name: string): Failure | null {
 }
 
 function setDeadline(exchange: Exchange, { config }: Node): null {
-  const limit = exchange.model?.entry.timeoutMs ?? config.timeouts.request_ms;
+  const limit = exchange.passage?.route.timeoutMs || (exchange.model?.entry.timeoutMs ?? config.timeouts.request_ms);
   if (limit > 0) exchange.deadline = exchange.startedAt + limit;
   return null;
 }

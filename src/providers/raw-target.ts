@@ -49,7 +49,11 @@ export function rawWay(key: ProviderKeyResource, path: string, below: string | n
 /** The same where nothing but an address is known. `key`: a name to call it by; its secret is not used. */
 export function foreignWay(key: ProviderKeyResource, below: string): RawWay {
   const address = addressOf(below);
-  return { target: targetOf(key, below, () => make(UNKNOWN_ROW, key, address, "none")), root: address.host, served: null };
+  return {
+    target: targetOf(key, below, () => make(UNKNOWN_ROW, key, address, "none")),
+    root: address.host,
+    served: null,
+  };
 }
 
 function targetOf(key: ProviderKeyResource, name: string, build: () => Target): Target {

@@ -37,17 +37,26 @@ export interface PlannedCandidate extends Candidate {
   readonly slot: HealthSlot;
 }
 
+/** Gives the candidates in their order. */
+type Order = () => readonly PlannedCandidate[];
+
 /** Ordered candidates, at least one. */
 export class Plan {
-  readonly candidates: readonly PlannedCandidate[];
   /** The group's rules; null where one provider serves the model. */
   readonly routing: Routing | null;
   readonly #groupRetries: number | null;
+  #candidates: readonly PlannedCandidate[] | Order;
 
-  constructor(candidates: readonly PlannedCandidate[], routing: Routing | null, groupRetries: number | null) {
-    this.candidates = candidates;
+  constructor(candidates: readonly PlannedCandidate[] | Order, routing: Routing | null, groupRetries: number | null) {
+    this.#candidates = candidates;
     this.routing = routing;
     this.#groupRetries = groupRetries;
+  }
+
+  /** Put into order when somebody asks: a request that is refused before, or answered from the cache, takes no turn. */
+  get candidates(): readonly PlannedCandidate[] {
+    if (typeof this.#candidates === "function") this.#candidates = this.#candidates();
+    return this.#candidates;
   }
 
   /** The same with some of its candidates, at least one. */
@@ -77,7 +86,10 @@ export class Plan {
 /** When nobody is there to be asked, somebody may be in half a minute. */
 const UNAVAILABLE_RETRY_SECONDS = 30;
 
-/** The targets for one request, or why there are none; the group has members. Takes a turn of every round robin it asks; touches nothing else. */
+/**
+ * The targets for one request, or why there are none; the group has members. Touches nothing: turns of round robins
+ * are taken when the plan is asked for its order.
+ */
 export function planAttempts(group: Group, request: RequestFacts, context: PlanContext): Plan | Failure {
   const { headers, state, nowMs } = context;
   const tagged = keepTagged(group.members, parseTags(headerOf(request, headers.tags)));
@@ -92,7 +104,7 @@ export function planAttempts(group: Group, request: RequestFacts, context: PlanC
     const message = `No target of the model "${group.name}" can take the request now.`;
     return failure("all_candidates_unavailable", message, null, UNAVAILABLE_RETRY_SECONDS);
   }
-  return new Plan(ordered(group, usable, request, context), group.routing, group.retries);
+  return new Plan(() => ordered(group, usable, request, context), group.routing, group.retries);
 }
 
 function keepAllowed(members: readonly Member[], address: string): readonly Member[] {

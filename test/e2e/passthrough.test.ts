@@ -56,18 +56,29 @@ function resources(): Record<string, unknown> {
     { display_name: "named", key_hash: sha256(NAMED), allowed_models: ["gpt-alias"], allowed_routes: ["passthrough"] },
     { display_name: "limited", key_hash: sha256("sk-limited"), allowed_models: ["*"], rate_limit: { rpm: 1 } },
   );
-  const route = (name: string, more: object) => ({ name, path_prefix: `/own/${name}`, target_url: `${echoUrl}/base`, ...more });
+  const route = (name: string, more: object) => ({
+    name,
+    path_prefix: `/own/${name}`,
+    target_url: `${echoUrl}/base`,
+    ...more,
+  });
   return {
     ...all,
     passthrough_routes: [
       route("injected", { provider_key: "echo" }),
-      route("forwarding", { auth_mode: "header_key", auth_header_name: "X-Own-Key", credential_mode: "forward_client" }),
+      route("forwarding", {
+        auth_mode: "header_key",
+        auth_header_name: "X-Own-Key",
+        credential_mode: "forward_client",
+      }),
       route("open", { auth_mode: "anonymous", credential_mode: "forward_client", source_cidrs: ["127.0.0.0/8"] }),
       route("closed", { auth_mode: "anonymous", credential_mode: "forward_client", source_cidrs: ["10.0.0.0/8"] }),
       route("screened", { provider_key: "openai-main", target_url: upstream.url }),
       { name: "host", hosts: ["own.example"], target_url: echoUrl, provider_key: "echo" },
     ],
-    guardrails: [{ name: "no-tigers", kind: "keyword", hook_point: "input", patterns: [{ kind: "literal", value: "tiger" }] }],
+    guardrails: [
+      { name: "no-tigers", kind: "keyword", fail_open: false, patterns: [{ kind: "literal", value: "tiger" }] },
+    ],
     guardrail_attachments: [{ guardrail: "no-tigers", scope_type: "passthrough_route", scope_id: "screened" }],
   };
 }
@@ -92,23 +103,26 @@ const to = (path: string, more: Call = {}) => call(`${gateway.url}${path}`, more
 const last = () => seen.at(-1) as Seen;
 
 describe("any request", () => {
-  test.each(["GET", "POST", "PUT", "PATCH", "DELETE"])("%s with a body of any kind, untouched both ways", async (method) => {
-    const body = "\u0001not json\r\n\u00ff";
-    const headers = { ...BEARER, "content-type": "application/x-own; v=1", "x-own-header": "kept", cookie: "a=b" };
-    const answer = await to("/passthrough/echo/v9/things%20here?a=%41&b", { method, body, headers });
-    expect(answer.status).toBe(207);
-    expect(answer.text).toBe(body);
-    expect(answer.headers).toMatchObject({ "content-type": "text/own", "x-own": "yes", "x-weir-served-by": "groq" });
-    expect(last()).toMatchObject({ method, url: "/team/v9/things%20here?a=%41&b" });
-    expect(last().body.toString()).toBe(body);
-    expect(last().headers).toMatchObject({
-      authorization: "Bearer sk-upstream-echo",
-      "content-type": "application/x-own; v=1",
-      "x-own-header": "kept",
-    });
-    expect(last().headers.cookie).toBeUndefined();
-    expect(JSON.stringify(last())).not.toContain(KEY);
-  });
+  test.each(["GET", "POST", "PUT", "PATCH", "DELETE"])(
+    "%s with a body of any kind, untouched both ways",
+    async (method) => {
+      const body = "\u0001not json\r\n\u00ff";
+      const headers = { ...BEARER, "content-type": "application/x-own; v=1", "x-own-header": "kept", cookie: "a=b" };
+      const answer = await to("/passthrough/echo/v9/things%20here?a=%41&b", { method, body, headers });
+      expect(answer.status).toBe(207);
+      expect(answer.text).toBe(body);
+      expect(answer.headers).toMatchObject({ "content-type": "text/own", "x-own": "yes", "x-weir-served-by": "groq" });
+      expect(last()).toMatchObject({ method, url: "/team/v9/things%20here?a=%41&b" });
+      expect(last().body.toString()).toBe(body);
+      expect(last().headers).toMatchObject({
+        authorization: "Bearer sk-upstream-echo",
+        "content-type": "application/x-own; v=1",
+        "x-own-header": "kept",
+      });
+      expect(last().headers.cookie).toBeUndefined();
+      expect(JSON.stringify(last())).not.toContain(KEY);
+    },
+  );
 
   test("HEAD, redirects and answers without a body come as they are", async () => {
     const head = await to("/passthrough/echo/x", { method: "HEAD" });
@@ -200,7 +214,11 @@ describe("controls", () => {
     expect(upstream.requests()[0]?.body.toString()).toBe(JSON.stringify(streamed));
     const event = await eventOf(gateway, String(answer.headers["x-weir-request-id"]));
     const dealt = upstream.requests()[0];
-    expect(event).toMatchObject({ input_tokens: dealt?.inputTokens, output_tokens: dealt?.outputTokens, streamed: true });
+    expect(event).toMatchObject({
+      input_tokens: dealt?.inputTokens,
+      output_tokens: dealt?.outputTokens,
+      streamed: true,
+    });
   });
 
   test("a key that may not use every model must be let onto this way, and even then not to every model", async () => {
@@ -274,7 +292,10 @@ describe("configured routes", () => {
 test("what is under way is counted", async () => {
   const answer = await to("/passthrough/echo/x");
   const line = await until(() =>
-    gateway.stdout().split("\n").find((text) => text.includes(String(answer.headers["x-weir-request-id"]))),
+    gateway
+      .stdout()
+      .split("\n")
+      .find((text) => text.includes(String(answer.headers["x-weir-request-id"]))),
   );
   expect(JSON.parse(line)).toMatchObject({ operation: "passthrough", status: 207, path: "/passthrough/echo/x" });
 });

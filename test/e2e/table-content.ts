@@ -40,7 +40,7 @@ const untouched = (model: string, text: string) => async (table: Table, row: Row
   const answer = await send(table, row, { model, text });
   expect(answer.status, answer.text).toBe(200);
   const [event] = eventsOf(table, weir(answer, "request-id"));
-  expect(event?.guardrails).toEqual([]);
+  expect(event?.guardrails ?? []).toEqual([]);
 };
 
 const actionsOf = (table: Table, answer: Answer) =>

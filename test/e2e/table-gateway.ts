@@ -199,14 +199,17 @@ export interface Sending {
 
 /** What the row's caller sends; null: no body. */
 export function contentOf(row: Row, { model = "plain", text = GOOD }: Sending = {}): Content | null {
-  return isAsking(row) ? row.traits.request(modelName(row, model), text) : null;
+  if (!isAsking(row)) return null;
+  return row.traits.request(row.passed ? upstreamName(row, model) : modelName(row, model), text);
 }
 
 /** One request on a connection of its own, so that either acceptor may get it. */
 export function send({ gateway }: Table, row: Row, sending: Sending = {}): Promise<Answer> {
   const content = contentOf(row, sending);
-  const headers = { authorization: `Bearer ${keyOf(row, sending.key ?? "plain")}`, ...sending.headers };
-  if (content === null) return call(gateway.url + row.path, { method: row.method, headers });
+  const headers = { authorization: `Bearer ${keyOf(row, sending.key ?? "plain")}`, ...row.headers, ...sending.headers };
+  if (content === null || content.bytes === "") {
+    return call(gateway.url + row.path + (content?.query ?? ""), { method: row.method, headers });
+  }
   return call(gateway.url + row.path, {
     method: row.method,
     body: content.bytes,

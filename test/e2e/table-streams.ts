@@ -23,14 +23,15 @@ export interface Open {
 export function openStream({ gateway, upstream }: Table, row: Row, sending: Sending): Open {
   const content = contentOf(row, sending);
   if (content === null) throw new Error("the row has no body");
-  const { type, bytes } = content;
-  const outgoing = request(gateway.url + row.path, {
+  const { type, bytes, query = "" } = content;
+  const framing = bytes === "" ? {} : { "content-type": type, "content-length": bytes.length };
+  const outgoing = request(gateway.url + row.path + query, {
     method: row.method,
     agent: false,
     headers: {
       authorization: `Bearer ${keyOf(row, sending.key ?? "plain")}`,
-      "content-type": type,
-      "content-length": bytes.length,
+      ...framing,
+      ...row.headers,
       ...sending.headers,
     },
   });

@@ -11,7 +11,10 @@ import { SURFACES } from "./guardrails-surfaces.js";
 /** Bytes and what they are; ASCII alone, so that a string's length is theirs. */
 export interface Content {
   readonly type: string;
+  /** "" = no body. */
   readonly bytes: string;
+  /** With its question mark. */
+  readonly query?: string;
 }
 
 /** The provider that serves an operation. */
@@ -19,6 +22,10 @@ export type Face = "openai" | "anthropic" | "vllm" | "in-house";
 
 /** What one operation is, in one of its modes. A string says why something is not so. */
 export interface Traits {
+  /** Requests name a model. */
+  readonly names: true | string;
+  /** There may be more than one target, or more than one try. */
+  readonly routes: true | string;
   request(model: string, text: string): Content;
   answer(pieces: readonly string[]): Content;
   /** The text that a caller reads of an answer. */
@@ -46,6 +53,9 @@ export interface Row {
   readonly dialect: DialectId;
   readonly stream: boolean;
   readonly face: Face;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Models are called by the names that their provider has for them. */
+  readonly passed: boolean;
   /** null: it is answered from memory. */
   readonly traits: Traits | null;
 }
@@ -61,9 +71,9 @@ const USAGE = { input_tokens: 7, output_tokens: 9, total_tokens: 16 };
 const NUMBERS = "its answer holds no text";
 const SPENT = "its answers are not kept";
 const FREE = "counting is free";
-const TEXT = { reads: true, tells: true, keeps: true, costs: true } as const;
+const TEXT = { names: true, routes: true, reads: true, tells: true, keeps: true, costs: true } as const;
 const MEDIA = { ...TEXT, keeps: SPENT } as const;
-const COUNTING = { reads: true, tells: NUMBERS, keeps: SPENT, costs: FREE, used: NO_TOKENS } as const;
+const COUNTING = { ...TEXT, tells: NUMBERS, keeps: SPENT, costs: FREE, used: NO_TOKENS } as const;
 
 const json = (value: unknown): Content => ({ type: JSON_TYPE, bytes: JSON.stringify(value) });
 const events = (list: readonly { type: string }[]): Content => ({
@@ -192,8 +202,35 @@ function speech(stream: boolean): Traits {
   };
 }
 
+/** What a provider keeps, and what is not known at all: it is asked by its key, and says what it likes. */
+const BY_KEY: Traits = {
+  names: "it names no model",
+  routes: "it goes to one provider",
+  request: (model) => ({ type: "", bytes: "", query: `?tag=${model}` }),
+  answer: () => json({ object: "list", data: [] }),
+  said: nothing,
+  used: NO_TOKENS,
+  reads: "it asks nothing of a model",
+  tells: "no model tells anything",
+  keeps: SPENT,
+  costs: "looking costs nothing",
+};
+
+function byKey(path?: string): Known {
+  const headers = { "x-weir-provider": "openai" };
+  return { face: "openai", modes: [BY_KEY], headers, passed: true, ...(path === undefined ? {} : { path }) };
+}
+
+function passing(traits: Traits): Traits {
+  return { ...traits, keeps: SPENT, routes: "it goes to one provider" };
+}
+
 interface Known {
   readonly face: Face;
+  /** Where the route table's has open parts. */
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly passed?: boolean;
   readonly modes: readonly [whole: Traits, streamed?: Traits];
 }
 
@@ -268,7 +305,25 @@ const KNOWN: Readonly<Partial<Record<Operation, Known>>> = {
     used: NO_TOKENS,
     tells: NUMBERS,
   }),
+  files: byKey(),
+  batches: byKey(),
+  fine_tuning: byKey(),
+  responses_items: byKey("/v1/responses/resp_1"),
 };
+
+/** What passes is known by where it goes: a conversation, or nothing that anybody knows. */
+const PASSED: readonly [name: string, Known][] = [
+  [
+    "passthrough",
+    {
+      face: "openai",
+      path: "/passthrough/openai/v1/chat/completions",
+      passed: true,
+      modes: [passing(spoken("chat", false)), passing(spoken("chat", true))],
+    },
+  ],
+  ["passthrough-unknown", byKey("/passthrough/openai/v1/vector_stores")],
+];
 
 /** Rows of the route table that stand for all ways to their operation; aliases are another test's. */
 const FIRST = ROUTES.filter(
@@ -278,24 +333,31 @@ const FIRST = ROUTES.filter(
 
 /** Operations of the route table of which the table of controls knows nothing. */
 export const UNKNOWN = FIRST.map(({ operation }) => operation).filter(
-  (operation) => operation !== "models" && KNOWN[operation] === undefined,
+  (operation) => operation !== "models" && operation !== "passthrough" && KNOWN[operation] === undefined,
 );
 
 export const ROWS: readonly Row[] = FIRST.flatMap(({ method, path, operation, dialect }): Row[] => {
+  const common = { method, path, operation, dialect: dialect.id, headers: {}, passed: false };
+  if (operation === "passthrough") return PASSED.flatMap(([name, known]) => rowsOf(name, common, known));
   const known = KNOWN[operation];
-  const common = { method, path, operation, dialect: dialect.id };
-  if (known === undefined) {
-    if (operation !== "models") return [];
-    const id = `${operation}-${dialect.id}`;
-    return [{ ...common, name: `${operation} (${dialect.id})`, id, stream: false, face: "openai", traits: null }];
-  }
-  return known.modes.map((traits, index): Row => {
-    const stream = index === 1;
-    const name = stream ? `${operation}, streamed` : operation;
-    const id = stream ? `${operation}-stream` : operation;
-    return { ...common, name, id, stream, face: known.face, traits: traits ?? null };
-  });
+  if (known !== undefined) return rowsOf(operation, common, known);
+  if (operation !== "models") return [];
+  const id = `${operation}-${dialect.id}`;
+  return [{ ...common, name: `${operation} (${dialect.id})`, id, stream: false, face: "openai", traits: null }];
 });
+
+type Common = Pick<Row, "method" | "path" | "operation" | "dialect" | "headers" | "passed">;
+
+function rowsOf(called: string, common: Common, { face, modes, path, headers, passed }: Known): Row[] {
+  return modes.map((traits, index): Row => {
+    const stream = index === 1;
+    const name = stream ? `${called}, streamed` : called;
+    const id = stream ? `${called}-stream` : called;
+    const method = common.method !== "ANY" ? common.method : traits?.names === true ? "POST" : "GET";
+    const differs = { method, path: path ?? common.path, headers: headers ?? {}, passed: passed === true };
+    return { ...common, ...differs, name, id, stream, face, traits: traits ?? null };
+  });
+}
 
 export function isAsking(row: Row): row is AskingRow {
   return row.traits !== null;

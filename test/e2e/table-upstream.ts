@@ -47,9 +47,9 @@ export async function startTableUpstream(): Promise<TableUpstream> {
   const aborted = new Map<string, number>();
   const held = new Map<string, (() => void)[]>();
   const released = new Set<string>();
-  const hand = await startHandUpstream((response, bytes) => {
+  const hand = await startHandUpstream((response, bytes, { url = "" }) => {
     const body = bytes.toString("latin1");
-    const match = MODEL.exec(body);
+    const match = MODEL.exec(body) ?? MODEL.exec(url);
     const row = ASKING.find(({ id }) => id === match?.[2]);
     if (match === null || row === undefined) {
       response.writeHead(404, { "content-type": "application/json" }).end('{"error":{"message":"no such model"}}');

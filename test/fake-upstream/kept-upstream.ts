@@ -79,7 +79,10 @@ function send(response: ServerResponse, { status, headers, body }: Answer): void
 }
 
 const ok = (body: unknown): Answer => ({ status: 200, body });
-const NOT_FOUND: Answer = { status: 404, body: { error: { message: "No such thing.", type: "invalid_request_error" } } };
+const NOT_FOUND: Answer = {
+  status: 404,
+  body: { error: { message: "No such thing.", type: "invalid_request_error" } },
+};
 
 function answerTo(state: State, request: KeptRequest): Answer {
   const [path = "", query = ""] = request.path.split("?");
@@ -97,7 +100,10 @@ interface Asked {
   readonly body: Buffer;
 }
 
-const next = (state: State, prefix: string) => `${prefix}${state.name}${(state.count += 1)}`;
+function next(state: State, prefix: string): string {
+  state.count += 1;
+  return `${prefix}${state.name}${state.count}`;
+}
 const parsed = (body: Buffer) => JSON.parse(body.toString("utf8")) as Record<string, unknown>;
 const found = (map: ReadonlyMap<string, Thing>, id: string): Answer => (map.has(id) ? ok(map.get(id)) : NOT_FOUND);
 
@@ -115,7 +121,12 @@ function batchNow(state: State, id: string): Answer {
   const batch = state.batches.get(id);
   if (batch === undefined) return NOT_FOUND;
   if (!state.ended) return ok(batch);
-  const end = { status: "completed", output_file_id: `file-${state.name}-out`, usage: BATCH_USAGE, model: "gpt-4o-mini" };
+  const end = {
+    status: "completed",
+    output_file_id: `file-${state.name}-out`,
+    usage: BATCH_USAGE,
+    model: "gpt-4o-mini",
+  };
   return ok({ ...batch, ...end });
 }
 
@@ -133,13 +144,23 @@ const HANDLERS: Readonly<Record<string, (asked: Asked) => Answer>> = {
     state.files.delete(id) ? ok({ id, object: "file", deleted: true }) : NOT_FOUND,
   "GET files/id/content": ({ state, id }) => {
     const body = state.contents.get(id);
-    return body === undefined ? NOT_FOUND : { status: 200, headers: { "content-type": "application/octet-stream" }, body };
+    return body === undefined
+      ? NOT_FOUND
+      : { status: 200, headers: { "content-type": "application/octet-stream" }, body };
   },
   "POST batches": ({ state, body }) => {
     const { input_file_id, endpoint, completion_window } = parsed(body);
     if (!state.files.has(String(input_file_id))) return NOT_FOUND;
     const id = next(state, "batch_");
-    const batch = { id, object: "batch", endpoint, input_file_id, completion_window, status: "in_progress", created_at: 1 };
+    const batch = {
+      id,
+      object: "batch",
+      endpoint,
+      input_file_id,
+      completion_window,
+      status: "in_progress",
+      created_at: 1,
+    };
     state.batches.set(id, batch);
     return ok(batch);
   },
@@ -166,7 +187,15 @@ const HANDLERS: Readonly<Record<string, (asked: Asked) => Answer>> = {
     const id = next(state, "resp_");
     const message = { id: "msg_1", type: "message", role: "assistant", status: "completed", content: [] };
     const usage = { input_tokens: 7, output_tokens: 3, total_tokens: 10 };
-    const response = { id, object: "response", status: "completed", model, previous_response_id, output: [message], usage };
+    const response = {
+      id,
+      object: "response",
+      status: "completed",
+      model,
+      previous_response_id,
+      output: [message],
+      usage,
+    };
     state.responses.set(id, { ...response, input });
     return stream === true ? streamed(response) : ok(response);
   },

@@ -1,11 +1,12 @@
 /** docs/dialects.md: which client dialect reaches which wire, and what each translation can lose. */
-import { BRIDGES, bridgeFor } from "../../src/dialects/bridge.js";
+import { type BridgeKind, BRIDGES, bridgeFor } from "../../src/dialects/bridge.js";
 import type { TargetTraits } from "../../src/dialects/codec.js";
 import { type DialectId, DIALECTS, OPERATIONS, TARGET_WIRES, type WireId } from "../../src/dialects/dialect.js";
 import { translateRequest } from "../../src/dialects/hub.js";
 import { isFailure } from "../../src/errors.js";
 import { ANSWER_FEATURES, answerLosses } from "./answer-features.js";
 import { FEATURES, type Feature } from "./features.js";
+import { OPERATION_FEATURES } from "./operation-features.js";
 import { code, GENERATED, table } from "./table.js";
 
 /** What stands behind each wire in the tables of losses: its vendor's own service and a model of today. */
@@ -16,6 +17,16 @@ const BEHIND: Readonly<Partial<Record<WireId, readonly [provider: string, model:
   gemini: ["gemini", "gemini-2.5-pro"],
   "bedrock-converse": ["bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"],
   "cohere-chat": ["cohere", "command-a-03-2025"],
+  "cohere-embed": ["cohere", "embed-v4.0"],
+  "gemini-embeddings": ["gemini", "gemini-embedding-001"],
+  "vertex-embeddings": ["vertex", "text-embedding-005"],
+  "bedrock-embeddings": ["bedrock", "amazon.titan-embed-text-v2:0"],
+  "voyage-embeddings": ["voyage", "voyage-4"],
+  "voyage-rerank": ["voyage", "rerank-2.5"],
+  "bedrock-rerank": ["bedrock", "cohere.rerank-v3-5:0"],
+  "tei-rerank": ["tei", "bge-reranker"],
+  "google-images": ["gemini", "gemini-2.5-flash-image"],
+  "bedrock-images": ["bedrock", "amazon.nova-canvas-v1:0"],
 };
 const WIRES: readonly WireId[] = [...DIALECTS, ...TARGET_WIRES];
 
@@ -40,11 +51,14 @@ function matrix(): string {
   const rows: string[][] = [];
   for (const operation of OPERATIONS) {
     for (const client of Object.keys(BRIDGES[operation]) as DialectId[]) {
-      const cells = WIRES.map((wire) => bridgeFor(operation, client, wire)?.kind ?? "–");
-      rows.push([code(operation), code(client), ...cells]);
+      const reached = (kind: BridgeKind) => {
+        const wires = WIRES.filter((wire) => bridgeFor(operation, client, wire)?.kind === kind);
+        return wires.map(code).join(", ") || "–";
+      };
+      rows.push([code(operation), code(client), reached("passthrough"), reached("hub")]);
     }
   }
-  return table(["operation", "client", ...WIRES.map(code)], rows);
+  return table(["operation", "client", "passes through to", "is translated to"], rows);
 }
 
 /** One table a client: its features by the wires that it reaches through the hub. */
@@ -66,8 +80,11 @@ function answers(): string {
 }
 
 export function dialectsPage(): string {
-  const tables = Object.entries(FEATURES).map(([client, features]) => losses(client as DialectId, features));
+  const tables = Object.entries({ ...FEATURES, ...OPERATION_FEATURES }).map(([client, features]) =>
+    losses(client as DialectId, features),
+  );
   const behind = Object.entries(BEHIND).map(([wire, [, model]]) => `${code(wire)}: ${model}`);
+  const written = "What is no conversation (vectors, rankings, images) has a codec for each pair of dialect and wire.";
   return `# Dialects
 
 ${GENERATED}
@@ -75,6 +92,7 @@ ${GENERATED}
 A caller speaks a client dialect, an upstream a wire. Where both are one, the request **passes through**: its bytes are
 changed only where the gateway must (the model's name, asking for usage), and every field survives. Everywhere else it
 goes through the **hub**: it is read for what it means and written anew in the target's words, and so is the answer.
+${written}
 
 ${matrix()}
 

@@ -32,7 +32,10 @@ export function readFilesRequest(request: KeyedRequest): KeyedPlace | Failure {
   return { view: body.view, carried, targetModel: body.targetModel ?? model, path, query, edits: body.edits };
 }
 
-function readBody({ operation, method, routePath, body, contentType }: KeyedRequest, origins: Origins): ReadBody | Failure {
+function readBody(
+  { operation, method, routePath, body, contentType }: KeyedRequest,
+  origins: Origins,
+): ReadBody | Failure {
   const uploads = operation === "files" && method === "post" && !routePath.includes("{");
   if (uploads) return readUpload(body, contentType);
   if (body.length === 0) {
@@ -44,11 +47,16 @@ function readBody({ operation, method, routePath, body, contentType }: KeyedRequ
   if (!isUtf8(body)) return failure("invalid_request_error", "The body is not valid UTF-8.");
   const scan = scanTopLevel(body, MODEL);
   if (scan.brokenAt >= 0) return failure("invalid_request_error", "The body must be one JSON object.");
-  if (scan.duplicate >= 0) return failure("invalid_request_error", 'The field "model" stands in the body twice.', "model");
+  if (scan.duplicate >= 0)
+    return failure("invalid_request_error", 'The field "model" stands in the body twice.', "model");
   const start = scan.starts[0] ?? -1;
   const model = start < 0 ? "" : decodeString(body, start, scan.ends[0] as number);
   if (model === null || model.length > MAX_MODEL_LENGTH) {
-    return failure("invalid_request_error", `model must be a string of at most ${MAX_MODEL_LENGTH} characters.`, "model");
+    return failure(
+      "invalid_request_error",
+      `model must be a string of at most ${MAX_MODEL_LENGTH} characters.`,
+      "model",
+    );
   }
   const edits = findCarriedIds(body);
   for (const { carried } of edits) origins.add(carried);

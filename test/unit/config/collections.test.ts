@@ -104,12 +104,10 @@ guardrails:
   - {name: now, kind: keyword, patterns: [], window_size: 100, created_at: "\${NOT_SET}"}
 guardrail_attachments:
   - {guardrail: later, scope_type: env}
-  - {guardrail: now, scope_type: passthrough_route, scope_id: r}
   - {guardrail: now, scope_type: env}
 `;
   const places = [
     "cache_policies[0].backend",
-    "guardrail_attachments[1].scope_type",
     "guardrails[0].kind",
     "guardrails[1].created_at",
     "guardrails[1].window_size",

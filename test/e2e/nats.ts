@@ -1,0 +1,141 @@
+/** A real nats-server for scenarios: on a free loopback port, with streams on disk, killed and started at will. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
+import { connect as dial, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { connect, headers as natsHeaders, type JetStreamManager, type NatsConnection } from "nats";
+import { until } from "./gateway.js";
+
+const START_MS = 10_000;
+const UNPACKED = fileURLToPath(new URL("../../dist/tools/nats-server/usr/sbin", import.meta.url));
+
+/** The program: on the PATH, where Debian puts it, or fetched by `npm test`; null = there is none. */
+export const NATS_PROGRAM: string | null =
+  [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/bin", UNPACKED]
+    .map((folder) => join(folder, "nats-server"))
+    .find(isExecutable) ?? null;
+
+/** Stands in the name of what is skipped. */
+export const NATS_REASON =
+  NATS_PROGRAM === null ? " (skipped: there is no nats-server; install Debian's package nats-server)" : "";
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export interface Message {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly id: string;
+  readonly data: Uint8Array;
+}
+
+export class NatsServer {
+  readonly port: number;
+  readonly #directory: string;
+  #child: ChildProcess | null = null;
+
+  private constructor(port: number) {
+    this.port = port;
+    this.#directory = mkdtempSync(join(tmpdir(), "weir-nats-"));
+  }
+
+  /** Started, unless told otherwise. */
+  static async create(started = true): Promise<NatsServer> {
+    const server = new NatsServer(await freePort());
+    if (started) await server.start();
+    return server;
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts it on what it has on disk; resolves when it takes connections. */
+  async start(): Promise<void> {
+    const args = ["-js", "-sd", this.#directory, "-a", "127.0.0.1", "-p", String(this.port)];
+    const child = spawn(NATS_PROGRAM ?? "nats-server", args, { stdio: "ignore" });
+    this.#child = child;
+    await until(() => {
+      if (child.exitCode !== null) throw new Error(`nats-server ended with ${child.exitCode}`);
+      return accepts(this.port);
+    }, START_MS);
+  }
+
+  /** Ends it by its own pid; resolves when it is gone. */
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise<void>((done) => child.once("exit", () => done()));
+    child.kill(signal);
+    await ended;
+  }
+
+  async dispose(): Promise<void> {
+    await this.kill();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** With a client of its own, as somebody outside would. */
+  async with<T>(action: (manager: JetStreamManager, client: NatsConnection) => Promise<T>): Promise<T> {
+    const client = await connect({ servers: this.url, timeout: 2_000 });
+    try {
+      return await action(await client.jetstreamManager(), client);
+    } finally {
+      await client.close();
+    }
+  }
+
+  /** Everything in the stream now; [] when there is none. */
+  messages(stream: string): Promise<Message[]> {
+    return this.with(async (manager, client) => {
+      const info = await manager.streams.info(stream).catch(() => null);
+      const found: Message[] = [];
+      if (info === null || info.state.messages === 0) return found;
+      const consumer = await client.jetstream().consumers.get(stream);
+      while (found.length < info.state.messages) {
+        for await (const message of await consumer.fetch({ max_messages: 1_000, expires: 1_000 })) {
+          const id = (message.headers ?? natsHeaders()).get("Nats-Msg-Id");
+          found.push({ sequence: message.seq, subject: message.subject, id, data: message.data });
+          if (message.info.pending === 0) break;
+        }
+      }
+      return found;
+    });
+  }
+
+  /** How many messages are in the stream now; 0 when there is none. */
+  count(stream: string): Promise<number> {
+    return this.with(async (manager) => (await manager.streams.info(stream).catch(() => null))?.state.messages ?? 0);
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = dial(port, "127.0.0.1");
+    socket.once("error", () => done(false));
+    socket.once("data", () => {
+      socket.destroy();
+      done(true);
+    });
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once("error", fail);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => done(port));
+    });
+  });
+}
