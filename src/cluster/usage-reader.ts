@@ -30,6 +30,8 @@ const SILENT: ClusterLog = { info: () => {}, warn: () => {}, error: () => {} };
 export class UsageReader {
   readonly #connection: Connection;
   readonly #names: FleetNames;
+  /** Nothing else keeps the process alive while there is no connection. */
+  readonly #alive = setInterval(() => {}, 60_000);
 
   private constructor(connection: Connection, names: FleetNames) {
     this.#connection = connection;
@@ -40,11 +42,12 @@ export class UsageReader {
   static async open(fleet: string, nats: NatsSettings): Promise<UsageReader> {
     const names = fleetNames(fleet);
     const connection = new Connection({ nats, name: `${fleet} usage`, inbox: names.inbox, log: SILENT });
+    const reader = new UsageReader(connection, names);
     connection.start();
     const live = await connection.whenLive(AbortSignal.timeout(CONNECT_MS));
-    if (live !== null) return new UsageReader(connection, names);
+    if (live !== null) return reader;
     const reason = connection.problem || "it does not answer";
-    await connection.stop();
+    await reader.close();
     throw new UsageReaderError(`NATS cannot be reached at ${nats.servers.join(", ")}: ${reason}`);
   }
 
@@ -98,8 +101,9 @@ export class UsageReader {
     return [...rows.values()].filter(({ day }) => day >= since);
   }
 
-  close(): Promise<void> {
-    return this.#connection.stop();
+  async close(): Promise<void> {
+    await this.#connection.stop();
+    clearInterval(this.#alive);
   }
 
   #live(): Live {

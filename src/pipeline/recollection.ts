@@ -10,6 +10,7 @@ import type { EntryMeaning, FoundEntry } from "../cache/shard.js";
 import type { SemanticCache } from "../config/traffic.js";
 import { type SplitRequest, splitLastTurn } from "../dialects/last-turn.js";
 import { type Failure, failure, isFailure } from "../errors.js";
+import { releasePlace } from "../quota/lease.js";
 import { answerFromCache } from "./cache-hit.js";
 import { type Embedding, embed } from "./embed.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
@@ -67,7 +68,9 @@ export class Recollection implements WorkUnderWay {
   cancel(): void {
     this.#stop();
     this.#release("failed");
-    this.#pending?.cancel();
+    const { lease } = this.#exchange;
+    if (lease !== null) releasePlace(this.#node.quota, lease);
+    this.#afterEmbedding(() => this.#pending?.cancel());
   }
 
   tick(now: number): void {
@@ -78,7 +81,13 @@ export class Recollection implements WorkUnderWay {
   #end(result: Result): void {
     if (this.#over) return;
     this.#stop();
-    this.#decide(result);
+    this.#afterEmbedding(() => this.#decide(result));
+  }
+
+  /** What a call that was cut off has used is the request's, too. */
+  #afterEmbedding(goOn: () => void): void {
+    if (this.#embedding === null) goOn();
+    else void this.#embedding.vectors.then(goOn);
   }
 
   /** Nothing that is under way matters any more. */

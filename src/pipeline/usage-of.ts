@@ -33,12 +33,9 @@ export function missingUsage(attempt: Attempt, sample: AnswerSample): Promise<vo
   if (used && use.counted) measureUnits(attempt, clientLeft);
   const said = tally.complete(use.guessesOutput) && !(use.guessesOutput && cutShort(attempt));
   if (!use.guessesInput || said || !used) return null;
+  // A failure of which nobody was shown anything gives its tokens back, but for what its upstream said.
+  if (attempt.mishap !== null && !exchange.sink.started) return null;
   attempt.estimated = true;
-  // The next attempt waits for this one's line: nobody was shown the answer, so a guess will do.
-  if (attempt.mishap !== null && !exchange.sink.started) {
-    if (tally.inputTokens < 0) tally.inputTokens = guessPromptTokens(exchange.body.length);
-    return null;
-  }
   const job = attempt.node.estimator.estimate({
     dialect: exchange.speech.dialect.id,
     operation: exchange.speech.operation,

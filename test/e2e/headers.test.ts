@@ -258,16 +258,30 @@ describe("ways that do not exist", () => {
     },
   );
 
-  test.each(ROUTES.map((route) => [route.path, route.method] as const))("%s takes %s only", async (path, method) => {
+  const taken = new Map<string, string[]>();
+  for (const { path, method } of ROUTES) {
+    if (method !== "ANY")
+      taken.set(path, [...(taken.get(path) ?? []), ...(method === "GET" ? ["GET", "HEAD"] : [method])]);
+  }
+
+  test.each([...taken])("%s takes %s only", async (path, methods) => {
     const url = gateway.url + path.replace(/\{\w+\}/, "gpt-x");
-    for (const other of [method === "GET" ? "POST" : "GET", "PUT", "DELETE", "PATCH"]) {
+    const allow = [...methods, "OPTIONS"].join(", ");
+    for (const other of ["GET", "POST", "PUT", "DELETE", "PATCH"].filter((method) => !methods.includes(method))) {
       const answer = await call(url, { method: other });
       expect(answer.status).toBe(405);
-      expect(answer.headers.allow).toBe(method === "GET" ? "GET, HEAD" : method);
+      expect(answer.headers.allow).toBe(allow);
       const { error } = answer.json() as unknown as { error: Record<string, unknown> };
-      expect(error).toMatchObject({ type: "invalid_request_error", message: expect.stringContaining(method) });
+      expect(error).toMatchObject({ type: "invalid_request_error", message: expect.stringContaining(allow) });
       if (error.code !== undefined) expect(error.code).toBe("method_not_allowed");
     }
+  });
+
+  test.each([...taken])("%s tells without a key what it takes", async (path, methods) => {
+    const url = gateway.url + path.replace(/\{\w+\}/, "gpt-x");
+    const answer = await call(url, { method: "OPTIONS", headers: { origin: "https://app.example" } });
+    expect([answer.status, answer.headers.allow, answer.text]).toEqual([204, [...methods, "OPTIONS"].join(", "), ""]);
+    expect(Object.keys(answer.headers).filter((name) => name.startsWith("access-control"))).toEqual([]);
   });
 
   test("health needs no key, and its answer says nothing of the gateway's inside", async () => {

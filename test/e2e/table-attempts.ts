@@ -10,6 +10,7 @@ import {
   expectRefusal,
   keyName,
   modelName,
+  namesOf,
   send,
   type Table,
   upstreamName,
@@ -107,9 +108,7 @@ const RECORDS: readonly Control[] = [
         team_id: "red",
         user_id: "ann",
         metadata: { room: "9" },
-        model: modelName(row, "plain"),
-        model_entry: modelName(row, "plain"),
-        upstream_model: upstreamName(row, "plain"),
+        ...namesOf(row, "plain"),
         provider_key: row.face,
         streamed: stream,
         status: 200,
@@ -175,7 +174,8 @@ const RECORDS: readonly Control[] = [
       });
       const { method, path, operation } = row;
       const common = { msg: "request", level: "info", method, path, operation, status: 200, error: "" };
-      const asking = { attempts: 1, model: modelName(row, "plain"), upstream_model: upstreamName(row, "plain") };
+      const { model, upstream_model } = namesOf(row, "plain");
+      const asking = { attempts: 1, model, upstream_model };
       const { input_tokens, output_tokens } = row.traits?.used ?? {};
       expect(line).toMatchObject({
         ...common,
@@ -205,13 +205,13 @@ const ENDS: readonly Control[] = [
     exempt: instant,
     none: passes,
     async holds(table, row) {
-      const open = openStream(table, row, { model: "left" });
+      const open = openStream(table, row, { model: "left", key: "leaving" });
       await open.underWay();
       open.leave();
       const { gateway, upstream } = table;
       await gateway.until(() => upstream.aborted(upstreamName(row, "left")) === 1, 2_000);
       const events = await gateway.until(() => {
-        const found = eventsWhere(table, "model", modelName(row, "left"));
+        const found = eventsWhere(table, "api_key", keyName(row, "leaving"));
         return found.length > 0 ? found : null;
       });
       expect(events).toMatchObject([

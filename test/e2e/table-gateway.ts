@@ -44,6 +44,7 @@ const KEYS: Readonly<Record<string, (row: Row) => Entry>> = {
     rate_limit: { rpd: 3, tpd: 2 * tokensOf(row) + 1, concurrency: 1 },
     budget: { limit_usd: 2 * costOf(row) + 0.000_001, period: "total" },
   }),
+  leaving: () => ({}),
   drained: () => ({}),
 };
 export type KeyUse = keyof typeof KEYS;
@@ -108,6 +109,16 @@ export const keyName = (row: Row, use: string): string => `${use} ${row.id}`;
 export function upstreamName(row: Row, use: ModelUseName): string {
   return upstreamModel((MODELS[use] as ModelUse).behaviour, row, use);
 }
+
+/** What records call the model of a request. */
+export function namesOf(row: Row, use: ModelUseName) {
+  if (noModelIn(row)) return { model: "", model_entry: "", upstream_model: "" };
+  const upstream_model = upstreamName(row, use);
+  const model_entry = modelName(row, use);
+  return { model: row.passed ? upstream_model : model_entry, model_entry, upstream_model };
+}
+
+const noModelIn = ({ traits }: Row): boolean => traits?.names !== true;
 
 function resources(upstream: string): Entry {
   const provider_keys = Object.entries(FACES).map(([name, { provider, more, root }]) => ({

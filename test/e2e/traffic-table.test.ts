@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "./gateway.js";
 import { ATTEMPTS } from "./table-attempts.js";
 import { CONTENT } from "./table-content.js";
-import { eventsWhere, keyName, modelName, send, startTable, type Table, upstreamName } from "./table-gateway.js";
+import { eventsWhere, keyName, namesOf, send, startTable, type Table, upstreamName } from "./table-gateway.js";
 import { type Control, LIMITS } from "./table-limits.js";
 import { type Ended, openStream } from "./table-streams.js";
 import { ASKING, type AskingRow, isAsking, type Row, ROWS, UNKNOWN } from "./table-surfaces.js";
@@ -71,7 +71,7 @@ describe("a drain lets it finish", () => {
     const { said, answer } = row.traits;
     expect([status, whole, said(text)]).toEqual([200, true, said(answer([GOOD]).bytes)]);
     const events = eventsWhere(table, "api_key", keyName(row, "drained"));
-    expect(events).toMatchObject([{ status: 200, complete: true, model: modelName(row, "drained") }]);
+    expect(events).toMatchObject([{ status: 200, complete: true, ...namesOf(row, "drained") }]);
   });
 
   test("and ends well", () => {

@@ -13,6 +13,14 @@ export interface KeptRequest {
 export interface KeptUpstream {
   readonly url: string;
   readonly requests: KeptRequest[];
+  /** One of each, named "file-X", "batch_X", "ftjob-X" and "resp_X", whatever has become of those before. */
+  seed(): void;
+  /** Requests from now on: answered with this status; 0 = as they should be. */
+  fail(status: number): void;
+  /** Requests from now on wait; false = those that wait are answered, and no more do. */
+  hold(waits: boolean): void;
+  /** Requests that are not answered yet. */
+  readonly waiting: number;
   /** Batches asked for from now on have ended. */
   endBatches(): void;
   close(): Promise<void>;
@@ -29,6 +37,8 @@ interface State {
   readonly responses: Map<string, Thing>;
   ended: boolean;
   count: number;
+  status: number;
+  held: Set<() => void> | null;
 }
 
 interface Answer {
@@ -43,18 +53,36 @@ export const BATCH_USAGE = { input_tokens: 1000, output_tokens: 500, total_token
 export async function startKeptUpstream(name: string): Promise<KeptUpstream> {
   const requests: KeptRequest[] = [];
   const maps = { files: new Map(), contents: new Map(), batches: new Map(), jobs: new Map(), responses: new Map() };
-  const state: State = { name, ...maps, ended: false, count: 0 };
+  const state: State = { name, ...maps, ended: false, count: 0, status: 0, held: null };
   const server = createServer((request, response) => {
     void bodyOf(request).then((body) => {
       const { method = "", url = "", rawHeaders } = request;
       requests.push({ method, path: url, rawHeaders, body });
-      send(response, answerTo(state, { method, path: url, rawHeaders, body }));
+      const answer = () => send(response, answerTo(state, { method, path: url, rawHeaders, body }));
+      const { held } = state;
+      if (held === null) answer();
+      else {
+        held.add(answer);
+        response.once("close", () => held.delete(answer));
+      }
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
+    seed: () => seed(state),
+    fail: (status) => {
+      state.status = status;
+    },
+    hold: (waits) => {
+      const { held } = state;
+      state.held = waits ? (held ?? new Set()) : null;
+      if (!waits) for (const answer of held ?? []) answer();
+    },
+    get waiting() {
+      return state.held?.size ?? 0;
+    },
     endBatches: () => {
       state.ended = true;
     },
@@ -84,7 +112,17 @@ const NOT_FOUND: Answer = {
   body: { error: { message: "No such thing.", type: "invalid_request_error" } },
 };
 
+function seed(state: State): void {
+  const input_file_id = "file-X";
+  state.files.set("file-X", { id: "file-X", object: "file", bytes: 1, created_at: 1, filename: "x", purpose: "batch" });
+  state.contents.set("file-X", Buffer.from("x"));
+  state.batches.set("batch_X", { id: "batch_X", object: "batch", input_file_id, status: "in_progress" });
+  state.jobs.set("ftjob-X", { id: "ftjob-X", object: "fine_tuning.job", model: "gpt-x", status: "running" });
+  state.responses.set("resp_X", { id: "resp_X", object: "response", status: "completed", output: [] });
+}
+
 function answerTo(state: State, request: KeptRequest): Answer {
+  if (state.status > 0) return { status: state.status, body: { error: { message: "As told.", type: "server_error" } } };
   const [path = "", query = ""] = request.path.split("?");
   const parts = path.replace(/^\/v1\//, "").split("/");
   const [kind = "", id = "", action = ""] = parts[0] === "fine_tuning" ? ["jobs", ...parts.slice(2)] : parts;
@@ -178,6 +216,8 @@ const HANDLERS: Readonly<Record<string, (asked: Asked) => Answer>> = {
   "GET jobs": ({ state, query }) => page(state.jobs, query),
   "GET jobs/id": ({ state, id }) => found(state.jobs, id),
   "POST jobs/id/cancel": ({ state, id }) => found(state.jobs, id),
+  "POST jobs/id/pause": ({ state, id }) => found(state.jobs, id),
+  "POST jobs/id/resume": ({ state, id }) => found(state.jobs, id),
   "GET jobs/id/events": () => ok({ object: "list", data: [{ id: "ftevent-1", object: "fine_tuning.job.event" }] }),
   "GET jobs/id/checkpoints": ({ id }) =>
     ok({ object: "list", data: [{ id: "ftckpt-1", fine_tuning_job_id: id }], has_more: false }),

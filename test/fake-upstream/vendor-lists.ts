@@ -196,6 +196,13 @@ class State {
   delayMs = 0;
 }
 
+/** What the vendor of the path answers. Throws `Refused` for what it refuses. */
+export function listReply(path: string, body: Body): Reply {
+  const handler = HANDLERS.find(([pattern]) => pattern.test(path))?.[1];
+  if (handler === undefined) throw new Refused(`there is no ${path}`);
+  return handler(body, path);
+}
+
 function replyTo(path: string, body: Body, state: State): { status: number; reply: Reply } {
   const said = JSON.stringify(body);
   const failing = state.failures.findIndex(({ text }) => said.includes(JSON.stringify(text).slice(1, -1)));
@@ -208,9 +215,7 @@ function replyTo(path: string, body: Body, state: State): { status: number; repl
     };
   }
   try {
-    const handler = HANDLERS.find(([pattern]) => pattern.test(path))?.[1];
-    if (handler === undefined) throw new Refused(`there is no ${path}`);
-    return { status: 200, reply: handler(body, path) };
+    return { status: 200, reply: listReply(path, body) };
   } catch (error) {
     const message = String(error instanceof Error ? error.message : error);
     return {
