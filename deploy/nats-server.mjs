@@ -2,9 +2,9 @@
  * Finds a nats-server for the tests that need a real one; where there is none, fetches Debian's package and unpacks
  * it below dist/, without touching the system. Plain Node without a dependency. Speaks on stderr only.
  */
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { delimiter, join } from "node:path";
 import { spawn } from "node:child_process";
+import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -36,14 +36,15 @@ function runQuietly(program, args, cwd) {
 
 /** Fetches Debian's package, if this system knows it; answers the path, or null. Needs no rights. */
 export async function fetchNatsServer() {
-  mkdirSync(join(ROOT, "dist"), { recursive: true });
+  mkdirSync(UNPACKED, { recursive: true });
   const folder = mkdtempSync(join(ROOT, "dist", ".nats-server-"));
   try {
     if (!(await runQuietly("apt-get", ["download", "nats-server"], folder))) return null;
     const archive = readdirSync(folder).find((name) => name.endsWith(".deb"));
     if (archive === undefined) return null;
     if (!(await runQuietly("dpkg-deb", ["-x", archive, UNPACKED], folder))) return null;
-    return existsSync(UNPACKED) ? findNatsServer("") : null;
+    const unpacked = join(UNPACKED, "usr", "sbin", "nats-server");
+    return isExecutable(unpacked) ? unpacked : null;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

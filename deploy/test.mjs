@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { elapsed, ensureBuilt, ensureInstalled, ROOT, run, SetupError, say, signalRunning } from "./install.mjs";
+import { fetchNatsServer, findNatsServer } from "./nats-server.mjs";
 
 const STEP_LIMIT_MS = 30 * 60_000;
 const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -75,6 +76,13 @@ function countReport(path, code) {
   };
 }
 
+/** Without one, the tests that need it are skipped, and counted as skipped. */
+async function provideNatsServer() {
+  if (findNatsServer() !== null) return;
+  say("there is no nats-server here; fetching Debian's package …");
+  if ((await fetchNatsServer()) === null) say("nats-server could not be fetched: tests of the fleet are skipped");
+}
+
 function vitest(project) {
   const report = join(reports, `${project}.json`);
   const args = ["run", "--config", "test/vitest.config.ts", "--project", project];
@@ -95,6 +103,7 @@ async function main() {
   await check("types: src", [tsc, "-p", "tsconfig.json", "--noEmit"]);
   await check("types: test and bench", [tsc, "-p", "test/tsconfig.json"]);
   await vitest("fast");
+  await provideNatsServer();
   await vitest("e2e");
 }
 

@@ -36,6 +36,7 @@ export function readCarriedId(text: string): CarriedId | null {
   if (encoded === undefined) return null;
   const bytes = Buffer.from(encoded, "base64url");
   const content = bytes.subarray(CHECKSUM_BYTES);
+  if (bytes.toString("base64url") !== encoded) return null;
   if (!checksum(content).equals(bytes.subarray(0, CHECKSUM_BYTES))) return null;
   const [providerKey, model, id, ...rest] = content.toString("utf8").split(SEPARATOR);
   if (providerKey === undefined || model === undefined || id === undefined || rest.length > 0) return null;

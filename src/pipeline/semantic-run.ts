@@ -4,7 +4,7 @@ import { conversationOf, parseBody } from "../dialects/conversation.js";
 import { failure, isFailure } from "../errors.js";
 import { releasePlace } from "../quota/lease.js";
 import { chooseRoute, type ExampleVectors, normalized } from "../routing/semantic-route.js";
-import { admitChosen } from "./admit.js";
+import { admitChosen, voidAdmission } from "./admit.js";
 import { type Embedding, embed } from "./embed.js";
 import { beginEnsemble } from "./ensemble-run.js";
 import { examplesOf } from "./examples.js";
@@ -33,7 +33,11 @@ export function beginSemantic(exchange: Exchange, node: Node, entry: SemanticMod
 function sendOn(exchange: Exchange, node: Node, name: string): StageOutcome {
   const model = exchange.snapshot.findModel(name);
   const noRoom = model === undefined ? null : admitChosen(exchange, node, model);
-  if (noRoom !== null) return noRoom;
+  if (noRoom !== null) {
+    // Not even a vector has been asked for: it has never been admitted.
+    if (exchange.attempts === 0) voidAdmission(exchange, node);
+    return noRoom;
+  }
   if (model?.entry.kind !== "ensemble") return sendTo(exchange, node, name);
   if (mayNotUse(exchange, model)) return failure("ip_restricted");
   boundTime(exchange, model);

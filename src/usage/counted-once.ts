@@ -29,8 +29,16 @@ export class CountedOnce {
     if (this.#seen.has(name)) return false;
     if (this.#seen.size >= MAX_REMEMBERED) this.#seen.clear();
     this.#seen.add(name);
+    return this.#make(name);
+  }
+
+  #make(name: string): boolean {
     try {
       if (this.#made === 0) mkdirSync(this.#directory, { recursive: true });
+    } catch {
+      return true;
+    }
+    try {
       closeSync(openSync(join(this.#directory, name), "wx"));
     } catch (error) {
       return (error as NodeJS.ErrnoException).code !== "EEXIST";

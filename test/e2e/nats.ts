@@ -1,34 +1,22 @@
 /** A real nats-server for scenarios: on a free loopback port, with streams on disk, killed and started at will. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect as dial, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { connect, headers as natsHeaders, type JetStreamManager, type NatsConnection } from "nats";
 import { until } from "./gateway.js";
 
 const START_MS = 10_000;
-const UNPACKED = fileURLToPath(new URL("../../dist/tools/nats-server/usr/sbin", import.meta.url));
+const script = new URL("../../deploy/nats-server.mjs", import.meta.url).href;
+const { findNatsServer } = (await import(script)) as { findNatsServer(): string | null };
 
 /** The program: on the PATH, where Debian puts it, or fetched by `npm test`; null = there is none. */
-export const NATS_PROGRAM: string | null =
-  [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/bin", UNPACKED]
-    .map((folder) => join(folder, "nats-server"))
-    .find(isExecutable) ?? null;
+export const NATS_PROGRAM: string | null = findNatsServer();
 
 /** Stands in the name of what is skipped. */
 export const NATS_REASON =
   NATS_PROGRAM === null ? " (skipped: there is no nats-server; install Debian's package nats-server)" : "";
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 export interface Message {
   readonly sequence: number;

@@ -80,6 +80,21 @@ describe("a request that all targets are too busy for", () => {
   });
 });
 
+describe("a request whose chosen model is over its limit", () => {
+  it("has consumed nothing of its key's limits where no vector was needed to choose", async () => {
+    const few = { ...group("few", "one"), rate_limit: { rpd: 1 } };
+    const routes = [{ name: "any", target: "one", examples: ["water"] }];
+    const chooser = { embedding_model: "one", default: "few", match: { threshold: 0.6 }, routes };
+    const models = [chatModel("one"), few, { display_name: "chooser", semantic: chooser }];
+    const running = await start(models, {}, {}, { rate_limit: { rpd: 100 } });
+    const silent = { messages: [{ role: "user", content: "" }] };
+    expect((await post("chooser", silent)).status).toBe(200);
+    for (let index = 0; index < 3; index += 1) expect((await post("chooser", silent)).status).toBe(429);
+    const list = await fetch(`${running.url}/v1/models`, { headers: { authorization: `Bearer ${KEY}` } });
+    expect(list.headers.get("x-ratelimit-remaining-requests")).toBe("98");
+  });
+});
+
 describe("a round robin", () => {
   it("gives no turn to requests that guardrails keep from every target", async () => {
     const bad = { kind: "keyword", patterns: [{ kind: "literal", value: "falcon" }], mandatory: true };

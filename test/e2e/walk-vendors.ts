@@ -170,7 +170,7 @@ const OWN: Readonly<Record<string, Own>> = {
   deepseek: { wires: { "openai-completions": "/beta/completions", "anthropic-messages": "/anthropic/v1/messages" } },
   moonshot: { wires: { "anthropic-messages": "/anthropic/v1/messages" } },
   zhipu: { wires: { "anthropic-messages": "/api/anthropic/v1/messages" } },
-  vllm: { wires: { tokenize: "/tokenize" } },
+  vllm: { counter: "/tokenize" },
   tei: { wires: { "tei-rerank": "/rerank" } },
   [CLASSIC]: { root: "/openai/deployments/{model}", query: `?api-version=${API_VERSION}` },
 };

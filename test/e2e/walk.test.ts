@@ -123,12 +123,18 @@ function stepOf(vendor: Vendor, asked: Asked): Step {
 }
 
 /** Which operations the page says that a model, or a provider key, serves. */
-function servedAt({ row }: Vendor, operations: (operation: Operation) => boolean): string[] {
+function servedAt({ row }: Vendor, operations: (operation: Operation) => boolean): Operation[] {
   const cells = [...(PAGE.get(row.id) ?? [])] as [Operation, string][];
   return cells.filter(([operation, cell]) => cell !== "none" && operations(operation)).map(([operation]) => operation);
 }
 
-const KEPT: ReadonlySet<string> = new Set(["files", "batches", "fine_tuning", "responses_items", "passthrough"]);
+const KEPT: ReadonlySet<Operation> = new Set<Operation>([
+  "files",
+  "batches",
+  "fine_tuning",
+  "responses_items",
+  "passthrough",
+]);
 
 /** 400, in the caller's words, with the names of what is served; nobody was asked and nothing used. */
 function expectRefused(vendor: Vendor, step: Step): void {

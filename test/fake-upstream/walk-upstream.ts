@@ -126,7 +126,7 @@ function listed(vendor: string, path: string, body: JsonObject): Reply {
 /** Files, jobs, and responses that were made before. */
 function kept(method: string, path: string): Reply {
   if (path.endsWith("/content")) return { type: "text/plain", bytes: Buffer.from("line 1\n"), dealt: {} };
-  const id = /\/(\w+[-_]walk)/.exec(path)?.[1] ?? "file-made";
+  const id = path.endsWith("/input_items") ? "msg_walk" : (/\/(\w+[-_]walk)/.exec(path)?.[1] ?? "file-made");
   if (method === "DELETE") return json({ id, object: "file.deleted", deleted: true });
   const isList = /\/(?:files|batches|jobs|events|checkpoints|input_items)$/.test(path) && method === "GET";
   return json(isList ? { object: "list", data: [{ id, object: "file" }], has_more: false } : { id, object: "file" });

@@ -43,6 +43,41 @@ describe("loadConfig", () => {
     expect(errorsOf(load("listen: {address: a:1, tls: {cert_file: c}}"))).toEqual(["listen.tls.key_file: is required"]);
   });
 
+  it("reads where NATS is, from the file or the environment", () => {
+    expect(loaded(load("")).cluster).toEqual({ name: "weir", replicas: 1, nats: null });
+    expect(loaded(load("cluster: {nats: }")).cluster.nats).toBeNull();
+    const none = { creds_file: null, nkey_file: null, user: null, password: null, token: null, tls: null };
+    const nats = { ...none, servers: ["nats://a:4222", "b"] };
+    expect(loaded(load("cluster: {nats: {servers: ['nats://a:4222', b]}}")).cluster.nats).toEqual(nats);
+    const environment = { WEIR_CLUSTER__NATS__SERVERS: "nats://a:4222,b", WEIR_CLUSTER__NATS__TLS__CA_FILE: "ca.pem" };
+    const tls = { ca_file: "ca.pem", cert_file: null, key_file: null };
+    expect(loaded(loadConfig(null, environment)).cluster.nats).toEqual({ ...nats, tls });
+  });
+
+  it.each([
+    ["{nats: {}}", "cluster.nats.servers: is required"],
+    ["{nats: {servers: []}}", "cluster.nats.servers: must have at least 1 entries"],
+    ["{nats: {servers: ['nats://user:secret@a']}}", "cluster.nats.servers[0]: must be a server's address"],
+    ["{nats: {servers: ['http://a']}}", "cluster.nats.servers[0]: must be a server's address"],
+    ["{nats: {servers: [a], user: u}}", "cluster.nats.password: user and password go together"],
+    ["{nats: {servers: [a], token: t, creds_file: c}}", "cluster.nats: give one of creds_file"],
+    ["{nats: {servers: [a], tls: {cert_file: c}}}", "cluster.nats.tls.key_file: cert_file and key_file go together"],
+    ["{name: Weir}", "cluster.name: must be 1 to 64 of a-z"],
+    ["{name: a.b}", "cluster.name: must be 1 to 64 of a-z"],
+  ])("refuses the fleet %s", (written, message) => {
+    const errors = errorsOf(load(`cluster: ${written}`));
+    expect(errors.length, errors.join()).toBe(1);
+    expect(errors[0]).toContain(message);
+  });
+
+  it("keeps events for at least the window in which their ids are known", () => {
+    expect(errorsOf(load("usage: {stream: {max_age_ms: 599999}}"))).toEqual([
+      "usage.stream.max_age_ms: must be 0 or at least dedupe_window_ms",
+    ]);
+    expect(errorsOf(load("usage: {stream: {dedupe_window_ms: 599999}}")).length).toBe(1);
+    expect(loaded(load("usage: {stream: {max_age_ms: 0}}")).usage.stream.max_age_ms).toBe(0);
+  });
+
   it("has one pool thread an acceptor unless told otherwise", () => {
     expect(loaded(load("acceptors: 7")).pool.threads).toBe(1);
     expect(loaded(load("acceptors: 7\npool: {threads: 2}")).pool.threads).toBe(2);
@@ -62,13 +97,13 @@ trusted_proxies: [10.0.0.0/8, here]
 ops: {admin_key_hashes: [abc]}
 usage: {journal: {segment_bytes: 131072, max_bytes: 65536}}
 drain: []
-cluster: {}
+fleet: {}
 `,
     );
     expect(errorsOf(result).sort()).toEqual([
       "acceptors: must be at most 64",
-      "cluster: unknown field",
       "drain: must be a mapping",
+      "fleet: unknown field",
       'identity.header_prefix: must be a header name in lower case that ends in "-"',
       "limits.body_byte: unknown field",
       "limits.body_bytes: must be at least 1024",
