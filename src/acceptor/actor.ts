@@ -18,7 +18,7 @@ import { type BodyProblem, readBody } from "./read-body.js";
 import { type HeaderRules, readRequestHeaders } from "./request-headers.js";
 import { endHead, ResponseSink, type SinkSettings } from "./response-sink.js";
 import type { RouteMatch } from "./route-table.js";
-import { dialectForUnknown, RAW_MATCH, ROUTE_TABLE } from "./routes.js";
+import { dialectForUnknown, rawMatch, ROUTE_TABLE } from "./routes.js";
 
 /** How often deadlines and silent streams are looked at, milliseconds. */
 const TICK_MS = 250;
@@ -132,7 +132,7 @@ export class Acceptor {
     const ofHost = passthrough.hasHosts ? passthrough.byHost(request.getHeader("host"), path) : undefined;
     const known = ofHost === undefined ? ROUTE_TABLE.find(method, path) : undefined;
     const passage = ofHost ?? (known === undefined ? passthrough.byPath(path) : undefined);
-    const match = passage === undefined ? known : RAW_MATCH;
+    const match = passage === undefined ? known : rawMatch(method);
     const everything = match?.route.method === "ANY";
     const headers = readRequestHeaders(request, this.#headerRules, everything || this.#node.collectsHeaders);
     const sink = new ResponseSink(response, this.#sinkSettings, method === "head");

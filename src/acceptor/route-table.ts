@@ -25,7 +25,9 @@ interface OpenPlace {
   readonly oneSegment: boolean;
 }
 
-export const EVERY_METHOD = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+/** What a row for every method takes. Not TRACE: it would show the caller what the gateway adds. */
+const ANY_METHOD = ["get", "head", "post", "put", "patch", "delete", "options"];
+const EVERY_METHOD = ANY_METHOD.join(", ").toUpperCase();
 
 export class RouteTable {
   readonly #exact = new Map<string, Place>();
@@ -70,7 +72,10 @@ export class RouteTable {
 
 function placeOf(rows: readonly Route[]): Place {
   const byMethod = new Map<string, Route>();
-  for (const route of rows) byMethod.set(route.method.toLowerCase(), route);
+  for (const route of rows) {
+    const methods = route.method === "ANY" ? ANY_METHOD : [route.method.toLowerCase()];
+    for (const method of methods) byMethod.set(method, route);
+  }
   // What answers GET answers HEAD (RFC 9110 section 9.1).
   const get = byMethod.get("get");
   if (get !== undefined) byMethod.set("head", get);
@@ -84,7 +89,7 @@ function allowed(rows: readonly Route[]): string {
 }
 
 function matchIn({ byMethod, first, allow }: Place, method: string, parameter: string): RouteMatch {
-  const route = byMethod.get(method) ?? byMethod.get("any");
+  const route = byMethod.get(method);
   return { route: route ?? first, parameter, fits: route !== undefined, allow };
 }
 

@@ -2,7 +2,7 @@
 import type { DialectId, Operation } from "../dialects/dialect.js";
 import { dialectOf } from "../dialects/registry.js";
 import type { Route } from "../pipeline/exchange.js";
-import { EVERY_METHOD, type RouteMatch, RouteTable } from "./route-table.js";
+import { type RouteMatch, RouteTable } from "./route-table.js";
 
 function row(method: Route["method"], path: string, operation: Operation, dialect: DialectId): Route {
   return Object.freeze({ method, path, operation, dialect: dialectOf(dialect) });
@@ -82,13 +82,13 @@ export const ROUTES: readonly Route[] = [
 
 export const ROUTE_TABLE = new RouteTable(ROUTES);
 
-/** What a configured passthrough route is. */
-export const RAW_MATCH: RouteMatch = {
-  route: row("ANY", "/passthrough/{rest}", "passthrough", "raw"),
-  parameter: "",
-  fits: true,
-  allow: EVERY_METHOD,
-};
+/** The one row of configured passthrough routes. */
+const CONFIGURED = new RouteTable([row("ANY", "*", "passthrough", "raw")]);
+
+/** What a request along a configured route is. */
+export function rawMatch(method: string): RouteMatch | undefined {
+  return CONFIGURED.find(method, "*");
+}
 
 /** The dialect in which an unknown path is refused: by the prefix under which it stands. */
 export function dialectForUnknown(path: string): Route["dialect"] {

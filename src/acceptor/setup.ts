@@ -15,7 +15,7 @@ import { type Estimator, headerNames, type Node, type Translator } from "../pipe
 import { Sender } from "../providers/send.js";
 import { type Screener, guardsOf } from "./guards.js";
 import { type BlockMap, Places } from "../quota/blocks.js";
-import { BudgetIndex } from "../quota/budget.js";
+import { BudgetIndex, type Estimate } from "../quota/budget.js";
 import { Limits } from "../quota/limits.js";
 import type { QuotaTable } from "../quota/table.js";
 import { type Router, routesByHeaders } from "../routing/router.js";
@@ -129,9 +129,9 @@ function budgetsOf(snapshot: Snapshot, blocks: BlockMap, pricing: Pricing): Budg
   const { budgets } = snapshot.traffic;
   if (budgets.length === 0) return null;
   const find = (name: string) => snapshot.findModel(name);
-  return new BudgetIndex(budgets, new Places(blocks), (model, input, output) =>
-    model === null ? 0 : estimateMicros(pricing.dearestOf(model, find), input, output),
-  );
+  const estimate: Estimate = (model, input, output) =>
+    model === null ? 0 : estimateMicros(pricing.dearestOf(model, find), input, output);
+  return new BudgetIndex(budgets, new Places(blocks), estimate, (name) => find(name)?.entry.name ?? name);
 }
 
 /** What can change while a node runs. */

@@ -221,12 +221,17 @@ export class Connection {
   }
 
   async #watch(client: NatsConnection, manager: JetStreamManager): Promise<void> {
-    for await (const { type, data } of client.status()) {
+    let refused = "";
+    for await (const { type, data, permissionContext } of client.status()) {
       if (type === Events.Disconnect) this.#lose("disconnected");
       else if (type === Events.Reconnect) this.#gain(client, manager);
       // The server is about to leave: go before it goes, like everybody at another moment.
       else if (type === Events.LDM) setTimeout(() => void client.reconnect(), Math.random() * 1_000).unref();
-      else if (type === Events.Error) this.#settings.log.warn({ reason: String(data) }, "NATS refused something");
+      else if (type === Events.Error) {
+        const reason = `${data} ${permissionContext?.operation ?? ""} ${permissionContext?.subject ?? ""}`.trimEnd();
+        if (reason !== refused) this.#settings.log.warn({ reason }, "NATS refuses something");
+        refused = reason;
+      }
     }
   }
 

@@ -84,21 +84,6 @@ export function token(text: string): string {
   return `${escaped.slice(0, CUT_TOKEN)}==${hash}`;
 }
 
-/** What `token` made of a text; a cut one as far as it goes. */
-export function textOf(escaped: string): string {
-  if (escaped === "=") return "";
-  const bytes: number[] = [];
-  const whole = escaped.replace(/==[0-9a-f]*$/, "");
-  for (let at = 0; at < whole.length; at += 1) {
-    if (whole[at] !== "=") bytes.push(whole.charCodeAt(at));
-    else {
-      bytes.push(Number.parseInt(whole.slice(at + 1, at + 3), 16));
-      at += 2;
-    }
-  }
-  return Buffer.from(bytes).toString("utf8");
-}
-
 function isPlain(byte: number): boolean {
   const isLetter = (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a);
   const isDigit = byte >= 0x30 && byte <= 0x39;

@@ -51,6 +51,7 @@ export class UsageRollup {
   readonly #known = new Map<string, Known>();
   /** Keys of the entries of a day. */
   readonly #days = new Map<string, Set<string>>();
+  #bucket: { readonly live: Live; readonly kv: KV } | null = null;
   #problem = "";
 
   constructor(options: UsageRollupOptions) {
@@ -87,7 +88,8 @@ export class UsageRollup {
     const { names, settings } = this.#options;
     const stream = await findStream(live.manager, names.usageStream);
     if (stream === null || stream.state.last_seq === 0) return false;
-    const bucket = await rollupBucket(live, names, settings);
+    if (this.#bucket?.live !== live) this.#bucket = { live, kv: await rollupBucket(live, names, settings) };
+    const bucket = this.#bucket.kv;
     const from = positionIn(await readPosition(bucket), stream.created);
     const until = Math.min(stream.state.last_seq, Math.max(from, stream.state.first_seq - 1) + BATCH);
     if (until <= from) return false;
@@ -170,6 +172,8 @@ export class UsageRollup {
   #failed(error: unknown, live: Live): void {
     this.#known.clear();
     this.#days.clear();
+    // Somebody may have deleted it.
+    this.#bucket = null;
     const reason = reasonOf(error);
     if (live.lost.aborted || this.#stopping.signal.aborted || reason === this.#problem) return;
     this.#options.log.warn({ reason }, "usage is not added up in NATS");

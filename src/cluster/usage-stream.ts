@@ -27,10 +27,14 @@ const MARKS = 20;
 const RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5_000;
 /** How far behind the last mark events are looked for that may have been stored without our knowing. */
-const LOOK_BACK = 200_000;
+const LOOK_BEHIND = 200_000;
+/** How much of a stream is looked through that does not bear out any mark. */
+const LOOK_THROUGH = 1_000_000;
+/** How long the thread is kept from its other work at a stretch. */
+const STRETCH_MS = 5;
 
 export interface UsageStreamOptions {
-  readonly connection: Connection;
+  readonly connection: Pick<Connection, "live" | "whenLive">;
   readonly names: FleetNames;
   readonly settings: UsageStreamSettings;
   readonly encoding: "json" | "msgpack";
@@ -153,44 +157,50 @@ export class UsageStream {
     const { state } = await ensureUsageStream(live.manager, names, settings);
     // What was acknowledged last is checked too.
     void this.#checkpoint();
+    const hadMarks = this.#marks.length > 0;
     const mark = await this.#lastStored(live, state);
-    this.#drain.rewind(mark?.positions);
+    this.#drain.rewind(mark === null && hadMarks ? new Map() : mark?.positions);
     this.#drain.refresh(writers());
     this.#nextLook = 0;
-    this.#known = await this.#lookBack(live, state.last_seq, mark);
+    if (mark !== null) {
+      this.#known = new Map();
+      if (this.#isForgotten())
+        await this.#lookFor(live, mark.sequence + 1, Math.min(state.last_seq, mark.sequence + LOOK_BEHIND));
+    } else if (hadMarks) {
+      this.#options.log.warn(
+        {},
+        "the usage stream does not hold what it acknowledged: the journal is gone through anew",
+      );
+      await this.#lookFor(live, Math.max(state.first_seq, state.last_seq - LOOK_THROUGH), state.last_seq);
+    }
   }
 
-  /** The newest mark that the stream bears out. Those that it does not are forgotten. */
+  /** The newest mark that the stream bears out; those that it does not are forgotten. null: it bears out none. */
   async #lastStored(live: Live, state: { first_seq: number; last_seq: number }): Promise<Mark | null> {
-    const { usageStream } = this.#options.names;
+    const { usageStream: stream } = this.#options.names;
     const marks = [...this.#marks];
-    const oldest = marks[0] ?? null;
-    for (let mark = marks.pop(); mark !== undefined; mark = marks.pop()) {
-      if (await isStored(live.manager, { stream: usageStream, mark, state })) {
-        this.#marks = [...marks, mark];
-        return mark;
-      }
+    for (let mark = marks.at(-1); mark !== undefined; mark = marks.at(-1)) {
+      if (await isStored(live.manager, { stream, mark, state })) break;
+      marks.pop();
     }
-    if (oldest !== null) {
-      this.#options.log.warn({}, "the usage stream does not hold what it acknowledged: it gets the last events again");
-    }
-    this.#marks = oldest === null ? [] : [oldest];
-    return oldest;
+    this.#marks = marks;
+    return marks.at(-1) ?? null;
   }
 
-  /** What waits for longer than the stream remembers ids may have been stored before the last connection went. */
-  async #lookBack(live: Live, until: number, mark: Mark | null): Promise<ReadonlyMap<string, number>> {
-    const first = this.#drain.peek()?.event ?? null;
-    const forgotten = Date.now() - this.#options.settings.dedupe_window_ms / 2;
-    const known = new Map<string, number>();
-    if (mark === null || first === null || Date.parse(first.time) >= forgotten) return known;
-    const from = mark.sequence + 1;
-    const last = Math.min(until, mark.sequence + LOOK_BACK);
+  /** Has the stream forgotten the ids of the time from which the next event is? It may have been stored unheard. */
+  #isForgotten(): boolean {
+    const event = this.#drain.peek()?.event ?? null;
+    return event !== null && Date.parse(event.time) < Date.now() - this.#options.settings.dedupe_window_ms / 2;
+  }
+
+  /** Notes which events the stream has in these sequences. */
+  async #lookFor(live: Live, from: number, until: number): Promise<void> {
     const { usageStream: stream } = this.#options.names;
     const { signal } = this.#stopping;
-    const messages = readStream(live, { stream, from, until: last, headersOnly: true, signal });
+    const known = new Map<string, number>();
+    const messages = readStream(live, { stream, from, until, headersOnly: true, signal });
     for await (const { id, sequence } of messages) known.set(id, sequence);
-    return known;
+    this.#known = known;
   }
 
   /** Until the connection goes, something fails, or (when finishing) everything is out. */
@@ -204,7 +214,12 @@ export class UsageStream {
     const end = (): void => window.fail(new Error("the connection was lost"));
     over.addEventListener("abort", end);
     try {
+      let rest = performance.now() + STRETCH_MS;
       while (!over.aborted && window.error === null) {
+        if (performance.now() >= rest) {
+          await new Promise<void>((done) => setImmediate(done));
+          rest = performance.now() + STRETCH_MS;
+        }
         const isDry = window.size <= REFILL && !this.#refill(window);
         if (isDry && this.#finishing && window.size === 0) return;
         this.#maybeCheckpoint();

@@ -50,7 +50,9 @@ export const BRIDGES: Readonly<Record<Operation, Readonly<Partial<Record<Dialect
   count_tokens: { "anthropic-messages": { ...COUNTED, "anthropic-messages": "passthrough" } },
   responses: { "openai-responses": { ...CONVERSATION, "openai-responses": "passthrough" } },
   input_tokens: { "openai-responses": { ...COUNTED, "openai-responses": "passthrough" } },
-  completions: { "openai-completions": { ...CONVERSATION, "openai-completions": "passthrough" } },
+  completions: {
+    "openai-completions": { ...CONVERSATION, "mistral-completions": "hub", "openai-completions": "passthrough" },
+  },
   embeddings: { "openai-embeddings": { ...VECTORS, "openai-embeddings": "passthrough" } },
   rerank: { rerank: { ...RANKINGS, rerank: "passthrough" } },
   images: { "openai-images": { "google-images": "hub", "bedrock-images": "hub", "openai-images": "passthrough" } },

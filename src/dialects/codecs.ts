@@ -5,6 +5,7 @@ import type { ClientCodec, TargetCodec } from "./codec.js";
 import { targetCodec as cohereTarget } from "./cohere-chat/codec.js";
 import type { DialectId, WireId } from "./dialect.js";
 import { targetCodec as geminiTarget } from "./gemini/codec.js";
+import { targetCodec as mistralTarget } from "./mistral-completions/codec.js";
 import { clientCodec as chatClient, targetCodec as chatTarget } from "./openai-chat/codec.js";
 import { clientCodec as completionsClient } from "./openai-completions/codec.js";
 import * as completionsAnswers from "./openai-completions/decode-answer.js";
@@ -24,6 +25,7 @@ const TARGETS: Readonly<Partial<Record<WireId, TargetCodec>>> = {
   gemini: geminiTarget,
   "bedrock-converse": bedrockTarget,
   "cohere-chat": cohereTarget,
+  "mistral-completions": mistralTarget,
 };
 
 /** Throws RangeError for a dialect that callers cannot speak off the diagonal. */

@@ -30,6 +30,7 @@ export const TARGET_WIRES = [
   "gemini",
   "bedrock-converse",
   "cohere-chat",
+  "mistral-completions",
   "cohere-embed",
   "gemini-embeddings",
   "vertex-embeddings",

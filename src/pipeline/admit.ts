@@ -6,7 +6,7 @@ import type { ModelResource } from "../config/resources.js";
 import type { ResolvedModel } from "../config/snapshot.js";
 import type { Operation } from "../dialects/dialect.js";
 import { type Failure, isFailure } from "../errors.js";
-import { admitLayers, admitRequest, type Lease, voidLease } from "../quota/lease.js";
+import { admitLayers, admitRequest, type Lease } from "../quota/lease.js";
 import type { Limits } from "../quota/limits.js";
 import type { MoneyLayer } from "../quota/money.js";
 import { guessPromptTokens } from "../quota/window.js";
@@ -69,15 +69,6 @@ export function admitChosen(exchange: Exchange, node: Node, { entry }: ResolvedM
   if (isFailure(lease)) return refused(node, { ...lease, refusedBy: "target" });
   exchange.chosenLease = lease;
   return null;
-}
-
-/** The request is refused after its admission and before anything was done for it: it has never been admitted. */
-export function voidAdmission(exchange: Exchange, node: Node): void {
-  const { lease, chosenLease } = exchange;
-  exchange.lease = null;
-  exchange.chosenLease = null;
-  if (lease !== null) voidLease(node.quota, lease);
-  if (chosenLease !== null) voidLease(node.quota, chosenLease);
 }
 
 function refused(node: Node, refusal: Failure): Failure {

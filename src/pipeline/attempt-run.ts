@@ -7,18 +7,20 @@ import { failure, type Failure, isFailure } from "../errors.js";
 import type { Plan, PlannedCandidate } from "../routing/plan.js";
 import { backoffMs, judge } from "../routing/retry.js";
 import { voidLease } from "../quota/lease.js";
-import { admitTarget, voidAdmission } from "./admit.js";
+import { admitTarget } from "./admit.js";
 import { retryAfterMs } from "./answer-head.js";
 import type { Attempt } from "./attempt.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import { isTranslatable } from "../dialects/codecs.js";
 import { Continuation } from "./continuation.js";
+import { countsHere } from "./count-here.js";
 import { launch } from "./launch.js";
 import type { Node } from "./node.js";
 import { outputScreenOf } from "./output-screen.js";
 import type { StageOutcome } from "./pipeline.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
+import { voidAdmission } from "./settle-leases.js";
 import type { Mishap, Succession } from "./succession.js";
 
 export class AttemptRun implements WorkUnderWay, Succession {
@@ -73,7 +75,7 @@ export class AttemptRun implements WorkUnderWay, Succession {
   /** A target could not take the request, found out on a pool thread: the next one, or the failure itself. */
   insteadOf(problem: Failure): StageOutcome {
     this.#giveRoomBack();
-    return this.#advance() ? this.#launch() : problem;
+    return this.#advance() ? this.#launch() : this.#unlaunched(problem);
   }
 
   /** The failed attempt's usage line is on file. */
@@ -125,8 +127,15 @@ export class AttemptRun implements WorkUnderWay, Succession {
       const outcome = launch(this.#exchange, this.#node, this.#candidate);
       if (!isFailure(outcome)) return outcome;
       this.#giveRoomBack();
-      if (!this.#advance()) return outcome;
+      if (!this.#advance()) return this.#unlaunched(outcome);
     }
+  }
+
+  /** No target can take the request. A prompt that nobody has been asked to count has used nothing. */
+  #unlaunched(problem: Failure): Failure {
+    const { attempts, route } = this.#exchange;
+    if (attempts === 0 && countsHere(route.operation)) voidAdmission(this.#exchange, this.#node);
+    return problem;
   }
 
   get #candidate(): PlannedCandidate {

@@ -21,7 +21,7 @@ import type { Node } from "./node.js";
 import { concludeRecording, recordAnew } from "./record-answer.js";
 import { isOfTarget, refusalStatus, refuse } from "./refuse.js";
 import { settle } from "./settle.js";
-import { settleLeases } from "./settle-leases.js";
+import { releasePlaces, settleLeases } from "./settle-leases.js";
 import { MISHAP_CODES, type Mishap } from "./succession.js";
 import { attemptBegins, attemptEnds } from "./target-health.js";
 import { relayFor } from "./relays.js";
@@ -219,8 +219,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   cancel(): void {
     if (this.concluded !== null) return;
     this.#stop();
-    const { lease } = this.exchange;
-    if (lease !== null) releasePlace(this.node.quota, lease);
+    releasePlaces(this.exchange, this.node);
     if (this.lease !== null) releasePlace(this.node.quota, this.lease);
     this.conclude({ status: 499, error: "client_closed_request", complete: false, delivery: NOTHING_LEFT });
   }
@@ -250,7 +249,11 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     const answer = this.#relay?.sample() ?? NO_SAMPLE;
     const estimate = missingUsage(this, answer);
     if (estimate === null) this.#post();
-    else void estimate.then(() => this.#post());
+    else
+      estimate
+        .catch(this.node.reportFault)
+        .then(() => this.#post())
+        .catch(this.node.reportFault);
   }
 
   /** Called by the ledger once the usage line is on file. */

@@ -8,7 +8,6 @@ import { type DialectId, KEYED, type KeyedPlace, type Operation } from "../diale
 import { editedPieces, LARGE_BODY_BYTES } from "../dialects/body-pieces.js";
 import { applyEdits } from "../dialects/json-splice.js";
 import { type Failure, failure, isFailure } from "../errors.js";
-import { withBodyType } from "../providers/target-headers.js";
 import { type Target, targetFor } from "../providers/target.js";
 import { keyServesNot, type Serves } from "../routing/serves-not.js";
 import { carryingFilter } from "./carry-ids.js";
@@ -147,15 +146,16 @@ function setOutgoing(exchange: Exchange, target: Target, place: KeyedPlace): voi
   const [base = "", ownQuery = ""] = target.path("", false).split("?");
   const query = [ownQuery, place.query].filter((part) => part !== "").join("&");
   const large = body.length > LARGE_BODY_BYTES && !target.signsBody;
-  const forwarded = target.forwarded(headers.passed, headers.others);
-  const type = body.length === 0 ? "" : headers.contentType || "application/json";
+  const verbatim = exchange.route.operation === "files" && place.path.endsWith("/content");
   exchange.outgoing = {
     // What answers GET answers HEAD; upstreams know GET.
     method: method === "head" ? "GET" : method.toUpperCase(),
     path: base + place.path + (query === "" ? "" : `?${query}`),
-    headers: withBodyType(target.headersWith(forwarded), type),
+    forwarded: target.forwarded(headers.passed, headers.others),
+    contentType: body.length === 0 ? "" : headers.contentType || "application/json",
     body: large ? editedPieces(body, place.edits) : applyEdits(body, place.edits),
-    verbatim: exchange.route.operation === "files" && place.path.endsWith("/content"),
-    answerFilter: carryingFilter(exchange, target, place.carried),
+    verbatim,
+    // What is in a file is nobody's but the caller's.
+    answerFilter: verbatim ? () => null : carryingFilter(exchange, target, place.carried),
   };
 }

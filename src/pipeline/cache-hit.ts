@@ -71,7 +71,10 @@ class CacheHit implements WorkUnderWay, Delivery {
     const screen = outputScreenOf(exchange, this.#node);
     const { streamed } = this.#hit.told;
     if (screen === null) this.#tell();
-    else whenScreened(streamed ? screen.events(this.#body) : screen.whole(this.#body), (shown) => this.#show(shown));
+    else {
+      const screened = streamed ? screen.events(this.#body) : screen.whole(this.#body);
+      whenScreened(screened, this.#node, (shown) => this.#show(shown));
+    }
   }
 
   /** The client has gone. */

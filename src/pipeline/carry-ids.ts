@@ -33,11 +33,11 @@ export function carryingFilter(
 
 /** For a response made for the caller in its provider's own dialect; null = its id stays the provider's. */
 export function createdFilter(
-  { route, view, snapshot, restoredIds }: Exchange,
+  { route, view, snapshot, restoredIds, inner }: Exchange,
   node: Node,
   target: Target,
 ): Filter | null {
-  if (route.operation !== "responses" || view === null) return null;
+  if (route.operation !== "responses" || view === null || inner) return null;
   const { carry_provider } = node.config.responses;
   if (carry_provider === "never" || (carry_provider === "auto" && !isAmbiguous(snapshot))) return null;
   const origin: Origin = { providerKey: target.providerKey, model: view.model, known: restoredIds };

@@ -8,7 +8,7 @@ import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import { waitFor } from "./pending.js";
 import type { StageOutcome } from "./pipeline.js";
-import { settleLeases } from "./settle-leases.js";
+import { settleLeases, voidAdmission } from "./settle-leases.js";
 
 const NO_ANSWER = new Uint8Array(0);
 
@@ -17,10 +17,14 @@ export function countsHere(operation: Operation): boolean {
   return COUNTING.has(operation);
 }
 
-/** A prompt that leans on state of the provider's is refused: what stands in the request is not all of it. */
+/** A prompt that leans on state of the provider's is refused, and uses nothing: what stands in the request is not all of it. */
 export function countHere(exchange: Exchange, node: Node): StageOutcome {
   const refusal = refuseState(exchange.route.dialect.id, exchange.body);
-  if (refusal !== null) return refusal;
+  if (refusal !== null) {
+    // Whoever runs several attempts knows when none is left.
+    if (exchange.succession === null && exchange.attempts === 0) voidAdmission(exchange, node);
+    return refusal;
+  }
   return waitFor(exchange, node, answerHere(exchange, node), (answer) => {
     exchange.status = 200;
     exchange.responseBytes = answer.length;

@@ -105,13 +105,15 @@ export class CountRelay implements Relay, Delivery {
       return;
     }
     noteCounterRefusal(target, candidate.model.upstreamModel, status);
-    answerHere(exchange, node).then(
-      (answer) => {
-        this.#estimated = true;
-        this.#answer = answer;
-        this.#attempt.conclude({ status: 200, error: "", complete: true, delivery: this });
-      },
-      () => this.#attempt.refuseInstead(failure("overloaded", undefined, null, RETRY_SECONDS)),
-    );
+    answerHere(exchange, node)
+      .then(
+        (answer) => {
+          this.#estimated = true;
+          this.#answer = answer;
+          this.#attempt.conclude({ status: 200, error: "", complete: true, delivery: this });
+        },
+        () => this.#attempt.refuseInstead(failure("overloaded", undefined, null, RETRY_SECONDS)),
+      )
+      .catch((error: unknown) => node.reportFault(error));
   }
 }

@@ -28,7 +28,13 @@ export interface Embedding {
 
 export function embed(principal: Principal, node: Node, { model, texts, deadline }: EmbeddingRequest): Embedding {
   const call = new SubCall(principal, node, embeddingCall({ model, texts, deadline }));
-  return { call, vectors: call.answer.then((answer) => vectorsOf(answer, texts.length)) };
+  const vectors = call.answer
+    .then((answer) => vectorsOf(answer, texts.length))
+    .catch((error: unknown) => {
+      node.reportFault(error);
+      return null;
+    });
+  return { call, vectors };
 }
 
 export function embeddingCall({ model, texts, deadline }: EmbeddingRequest): SubCallRequest {

@@ -7,15 +7,14 @@ import type { PanelMember } from "../config/traffic.js";
 import { conversationOf, parseBody } from "../dialects/conversation.js";
 import type { JsonObject } from "../dialects/semantic.js";
 import { type Failure, failure, isFailure } from "../errors.js";
-import { releasePlace } from "../quota/lease.js";
 import { type PanelAnswer, synthesisTurn } from "../routing/ensemble.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
-import { voidAdmission } from "./admit.js";
 import { refuse } from "./refuse.js";
 import { sendTo } from "./send-to.js";
 import { settle } from "./settle.js";
+import { releasePlaces, voidAdmission } from "./settle-leases.js";
 import { SubCall, type SubCallAnswer } from "./sub-call.js";
 
 export function beginEnsemble(exchange: Exchange, node: Node, entry: EnsembleModel): StageOutcome {
@@ -75,7 +74,9 @@ class EnsembleRun implements WorkUnderWay {
         deadline: this.#deadline,
       });
       this.#calls.push(call);
-      void call.answer.then((answer) => this.#take(index, member.model, answer));
+      call.answer
+        .then((answer) => this.#take(index, member.model, answer))
+        .catch((error: unknown) => this.#node.reportFault(error));
     }
   }
 
@@ -83,8 +84,7 @@ class EnsembleRun implements WorkUnderWay {
   cancel(): void {
     if (this.#left) return;
     this.#left = true;
-    const { lease } = this.#exchange;
-    if (lease !== null) releasePlace(this.#node.quota, lease);
+    releasePlaces(this.#exchange, this.#node);
     this.#exchange.status = 499;
     this.#exchange.error = "client_closed_request";
     for (const call of this.#calls) call.cancel();
@@ -112,9 +112,15 @@ class EnsembleRun implements WorkUnderWay {
     else this.#endPanel();
   }
 
+  /** "" = the member has not answered, or nothing that can be read. */
   #textOf({ status, body }: SubCallAnswer): string {
-    const parsed = status >= 200 && status < 300 ? parseBody(body) : null;
-    return parsed === null ? "" : (conversationOf(this.#exchange.route.dialect.id)?.answerText(parsed) ?? "");
+    try {
+      const parsed = status >= 200 && status < 300 ? parseBody(body) : null;
+      return parsed === null ? "" : (conversationOf(this.#exchange.route.dialect.id)?.answerText(parsed) ?? "");
+    } catch (error) {
+      this.#node.reportFault(error);
+      return "";
+    }
   }
 
   #endPanel(): void {

@@ -28,11 +28,16 @@ export function examplesOf(
   if (found !== undefined) return found;
   let pending = asked.get(entry);
   if (pending === undefined) {
-    pending = ask(exchange, node, entry).then((vectors) => {
-      asked.delete(entry);
-      if (vectors !== null) known.set(entry, vectors);
-      return vectors;
-    });
+    pending = ask(exchange, node, entry)
+      .catch((error: unknown) => {
+        node.reportFault(error);
+        return null;
+      })
+      .then((vectors) => {
+        asked.delete(entry);
+        if (vectors !== null) known.set(entry, vectors);
+        return vectors;
+      });
     asked.set(entry, pending);
   }
   return pending;

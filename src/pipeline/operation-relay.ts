@@ -85,10 +85,16 @@ export class OperationRelay implements Relay, Delivery {
       this.#show(tellOperation(job));
       return;
     }
-    node.translator.tell(job).then(
-      (told) => this.#show(told),
-      () => this.#show(failure("overloaded", undefined, null, RETRY_SECONDS)),
-    );
+    node.translator
+      .tell(job)
+      .then(
+        (told) => this.#show(told),
+        () => this.#show(failure("overloaded", undefined, null, RETRY_SECONDS)),
+      )
+      .catch((error: unknown) => {
+        node.reportFault(error);
+        this.#attempt.refuseInstead(failure("internal_error"));
+      });
   }
 
   #job(body: Buffer): TellingJob {
@@ -144,7 +150,7 @@ export class OperationRelay implements Relay, Delivery {
       conclude();
       return;
     }
-    whenScreened(screen.whole(this.#answer), (shown) => {
+    whenScreened(screen.whole(this.#answer), attempt.node, (shown) => {
       if (isFailure(shown)) {
         attempt.refuseInstead(shown);
         return;

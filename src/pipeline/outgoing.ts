@@ -3,12 +3,14 @@ import type { DirectModel, ProviderKeyResource } from "../config/resources.js";
 import type { ResolvedModel } from "../config/snapshot.js";
 import { DEFAULT_COOLDOWN } from "../config/traffic.js";
 import type { AnswerFilter, FilteredHead } from "../providers/answer-filter.js";
+import { withBodyType } from "../providers/target-headers.js";
 import type { Target } from "../providers/target.js";
 import { Plan, type PlannedCandidate } from "../routing/plan.js";
 import { NO_SLOT } from "../routing/slots.js";
 import { Attempt } from "./attempt.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
+import { filledHeaders } from "./request-variables.js";
 import type { StageOutcome } from "./pipeline.js";
 
 export interface Outgoing {
@@ -16,8 +18,10 @@ export interface Outgoing {
   readonly method: string;
   /** Path and query at the target. */
   readonly path: string;
-  /** Names and values alternate; without what the target's credentials add. */
-  readonly headers: readonly string[];
+  /** The caller's headers that go along: names in lower case and values alternate. */
+  readonly forwarded: readonly string[];
+  /** Of the body; "" = there is none, or it does not say. */
+  readonly contentType: string;
   readonly body: Buffer | readonly Buffer[];
   /** The answer passes as it comes, whatever its status; what is read of it is read on the side. */
   readonly verbatim: boolean;
@@ -37,7 +41,8 @@ export function goTo(exchange: Exchange, target: Target, model: ResolvedModel): 
 export function launchOutgoing(exchange: Exchange, node: Node, candidate: PlannedCandidate): StageOutcome {
   const { outgoing } = exchange;
   if (outgoing === null) throw new Error("there is nothing to send");
-  new Attempt(exchange, node, candidate, null).start(outgoing.body, outgoing.headers);
+  const headers = withBodyType(filledHeaders(exchange, candidate, outgoing.forwarded), outgoing.contentType);
+  new Attempt(exchange, node, candidate, null).start(outgoing.body, headers);
   return "under-way";
 }
 

@@ -26,10 +26,28 @@ interface OutputParts {
   readonly frame: FrameTexts | null;
 }
 
-/** Goes on with what is shown, at once where it is there. */
-export function whenScreened(result: Screened | Promise<Screened>, goOn: (shown: Screened) => void): void {
-  if (result instanceof Promise) void result.then(goOn);
-  else goOn(result);
+/**
+ * Goes on with what is shown, at once where it is there. What nobody foresaw, in the screen or behind it, ends the
+ * answer with `internal_error`: `goOn` must bear being called again.
+ */
+export function whenScreened(
+  result: Screened | Promise<Screened>,
+  node: Pick<Node, "reportFault">,
+  goOn: (shown: Screened) => void,
+): void {
+  if (!(result instanceof Promise)) {
+    goOn(result);
+    return;
+  }
+  const faulty = (error: unknown) => {
+    node.reportFault(error);
+    return failure("internal_error");
+  };
+  result
+    .catch(faulty)
+    .then(goOn)
+    .catch((error: unknown) => goOn(faulty(error)))
+    .catch((error: unknown) => node.reportFault(error));
 }
 
 /** null: no guardrail concerns the exchange's answer, or the answer holds no text of a model. */

@@ -60,7 +60,7 @@ export class Parts {
       ...(sink === undefined ? {} : { sink }),
     });
     this.#open.add(call);
-    void call.answer.then((answer) => {
+    const ended = (answer: SubCallAnswer) => {
       this.#open.delete(call);
       try {
         this.#owner.ended(index, answer);
@@ -70,6 +70,7 @@ export class Parts {
         this.stop();
       }
       if (this.#open.size === 0) this.#owner.over();
-    });
+    };
+    call.answer.then(ended).catch((error: unknown) => this.#node.reportFault(error));
   }
 }

@@ -20,10 +20,12 @@ export function waitFor<T>(
   goOn: (result: T) => StageOutcome,
 ): StageOutcome {
   const pending = new Pending(exchange, node);
-  work.then(
-    (result) => pending.end(() => goOn(result)),
-    () => pending.end(() => failure("overloaded", undefined, null, RETRY_SECONDS)),
-  );
+  work
+    .then(
+      (result) => pending.end(() => goOn(result)),
+      () => pending.end(() => failure("overloaded", undefined, null, RETRY_SECONDS)),
+    )
+    .catch((error: unknown) => node.reportFault(error));
   return "under-way";
 }
 

@@ -6,12 +6,11 @@ import { hash } from "node:crypto";
 import type { Passage } from "../config/passthrough-index.js";
 import type { ProviderKeyResource } from "../config/resources.js";
 import { NO_REQUEST_OVERRIDES } from "../config/resources.js";
-import { OPAQUE } from "../dialects/raw/dialect.js";
-import { rawSpeech } from "../dialects/raw/speech.js";
+import { keyedView } from "../dialects/keyed-request.js";
+import { type RawSpeech, rawSpeech } from "../dialects/raw/speech.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { rawHeaders } from "../providers/raw-headers.js";
 import { foreignWay, isPlainPath, isPlainQuery, type RawWay, rawWay } from "../providers/raw-target.js";
-import { withBodyType } from "../providers/target-headers.js";
 import { findProvider, modelBehind } from "./by-key.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -19,6 +18,8 @@ import { goTo } from "./outgoing.js";
 
 /** Names of query parameters in which clients send keys. */
 const KEY_PARAMETERS: ReadonlySet<string> = new Set(["key", "api_key", "api-key", "access_token"]);
+
+const PORT = /:[0-9]{1,5}$/;
 
 interface Destination {
   readonly way: RawWay;
@@ -40,8 +41,9 @@ export function resolveRaw(exchange: Exchange, node: Node): Failure | null {
   const to = exchange.passage === null ? toProvider(exchange) : toRoute(exchange, exchange.passage);
   if (isFailure(to)) return to;
   const speech = speechOf(exchange, to.way);
+  if (isFailure(speech)) return speech;
   exchange.spoken = speech;
-  exchange.view = speech?.view ?? OPAQUE;
+  exchange.view = speech?.view ?? keyedView(to.way.served?.model ?? "");
   const model = modelBehind(exchange, to.key, exchange.view.model);
   if (isFailure(model)) return model;
   setOutgoing(exchange, node, to);
@@ -49,9 +51,16 @@ export function resolveRaw(exchange: Exchange, node: Node): Failure | null {
   return null;
 }
 
-function speechOf({ body, headers, method }: Exchange, { served }: RawWay) {
-  if (served === null || method !== "post" || headers.contentEncoding !== "") return null;
-  return rawSpeech(served.operation, served.wire, { body, contentType: headers.contentType, model: served.model });
+/** null: the request is not read. A key that may not use every model is not let through with what should be read and cannot. */
+function speechOf({ body, headers, method, key }: Exchange, { served }: RawWay): RawSpeech | Failure | null {
+  if (served === null || method !== "post") return null;
+  const encoded = headers.contentEncoding !== "";
+  const facts = { body, contentType: headers.contentType, model: served.model };
+  const read = encoded
+    ? failure("invalid_request_error", "Encoded request bodies are not accepted.", "content-encoding")
+    : rawSpeech(served.operation, served.wire, facts);
+  const mayUseAll = key === null || key.resource.allowedModels.includes("*");
+  return isFailure(read) && mayUseAll ? null : read;
 }
 
 /** `/passthrough/PROVIDER/REST` */
@@ -71,7 +80,7 @@ function toProvider(exchange: Exchange): Destination | Failure {
 function toRoute(exchange: Exchange, { route }: Passage): Destination | Failure {
   const path = exchange.path.slice(route.pathPrefix.length);
   if (!isPlainPath(path) || !isPlainQuery(exchange.query)) return badPath();
-  const below = route.targetUrl ?? `https://${headerOf(exchange, "host")}`;
+  const below = route.targetUrl ?? `https://${headerOf(exchange, "host").replace(PORT, "")}`;
   if (!URL.canParse(below)) return failure("invalid_request_error", "The host is not a valid one.", "host");
   const key = route.providerKey === "" ? undefined : exchange.snapshot.findProviderKey(route.providerKey);
   const forwardsCredentials = route.credentialMode === "forward_client";
@@ -107,7 +116,7 @@ function nameless(route: string): ProviderKeyResource {
 function setOutgoing(exchange: Exchange, node: Node, to: Destination): void {
   const { body, headers, snapshot, passage } = exchange;
   const isGatewayKey = (value: string) => snapshot.findKey(hash("sha256", value, "hex")) !== undefined;
-  const { target, root } = to.way;
+  const { root } = to.way;
   const forwarded = rawHeaders([headers.passed, headers.others], {
     ownPrefix: node.headerNames.prefix,
     forwardsCredentials: to.forwardsCredentials,
@@ -118,7 +127,8 @@ function setOutgoing(exchange: Exchange, node: Node, to: Destination): void {
   exchange.outgoing = {
     method: exchange.method.toUpperCase(),
     path: (root + to.path || "/") + (query === "" ? "" : `?${query}`),
-    headers: withBodyType(target.headersWith(forwarded), body.length === 0 ? "" : headers.contentType),
+    forwarded,
+    contentType: body.length === 0 ? "" : headers.contentType,
     body,
     verbatim: true,
     answerFilter: () => null,

@@ -76,7 +76,7 @@ function forwardedBy(exchange: Exchange, node: Node): readonly string[] {
   const add = (list: readonly string[]) => {
     for (let at = 0; at + 1 < list.length; at += 2) all.set(list[at] as string, list[at + 1] as string);
   };
-  for (const { target } of plan.candidates) add(target.forwarded(passed, others));
+  for (const { target } of plan.possible) add(target.forwarded(passed, others));
   const tags = `${node.headerNames.prefix}routing-tags`;
   for (let at = 0; at + 1 < others.length; at += 2) if (others[at] === tags) add([tags, others[at + 1] as string]);
   return [...all].flat();

@@ -10,7 +10,6 @@ import type { EntryMeaning, FoundEntry } from "../cache/shard.js";
 import type { SemanticCache } from "../config/traffic.js";
 import { type SplitRequest, splitLastTurn } from "../dialects/last-turn.js";
 import { type Failure, failure, isFailure } from "../errors.js";
-import { releasePlace } from "../quota/lease.js";
 import { answerFromCache } from "./cache-hit.js";
 import { type Embedding, embed } from "./embed.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
@@ -18,6 +17,7 @@ import { type LookUp, recordMiss } from "./look-up.js";
 import type { Node } from "./node.js";
 import { waitFor } from "./pending.js";
 import type { StageOutcome } from "./pipeline.js";
+import { releasePlaces } from "./settle-leases.js";
 import { isStrict } from "./translate.js";
 
 /** A longer text is no question that comes again in other words; models would cut it, and take it for another's. */
@@ -68,8 +68,7 @@ export class Recollection implements WorkUnderWay {
   cancel(): void {
     this.#stop();
     this.#release("failed");
-    const { lease } = this.#exchange;
-    if (lease !== null) releasePlace(this.#node.quota, lease);
+    releasePlaces(this.#exchange, this.#node);
     this.#afterEmbedding(() => this.#pending?.cancel());
   }
 
@@ -87,7 +86,7 @@ export class Recollection implements WorkUnderWay {
   /** What a call that was cut off has used is the request's, too. */
   #afterEmbedding(goOn: () => void): void {
     if (this.#embedding === null) goOn();
-    else void this.#embedding.vectors.then(goOn);
+    else this.#embedding.vectors.then(goOn).catch((error: unknown) => this.#node.reportFault(error));
   }
 
   /** Nothing that is under way matters any more. */
@@ -122,11 +121,21 @@ export class Recollection implements WorkUnderWay {
     const left = Math.min(deadline - performance.now(), MARK_MS) + MARK_MARGIN_MS;
     const role = this.#node.cache.collapse.join(this.#lookUp.key, Date.now() + left);
     if (role === "follows") {
-      this.#waiting = this.#node.cache.collapse.wait(this.#lookUp.key, (end) => this.#told(end));
+      this.#waiting = this.#node.cache.collapse.wait(this.#lookUp.key, (end) => this.#toldSafely(end));
       return;
     }
     this.#leads = role === "leads";
     this.#search();
+  }
+
+  /** Called by whoever ended, who is no part of this request. */
+  #toldSafely(end: RecordingEnd): void {
+    try {
+      this.#told(end);
+    } catch (error) {
+      this.#node.reportFault(error);
+      this.#end("miss");
+    }
   }
 
   /** The one ahead has ended. Where it failed, the next one goes ahead; where nothing may be kept, each goes alone. */
@@ -161,7 +170,7 @@ export class Recollection implements WorkUnderWay {
       texts: [split.text],
       deadline: Math.min(this.#exchange.deadline, own),
     });
-    void this.#embedding.vectors
+    this.#embedding.vectors
       .then((vectors) => this.#compare(semantic, split, vectors?.[0] ?? null))
       .then(
         (found) => {
@@ -172,7 +181,8 @@ export class Recollection implements WorkUnderWay {
           this.#node.reportFault(error);
           this.#end("miss");
         },
-      );
+      )
+      .catch((error: unknown) => this.#node.reportFault(error));
   }
 
   /** Vectors are answers themselves: those of another text are wrong ones. */

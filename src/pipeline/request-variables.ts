@@ -13,7 +13,8 @@ export function headersFor(
   return exchange.view?.form === undefined ? headers : ofContentType(headers, exchange.headers.contentType);
 }
 
-function filledHeaders(
+/** The same without regard to the body. */
+export function filledHeaders(
   exchange: Exchange,
   candidate: PlannedCandidate,
   forwarded: readonly string[],

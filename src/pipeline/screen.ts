@@ -7,12 +7,12 @@ import type { HookPlan } from "../guardrails/plan.js";
 import { screenBody } from "../guardrails/screen-body.js";
 import type { ScreenResult } from "../guardrails/screen-job.js";
 import { maskedTexts } from "../guardrails/text-screen.js";
-import { voidAdmission } from "./admit.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import { waitFor } from "./pending.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 import { remoteMasks, type Screening, screeningOf } from "./screening.js";
+import { voidAdmission } from "./settle-leases.js";
 
 export const screen: Stage = {
   name: "screen",

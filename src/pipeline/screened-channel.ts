@@ -18,6 +18,8 @@ export interface ChannelParts {
   readonly findings: Findings;
   /** Hears what remote rules said about a piece of text. */
   answered(answers: readonly RemoteAnswer[]): void;
+  /** Hears that what they said could not be used. */
+  failed(error: unknown): void;
 }
 
 export class ScreenedChannel {
@@ -102,13 +104,16 @@ export class ScreenedChannel {
     this.#sent = this.#local.replacements.length;
     const shown = replaced(text, local);
     const { hook, screening } = this.#parts;
-    void askAll(hook.remote, screening.question(hook, [shown]), screening.signal).then((answers) => {
+    const take = (answers: readonly RemoteAnswer[]) => {
       const later = mergedMasks(shown, remoteMasks(hook, answers), 0);
       for (const mask of combined(local, later)) this.#masks.push(moved(mask, from));
       this.#underWay = false;
       this.#answered = to;
       this.#parts.answered(answers);
-    });
+    };
+    askAll(hook.remote, screening.question(hook, [shown]), screening.signal)
+      .then(take)
+      .catch((error: unknown) => this.#parts.failed(error));
   }
 }
 

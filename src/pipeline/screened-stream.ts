@@ -66,6 +66,7 @@ export class ScreenedStream {
       screening,
       findings: this.#findings,
       answered: (answers) => this.#answered(answers),
+      failed: (error) => this.#failed(error),
     };
   }
 
@@ -153,12 +154,15 @@ export class ScreenedStream {
     held.instead = screenWhole(text, this.#hook.finders, this.#findings.add);
     if (!asks) return held;
     const question = this.#screening.question(this.#hook, [held.instead ?? text]);
-    void askAll(this.#hook.remote, question, this.#screening.signal).then((answers) => {
+    const take = (answers: readonly RemoteAnswer[]) => {
       const [masked = null] = maskedTexts([{ text: held.instead ?? text }], remoteMasks(this.#hook, answers));
       held.instead = masked ?? held.instead;
       held.waiting = false;
       this.#answered(answers);
-    });
+    };
+    askAll(this.#hook.remote, question, this.#screening.signal)
+      .then(take)
+      .catch((error: unknown) => this.#failed(error));
     return held;
   }
 
@@ -167,6 +171,17 @@ export class ScreenedStream {
     const refusal = this.#screening.judgeRemote(this.#hook, answers);
     if (refusal !== null) this.#refuse(refusal);
     this.onReady();
+  }
+
+  /** Called where nobody else would catch anything. */
+  #failed(error: unknown): void {
+    try {
+      const problem = this.#screening.fault(error);
+      if (this.refusal === null) this.#refuse(problem);
+      this.onReady();
+    } catch (second) {
+      this.#screening.fault(second);
+    }
   }
 
   #advance(forced: boolean): void {

@@ -91,6 +91,12 @@ export class Screening {
     return this.judge(hook, [{ owner, action: "block", category: "unreadable" }]);
   }
 
+  /** Nobody foresaw it: the operator is told, and the answer ends. */
+  fault(error: unknown): Failure {
+    this.#node.reportFault(error);
+    return failure("internal_error");
+  }
+
   question(hook: HookPlan, texts: readonly string[]): Question {
     return {
       direction: hook.direction,

@@ -2,9 +2,8 @@
 import type { SemanticModel } from "../config/resources.js";
 import { conversationOf, parseBody } from "../dialects/conversation.js";
 import { failure, isFailure } from "../errors.js";
-import { releasePlace } from "../quota/lease.js";
 import { chooseRoute, type ExampleVectors, normalized } from "../routing/semantic-route.js";
-import { admitChosen, voidAdmission } from "./admit.js";
+import { admitChosen } from "./admit.js";
 import { type Embedding, embed } from "./embed.js";
 import { beginEnsemble } from "./ensemble-run.js";
 import { examplesOf } from "./examples.js";
@@ -14,6 +13,7 @@ import type { StageOutcome } from "./pipeline.js";
 import { refuse } from "./refuse.js";
 import { boundTime, mayNotUse, sendTo } from "./send-to.js";
 import { settle } from "./settle.js";
+import { releasePlaces, voidAdmission } from "./settle-leases.js";
 
 /** Longer texts are known by their beginning. */
 const MAX_TEXT = 8_192;
@@ -50,6 +50,7 @@ class SemanticRun implements WorkUnderWay {
   readonly #entry: SemanticModel;
   #deadline = Number.POSITIVE_INFINITY;
   #embedding: Embedding | null = null;
+  readonly #report = (error: unknown): void => this.#node.reportFault(error);
   #left = false;
   #decided = false;
 
@@ -67,27 +68,26 @@ class SemanticRun implements WorkUnderWay {
     this.#deadline = Math.min(exchange.deadline, own);
     this.#embedding = embed(exchange, this.#node, { model: embeddingModel, texts: [text], deadline: this.#deadline });
     const examples = examplesOf(exchange, this.#node, this.#entry);
-    void Promise.all([this.#embedding.vectors, examples]).then(([vectors, known]) =>
-      this.#goOn(vectors?.[0] ?? null, known),
-    );
+    Promise.all([this.#embedding.vectors, examples])
+      .then(([vectors, known]) => this.#goOn(vectors?.[0] ?? null, known))
+      .catch(this.#report);
   }
 
   /** Settled when the embedding call is, whose tokens are the request's. */
   cancel(): void {
     if (this.#left) return;
     this.#left = true;
-    const { lease } = this.#exchange;
-    if (lease !== null) releasePlace(this.#node.quota, lease);
+    releasePlaces(this.#exchange, this.#node);
     this.#exchange.status = 499;
     this.#exchange.error = "client_closed_request";
     this.#embedding?.call.cancel();
-    void this.#embedding?.vectors.then(() => settle.run(this.#exchange, this.#node));
+    this.#embedding?.vectors.then(() => settle.run(this.#exchange, this.#node)).catch(this.#report);
   }
 
   tick(now: number): void {
     this.#embedding?.call.tick(now);
     // The examples are not this request's to cancel: it goes on without them.
-    if (now >= this.#deadline) void this.#embedding?.vectors.then(() => this.#goOn(null, null));
+    if (now >= this.#deadline) this.#embedding?.vectors.then(() => this.#goOn(null, null)).catch(this.#report);
   }
 
   #goOn(vector: Float32Array | null, examples: ExampleVectors | null): void {

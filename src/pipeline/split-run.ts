@@ -4,7 +4,6 @@
  */
 import { type BatchForm, type Cut, cutBatch, joinAnswers } from "../dialects/batch.js";
 import { type Failure, failure, isFailure } from "../errors.js";
-import { releasePlace } from "../quota/lease.js";
 import type { Plan } from "../routing/plan.js";
 import type { UsageEvent } from "../usage/event.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
@@ -74,8 +73,7 @@ export class SplitRun implements WorkUnderWay, PartsOwner {
   cancel(): void {
     if (this.#left) return;
     this.#left = true;
-    const { lease } = this.#exchange;
-    if (lease !== null) releasePlace(this.#node.quota, lease);
+    releasePlaces(this.#exchange, this.#node);
     this.#exchange.status = 499;
     this.#exchange.error = "client_closed_request";
     this.#parts.stop();

@@ -6,7 +6,6 @@ import { type Cut, summedUsage } from "../dialects/batch.js";
 import { asArray, asCount, asObject, type JsonObject, parseJson } from "../dialects/json-values.js";
 import { sseDataBytes } from "../dialects/sse.js";
 import { type Failure, failure, isFailure } from "../errors.js";
-import { releasePlace } from "../quota/lease.js";
 import type { UsageEvent } from "../usage/event.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -55,8 +54,7 @@ export class SplitStream implements WorkUnderWay, PartsOwner, PartSinkOwner {
   cancel(): void {
     if (this.#left) return;
     this.#left = true;
-    const { lease } = this.#exchange;
-    if (lease !== null) releasePlace(this.#node.quota, lease);
+    releasePlaces(this.#exchange, this.#node);
     this.#exchange.status = 499;
     this.#exchange.error = "client_closed_request";
     this.#parts.stop();

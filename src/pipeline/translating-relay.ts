@@ -86,7 +86,7 @@ export class TranslatingRelay implements Relay, Delivery {
     }
     const answer = Buffer.from(this.#answer);
     const result = attempt.exchange.view?.stream === true ? screen.events(answer) : screen.whole(answer);
-    whenScreened(result, (shown) => {
+    whenScreened(result, attempt.node, (shown) => {
       if (isFailure(shown)) {
         attempt.refuseInstead(shown);
         return;

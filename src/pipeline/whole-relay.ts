@@ -74,7 +74,7 @@ export class WholeRelay implements Relay, Delivery {
     if (this.#attempt.tally.outputTokens > 0) this.#failed = false;
     if (this.#failed && this.#attempt.supersededInBand()) return;
     if (this.#screen === null) this.#conclude();
-    else whenScreened(this.#screen.whole(this.#takeHeld()), (shown) => this.#conclude(shown));
+    else whenScreened(this.#screen.whole(this.#takeHeld()), this.#attempt.node, (shown) => this.#conclude(shown));
   }
 
   /** `shown`: what guardrails have made of the answer. */

@@ -3,6 +3,7 @@
  * sources are the vendors' own API references. An OpenAI-compatible vendor is one line.
  */
 import type { Operation } from "../dialects/dialect.js";
+import { FILLING_MODELS } from "../dialects/mistral-completions/codec.js";
 import {
   AZURE_OPENAI,
   AZURE_OPENAI_CLASSIC,
@@ -197,7 +198,12 @@ export const CATALOG: readonly ProviderRow[] = Object.freeze([
     },
   }),
   compatible("mistral", "https://api.mistral.ai/v1", ["chat", "files", "fine_tuning"], {
-    serves: MISTRAL_LISTS,
+    serves: {
+      ...MISTRAL_LISTS,
+      completions: [
+        wire("mistral-completions", "/chat/completions", { modelPaths: [[FILLING_MODELS, "/fim/completions"]] }),
+      ],
+    },
     modelPatterns: [
       "mistral-*",
       "ministral-*",

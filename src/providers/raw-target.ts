@@ -89,7 +89,7 @@ interface Meaning {
  * common with this one, the first of equals. `version`: what the version root adds to the host's path.
  */
 function meaningOf(row: ProviderRow, version: string, path: string): Meaning {
-  const asked = path.split("/");
+  const asked = (path.endsWith("/") ? path.slice(0, -1) : path).split("/");
   let best: ServedOperation | null = null;
   let most = -1;
   for (const [operation, list] of Object.entries(row.serves) as [Operation, readonly ServedOperation[]][]) {

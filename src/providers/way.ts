@@ -11,6 +11,7 @@ const COUNTS: readonly Operation[] = ["count_tokens", "input_tokens"];
 
 /** Off the diagonal the wire that says most comes first; a vendor's own wire says more than its compatible one. */
 const PREFERENCE: readonly WireId[] = [
+  "mistral-completions",
   "gemini",
   "bedrock-converse",
   "cohere-chat",
@@ -29,12 +30,14 @@ const PREFERENCE: readonly WireId[] = [
   "bedrock-images",
 ];
 
-/** Operations that are none of these stand for themselves. */
-const OF_CONVERSATIONS: readonly Operation[] = [...CONVERSATIONS, "completions"];
+/** A prompt is a conversation of one turn; a conversation is more than a prompt. */
+const OF_PROMPTS: readonly Operation[] = ["completions", ...CONVERSATIONS];
 
+/** Operations that are none of these stand for themselves. */
 function likeOf(operation: Operation): readonly Operation[] {
   if (COUNTS.includes(operation)) return COUNTS;
-  return OF_CONVERSATIONS.includes(operation) ? CONVERSATIONS : [operation];
+  if (operation === "completions") return OF_PROMPTS;
+  return CONVERSATIONS.includes(operation) ? CONVERSATIONS : [operation];
 }
 
 /** Whoever answers in a dialect that keeps answers is asked about them at the same place. */

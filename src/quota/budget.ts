@@ -24,6 +24,11 @@ export interface Spender {
   readonly model: string | null;
 }
 
+/** The configured name that a model's name fits: callers could invent any number of those that fit a pattern. */
+export type EntryOf = (name: string) => string;
+
+const AS_NAMED: EntryOf = (name) => name;
+
 /**
  * What a counter is known by, on every thread and over restarts. A budget whose scope, period or timezone changes
  * counts anew; one whose limit changes goes on.
@@ -89,9 +94,13 @@ export class BudgetSet {
   readonly counters: readonly BudgetCounters[];
   /** Those that concern one key, team, user or model, by scope and name; the others by scope alone. */
   readonly #byRef = new Map<string, BudgetCounters[]>();
+  readonly #entryOf: EntryOf;
+  readonly #hasModels: boolean;
 
   /** Throws when `places` knows no block of one of the budgets. */
-  constructor(budgets: readonly Budget[], places: PlaceFinder) {
+  constructor(budgets: readonly Budget[], places: PlaceFinder, entryOf: EntryOf = AS_NAMED) {
+    this.#entryOf = entryOf;
+    this.#hasModels = budgets.some(({ scope }) => scope === "model");
     const clocks = new Map<string, PeriodClock>();
     this.counters = budgets.map((budget) => {
       const calendar = `${budget.period} ${budget.timezone}`;
@@ -115,10 +124,24 @@ export class BudgetSet {
     for (const scope of SCOPES) {
       const owner = scope === "all" ? "" : spender[scope];
       if (owner === null) continue;
+      if (scope === "model") {
+        this.#concerningModel(owner, visit);
+        continue;
+      }
       for (const counters of this.#byRef.get(refOf(scope, null)) ?? []) visit(counters, owner);
       if (scope === "all") continue;
       for (const counters of this.#byRef.get(refOf(scope, owner)) ?? []) visit(counters, owner);
     }
+  }
+
+  /** Each configured model has one of its own; a name that stands in a budget, or a pattern, has that one too. */
+  #concerningModel(name: string, visit: (counters: BudgetCounters, owner: string) => void): void {
+    if (!this.#hasModels) return;
+    const entry = name === "" ? name : this.#entryOf(name);
+    for (const counters of this.#byRef.get(refOf("model", null)) ?? []) visit(counters, entry);
+    for (const counters of this.#byRef.get(refOf("model", name)) ?? []) visit(counters, name);
+    if (entry === name) return;
+    for (const counters of this.#byRef.get(refOf("model", entry)) ?? []) visit(counters, entry);
   }
 }
 
@@ -136,8 +159,8 @@ export class BudgetIndex implements Budgets {
   #count = 0;
 
   /** Throws when `places` knows no block of one of the budgets. */
-  constructor(budgets: readonly Budget[], places: PlaceFinder, estimate: Estimate) {
-    this.#set = new BudgetSet(budgets, places);
+  constructor(budgets: readonly Budget[], places: PlaceFinder, estimate: Estimate, entryOf?: EntryOf) {
+    this.#set = new BudgetSet(budgets, places, entryOf);
     this.#estimate = estimate;
   }
 
@@ -179,6 +202,6 @@ function spenderOf(key: ApiKeyResource | null, model: ResolvedModel | null): Spe
     key: key?.name ?? null,
     team: key?.teamId ?? null,
     user: key?.userId ?? null,
-    model: model?.name ?? null,
+    model: model?.name || null,
   };
 }

@@ -8,12 +8,14 @@ import { createHash } from "node:crypto";
 /** Slots that one name may stand in; when others hold all of them, its requests count in the overflow block. */
 const PROBES = 32;
 const HASH_WORDS = 4;
+/** Of the table, the part that the groups of one owner may have: nobody's groups leave no room for others'. */
+const SHARE = 1 / 4;
 
 /** Whose counters, and the block where they were seen last. */
 export class Place {
   /** A block of a hashed place is only a guess until `QuotaTable.locate` has looked, under the lock. */
   block: number;
-  /** The block for all that find none of their own; -1 = this place has its block for good. */
+  /** Its owner's block, for all that find none of their own; -1 = this place has its block for good. */
   readonly overflow: number;
   readonly word0: number;
   readonly word1: number;
@@ -52,22 +54,33 @@ export interface PlaceFinder {
   find(name: string, within?: string): Place;
 }
 
-/** Shared memory of `GroupDirectory` for this many blocks. */
-export function allocateDirectory(blocks: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(blocks * (8 + HASH_WORDS * 4));
+/** Shared memory of `GroupDirectory` for this many blocks of this many owners. */
+export function allocateDirectory(blocks: number, owners: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(blocks * (8 + HASH_WORDS * 4 + 4) + owners * 4);
 }
 
-/** Which hash has which block; every call needs the table's lock. Blocks count from 0 here. */
+/**
+ * Which hash has which block; every call needs the table's lock. Blocks count from 0 here. Owners are the named
+ * blocks in which the places overflow.
+ */
 export class GroupDirectory {
   readonly #size: number;
   /** When the last of what a block counts is out of force, ms since the epoch; 0 = never given out. */
   readonly #until: Float64Array;
   readonly #hashes: Int32Array;
+  /** Whose block it is. */
+  readonly #owners: Int32Array;
+  /** Blocks that each owner has, in force or not. */
+  readonly #counts: Int32Array;
+  readonly #most: number;
 
-  constructor(memory: SharedArrayBuffer, size: number) {
+  constructor(memory: SharedArrayBuffer, size: number, owners: number) {
     this.#size = size;
     this.#until = new Float64Array(memory, 0, size);
     this.#hashes = new Int32Array(memory, size * 8, size * HASH_WORDS);
+    this.#owners = new Int32Array(memory, size * (8 + HASH_WORDS * 4), size);
+    this.#counts = new Int32Array(memory, size * (8 + HASH_WORDS * 4 + 4), owners);
+    this.#most = Math.max(PROBES, Math.floor(size * SHARE));
   }
 
   holds(block: number, place: Place): boolean {
@@ -87,22 +100,23 @@ export class GroupDirectory {
     const end = Math.min(PROBES, this.#size);
     for (let probe = 0; probe < end; probe += 1) {
       const block = this.#slot(place, probe);
-      if (this.#until[block] === 0) return -1;
       if (this.holds(block, place)) return block;
     }
     return -1;
   }
 
   /**
-   * A block for this hash: one never used, else the one out of force for longest. -1 = all are in force.
-   * `busy`: has this block requests in flight?
+   * A block for this hash: one never used, else the one out of force for longest. An owner that has its share gets
+   * none but its own again. -1 = all are in force. `busy`: has this block requests in flight?
    */
   take(place: Place, nowMs: number, busy: (block: number) => boolean): number {
     let best = -1;
+    const full = (this.#counts[place.overflow] as number) >= this.#most;
     const end = Math.min(PROBES, this.#size);
     for (let probe = 0; probe < end; probe += 1) {
       const block = this.#slot(place, probe);
       const until = this.#until[block] as number;
+      if (full && (until === 0 || this.#owners[block] !== place.overflow)) continue;
       if (until === 0) {
         best = block;
         break;
@@ -119,13 +133,28 @@ export class GroupDirectory {
     if (untilMs > (this.#until[block] as number)) this.#until[block] = untilMs;
   }
 
+  /** An owner is no more: its groups' blocks are for anybody, as soon as none of their requests is in flight. */
+  disown(owner: number): void {
+    if (this.#counts[owner] === 0) return;
+    for (let block = 0; block < this.#size; block += 1) {
+      if (this.#until[block] !== 0 && this.#owners[block] === owner) this.#until[block] = 1;
+    }
+  }
+
   #give(block: number, place: Place, nowMs: number): void {
+    if (this.#until[block] !== 0) this.#count(this.#owners[block] as number, -1);
+    this.#owners[block] = place.overflow;
+    this.#count(place.overflow, 1);
     const at = block * HASH_WORDS;
     this.#hashes[at] = place.word0;
     this.#hashes[at + 1] = place.word1;
     this.#hashes[at + 2] = place.word2;
     this.#hashes[at + 3] = place.word3;
     this.#until[block] = Math.max(1, nowMs);
+  }
+
+  #count(owner: number, by: number): void {
+    this.#counts[owner] = (this.#counts[owner] as number) + by;
   }
 
   #slot(place: Place, probe: number): number {

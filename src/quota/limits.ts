@@ -164,10 +164,13 @@ function factsOf(key: ApiKeyResource | null, model: ResolvedModel | null): Facts
   };
 }
 
-/** Where a policy counts a request; null = the request has none of what the policy groups by, and is no concern of it. */
+/**
+ * Where a policy counts a request; null = the request has none of what the policy groups by, and is no concern of it.
+ * Models are counted by their configured names: of those that fit a pattern, callers could invent any number.
+ */
 function placeOf({ id, groupBy, block }: Rule, facts: Facts): Place | null {
   if (groupBy.length === 0) return Place.named(block);
-  const values = groupBy.map((dimension) => facts[dimension]);
+  const values = groupBy.map((dimension) => facts[dimension === "model" ? "model_entry" : dimension]);
   if (values.includes(null)) return null;
   return Place.hashed(JSON.stringify(["policy", id, ...values]), block);
 }

@@ -20,7 +20,7 @@ const BLOCK = TOLD + 1;
 const HEADER_BYTES = 64;
 const SPINS = 200;
 /** Blocks for what appears with the requests. Memory that nothing touches costs nothing. */
-const HASHED_BLOCKS = 65_536;
+const HASHED_BLOCKS = 262_144;
 
 export interface QuotaMemory {
   readonly counters: SharedArrayBuffer;
@@ -46,7 +46,7 @@ export function allocateQuotaMemory(named: number, rows: number, hashed = HASHED
     counters: new SharedArrayBuffer(HEADER_BYTES + blocks * BLOCK * 8),
     inFlight: new SharedArrayBuffer(blocks * rows * 4),
     held: new SharedArrayBuffer(blocks * rows * PAIR * 8),
-    directory: allocateDirectory(hashed),
+    directory: allocateDirectory(hashed, named),
     outputs: allocateOutputs(),
     named,
     hashed,
@@ -78,7 +78,7 @@ export class QuotaTable {
     this.#values = new Float64Array(memory.counters, HEADER_BYTES);
     this.#inFlight = new Int32Array(memory.inFlight);
     this.#held = new Float64Array(memory.held);
-    this.#directory = new GroupDirectory(memory.directory, memory.hashed);
+    this.#directory = new GroupDirectory(memory.directory, memory.hashed, memory.named);
     this.outputs = new OutputSizes(memory.outputs);
     this.#named = memory.named;
     this.#blocks = memory.named + memory.hashed;
@@ -99,10 +99,14 @@ export class QuotaTable {
     if (Atomics.compareExchange(this.#lock, 0, this.#owner, 0) === this.#owner) Atomics.notify(this.#lock, 0, 1);
   }
 
-  /** Zeroes one block, for a new owner; leases of the old one are void from now on. Takes the lock itself. */
+  /**
+   * Zeroes one named block, for a new owner; leases of the old one are void from now on, and its groups' blocks are
+   * free. Takes the lock itself.
+   */
   clearBlock(block: number): void {
     this.lock();
     this.#empty(block);
+    this.#directory.disown(block);
     this.unlock();
   }
 

@@ -46,8 +46,6 @@ export interface Turns {
 export interface Group {
   /** For messages: the name that the caller used. */
   readonly name: string;
-  readonly operation: Operation;
-  readonly dialect: DialectId;
   readonly routing: Routing;
   /** The group's own retries; null = not said. */
   readonly retries: number | null;
@@ -88,7 +86,7 @@ export function buildGroup(
   const { name } = model;
   const { routing } = entry;
   const retries = routing.retries ?? entry.retries;
-  return { name, operation, dialect, routing, retries, members, hash: hash32(entry.name), turns: new Map() };
+  return { name, routing, retries, members, hash: hash32(entry.name), turns: new Map() };
 }
 
 /** Where a name leads that one provider serves; null when it does not serve this operation in this dialect. */

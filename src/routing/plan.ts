@@ -45,10 +45,18 @@ export class Plan {
   /** The group's rules; null where one provider serves the model. */
   readonly routing: Routing | null;
   readonly #groupRetries: number | null;
+  readonly #possible: readonly PlannedCandidate[] | null;
   #candidates: readonly PlannedCandidate[] | Order;
 
-  constructor(candidates: readonly PlannedCandidate[] | Order, routing: Routing | null, groupRetries: number | null) {
+  /** `possible`: all of which `candidates` are some in an order; null = those themselves. */
+  constructor(
+    candidates: readonly PlannedCandidate[] | Order,
+    routing: Routing | null,
+    groupRetries: number | null,
+    possible: readonly PlannedCandidate[] | null = null,
+  ) {
     this.#candidates = candidates;
+    this.#possible = possible;
     this.routing = routing;
     this.#groupRetries = groupRetries;
   }
@@ -57,6 +65,11 @@ export class Plan {
   get candidates(): readonly PlannedCandidate[] {
     if (typeof this.#candidates === "function") this.#candidates = this.#candidates();
     return this.#candidates;
+  }
+
+  /** All that the request may go to, in no order: to look at them takes no turn. */
+  get possible(): readonly PlannedCandidate[] {
+    return this.#possible ?? this.candidates;
   }
 
   /** The same with some of its candidates, at least one. */
@@ -104,7 +117,7 @@ export function planAttempts(group: Group, request: RequestFacts, context: PlanC
     const message = `No target of the model "${group.name}" can take the request now.`;
     return failure("all_candidates_unavailable", message, null, UNAVAILABLE_RETRY_SECONDS);
   }
-  return new Plan(() => ordered(group, usable, request, context), group.routing, group.retries);
+  return new Plan(() => ordered(group, usable, request, context), group.routing, group.retries, usable);
 }
 
 function keepAllowed(members: readonly Member[], address: string): readonly Member[] {

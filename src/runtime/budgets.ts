@@ -1,8 +1,11 @@
 /** The budgets' account of this node: where it is kept, and what it tells the operator. */
 import { join } from "node:path";
+import { PatternIndex } from "../config/pattern.js";
+import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import type { Logger } from "../observability/logger.js";
 import type { Metrics } from "../observability/metrics.js";
+import type { EntryOf } from "../quota/budget.js";
 import { BudgetKeeper } from "../usage/budget-keeper.js";
 import { dollarsFromNanos } from "../usage/dollars.js";
 import { journalDirectory } from "../usage/segments.js";
@@ -30,6 +33,12 @@ export function keepBudgets(
   });
   metrics.onCollect(() => show(keeper, metrics));
   return keeper;
+}
+
+/** Finds the configured model that a name fits; a name that fits none stands for itself. */
+export function entryFinder({ models }: Pick<Resources, "models">): EntryOf {
+  const index = new PatternIndex(models.map(({ name }) => [name, name] as const));
+  return (name) => index.find(name)?.value ?? name;
 }
 
 /** The fullest first. */

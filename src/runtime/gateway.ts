@@ -14,7 +14,7 @@ import type { BudgetKeeper } from "../usage/budget-keeper.js";
 import { journalProblem } from "../usage/journal.js";
 import { enforceBound } from "../usage/retention.js";
 import { journalDirectory } from "../usage/segments.js";
-import { keepBudgets } from "./budgets.js";
+import { entryFinder, keepBudgets } from "./budgets.js";
 import { joinCluster, statusAlone } from "./cluster.js";
 import { type ConfigStatus, configStatus, Reloader } from "./reload.js";
 import { isFree } from "./port-probe.js";
@@ -114,7 +114,8 @@ export class Gateway {
       return null;
     }
     // Before the first request: what was spent counts.
-    await this.#budgets.start(this.#options.resources.traffic.budgets, this.#supervisor.places);
+    const { resources } = this.#options;
+    await this.#budgets.start(resources.traffic.budgets, this.#supervisor.places, entryFinder(resources));
     const port = await this.#supervisor.start();
     if (port === null) return null;
     this.#cluster = await joinCluster(config, this.#supervisor, { logger: this.#logger, metrics: this.#metrics });
@@ -206,7 +207,7 @@ export class Gateway {
       metrics: this.#metrics,
       apply: (next) => {
         this.#supervisor.replaceResources(next);
-        void this.#budgets.adopt(next.traffic.budgets, this.#supervisor.places);
+        void this.#budgets.adopt(next.traffic.budgets, this.#supervisor.places, entryFinder(next));
       },
     });
   }

@@ -4,7 +4,7 @@
  * counted themselves: what was spent before the start, or before a budget was there. It runs on the main thread.
  */
 import type { Budget } from "../config/traffic.js";
-import { BudgetSet } from "../quota/budget.js";
+import { BudgetSet, type EntryOf } from "../quota/budget.js";
 import type { PlaceFinder } from "../quota/groups.js";
 import { restoreSpent } from "../quota/lease.js";
 import type { QuotaTable } from "../quota/table.js";
@@ -71,16 +71,16 @@ export class BudgetKeeper {
    * Adds up what was spent and puts it into the counters; then goes on by itself until `stop`. To be awaited before
    * the first request is admitted.
    */
-  async start(budgets: readonly Budget[], places: PlaceFinder): Promise<void> {
-    if (budgets.length > 0) await this.#load(new BudgetSet(budgets, places));
+  async start(budgets: readonly Budget[], places: PlaceFinder, entryOf?: EntryOf): Promise<void> {
+    if (budgets.length > 0) await this.#load(new BudgetSet(budgets, places, entryOf));
     this.#timer = setInterval(() => void this.poll(), POLL_MS);
     this.#timer.unref();
   }
 
   /** Other budgets are in force from now on. New ones begin with what the journal says of their period. */
-  adopt(budgets: readonly Budget[], places: PlaceFinder): Promise<void> {
+  adopt(budgets: readonly Budget[], places: PlaceFinder, entryOf?: EntryOf): Promise<void> {
     const since = this.#clock();
-    return this.#enqueue(() => this.#adopt(new BudgetSet(budgets, places), since));
+    return this.#enqueue(() => this.#adopt(new BudgetSet(budgets, places, entryOf), since));
   }
 
   /** Adds up what has come; now and then the sums go to file. Called by itself once a second. */

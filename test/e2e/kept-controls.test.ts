@@ -95,10 +95,11 @@ describe.each(KEPT_ROWS)("$name", (row) => {
       async () => (await metric(sample(200))) === before.good + 1 && (await metric(sample(401))) === before.bad + 1,
     );
     for (const [index, id] of ids.entries()) {
-      const lines = gateway
-        .stdout()
-        .split("\n")
-        .filter((line) => line.includes(id));
+      const lines = await until(() => {
+        const whole = gateway.stdout().split("\n").slice(0, -1);
+        const found = whole.filter((line) => line.includes(id));
+        return found.length > 0 ? found : null;
+      });
       expect(lines).toHaveLength(1);
       const { method, path, operation } = row;
       expect(JSON.parse(lines[0] ?? "")).toMatchObject({ method, path, operation, status: index === 0 ? 200 : 401 });

@@ -1,6 +1,6 @@
 /** A real nats-server for scenarios: on a free loopback port, with streams on disk, killed and started at will. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect as dial, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,20 +25,31 @@ export interface Message {
   readonly data: Uint8Array;
 }
 
+export interface NatsOptions {
+  readonly started?: boolean;
+  /** More of the server's configuration. */
+  readonly config?: string;
+  /** Whom `with` logs in as. */
+  readonly login?: { readonly user: string; readonly pass: string };
+}
+
 export class NatsServer {
   readonly port: number;
   readonly #directory: string;
+  readonly #options: NatsOptions;
   #child: ChildProcess | null = null;
 
-  private constructor(port: number) {
+  private constructor(port: number, options: NatsOptions) {
     this.port = port;
+    this.#options = options;
     this.#directory = mkdtempSync(join(tmpdir(), "weir-nats-"));
+    writeFileSync(join(this.#directory, "nats.conf"), options.config ?? "");
   }
 
   /** Started, unless told otherwise. */
-  static async create(started = true): Promise<NatsServer> {
-    const server = new NatsServer(await freePort());
-    if (started) await server.start();
+  static async create(options: NatsOptions = {}): Promise<NatsServer> {
+    const server = new NatsServer(await freePort(), options);
+    if (options.started !== false) await server.start();
     return server;
   }
 
@@ -48,7 +59,8 @@ export class NatsServer {
 
   /** Starts it on what it has on disk; resolves when it takes connections. */
   async start(): Promise<void> {
-    const args = ["-js", "-sd", this.#directory, "-a", "127.0.0.1", "-p", String(this.port)];
+    const place = ["-a", "127.0.0.1", "-p", String(this.port)];
+    const args = ["-js", "-c", join(this.#directory, "nats.conf"), "-sd", this.#directory, ...place];
     const child = spawn(NATS_PROGRAM ?? "nats-server", args, { stdio: "ignore" });
     this.#child = child;
     await until(() => {
@@ -74,7 +86,7 @@ export class NatsServer {
 
   /** With a client of its own, as somebody outside would. */
   async with<T>(action: (manager: JetStreamManager, client: NatsConnection) => Promise<T>): Promise<T> {
-    const client = await connect({ servers: this.url, timeout: 2_000 });
+    const client = await connect({ servers: this.url, timeout: 2_000, ...this.#options.login });
     try {
       return await action(await client.jetstreamManager(), client);
     } finally {

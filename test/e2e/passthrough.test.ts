@@ -86,7 +86,7 @@ function resources(): Record<string, unknown> {
 beforeAll(async () => {
   await startEcho();
   upstream = await startFakeUpstream();
-  gateway = await startGateway({ resources: resources() });
+  gateway = await startGateway({ config: { cors: { origins: ["https://app.example"] } }, resources: resources() });
 });
 afterAll(async () => {
   await gateway?.dispose();
@@ -226,6 +226,10 @@ describe("controls", () => {
     expect((await to("/passthrough/openai-main/v1/chat/completions", { ...as(NAMED), body })).status).toBe(200);
     const other = { ...body, model: "gpt-other" };
     expect((await to("/passthrough/openai-main/v1/chat/completions", { ...as(NAMED), body: other })).status).toBe(403);
+    const hidden = '{"model":"gpt-upstream","model":"gpt-other","messages":[]}';
+    for (const path of ["/v1/chat/completions", "/v1/chat/completions/"]) {
+      expect((await to(`/passthrough/openai-main${path}`, { ...as(NAMED), body: hidden })).status).toBe(400);
+    }
     expect((await to("/passthrough/echo/x", { headers: {} })).status).toBe(401);
   });
 
@@ -246,6 +250,33 @@ describe("controls", () => {
     const id = String(response.headers["x-weir-request-id"]);
     outgoing.destroy();
     expect(await eventOf(gateway, id)).toMatchObject({ status: 499, operation: "passthrough" });
+  });
+});
+
+describe("browsers", () => {
+  test("ask without a key, and named origins get their answer; their calls, too", async () => {
+    const asking = { origin: "https://app.example", "access-control-request-method": "POST" };
+    for (const path of ["/v1/chat/completions", "/passthrough/echo/x", "/own/injected/a"]) {
+      const headers = { ...asking, "access-control-request-headers": "authorization" };
+      const answer = await to(path, { method: "OPTIONS", headers });
+      expect(answer.status).toBe(204);
+      expect(answer.headers).toMatchObject({
+        "access-control-allow-origin": "https://app.example",
+        "access-control-allow-headers": "authorization",
+        "access-control-allow-methods": expect.stringContaining("POST"),
+      });
+    }
+    const called = await to("/v1/models", { headers: { ...BEARER, origin: "https://app.example" } });
+    expect(called.headers["access-control-allow-origin"]).toBe("https://app.example");
+    const other = await to("/v1/models", { headers: { ...BEARER, origin: "https://other.example" } });
+    expect(other.headers["access-control-allow-origin"]).toBeUndefined();
+    expect(seen).toEqual([]);
+  });
+
+  test("a question that is no browser's goes on to where everything goes", async () => {
+    expect((await to("/passthrough/echo/x", { method: "OPTIONS" })).status).toBe(207);
+    expect(last().method).toBe("OPTIONS");
+    expect((await to("/passthrough/echo/x", { method: "TRACE" })).status).toBe(405);
   });
 });
 

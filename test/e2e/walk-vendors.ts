@@ -73,6 +73,7 @@ const MODELS: Readonly<Record<string, Partial<Record<Operation, string>>>> = {
     images: "amazon.nova-canvas-v1:0",
   },
   vertex: { embeddings: "text-embedding-005", images: "gemini-2.5-flash-image" },
+  mistral: { completions: "codestral-latest" },
   gemini: { embeddings: "gemini-embedding-2", images: "gemini-2.5-flash-image" },
 };
 
@@ -170,6 +171,7 @@ const OWN: Readonly<Record<string, Own>> = {
   deepseek: { wires: { "openai-completions": "/beta/completions", "anthropic-messages": "/anthropic/v1/messages" } },
   moonshot: { wires: { "anthropic-messages": "/anthropic/v1/messages" } },
   zhipu: { wires: { "anthropic-messages": "/api/anthropic/v1/messages" } },
+  mistral: { wires: { "mistral-completions": "/v1/fim/completions" } },
   vllm: { counter: "/tokenize" },
   tei: { wires: { "tei-rerank": "/rerank" } },
   [CLASSIC]: { root: "/openai/deployments/{model}", query: `?api-version=${API_VERSION}` },

@@ -103,6 +103,13 @@ async function invokedMessages(body: JsonObject, streamed: boolean): Promise<Rep
   return { ...reply, type: "application/vnd.amazon.eventstream", bytes: Buffer.concat(frames) };
 }
 
+/** What stands between a prompt and a suffix, told in the words of chat. */
+function filledIn({ prompt, suffix: _, ...body }: JsonObject): Promise<Reply> {
+  if (typeof prompt !== "string" || "messages" in body) throw new Error("a prompt is needed, and nothing else");
+  const chat = { ...body, messages: [{ role: "user", content: prompt }], stream_options: { include_usage: true } };
+  return simulated({ operation: "chat", dialect: "openai-chat" }, Buffer.from(JSON.stringify(chat)));
+}
+
 /** Two tokens for a short text; rankings by the search, or by the tokens of two documents. */
 const LIST_DEALT: readonly (readonly [RegExp, Dealing])[] = [
   [/:batchEmbedContents$/, { estimated: true }],
@@ -154,6 +161,7 @@ async function replyTo({ vendor, method, path: asked, body }: WalkRequest): Prom
   if (path.endsWith("/invoke-with-response-stream")) return invokedMessages(parsed(), true);
   if (path.endsWith("/invoke") && vendor === "bedrock-anthropic") return invokedMessages(parsed(), false);
   if (path === "/v2/chat") return spoken(COHERE, parsed(), parsed().stream === true);
+  if (path === "/v1/fim/completions") return filledIn(parsed());
   const route = NAMED.has(vendor) && !path.endsWith("/chat/completions") ? null : routeOf(path);
   const isList = path === "/rerank" || path.startsWith("/v2/");
   return route === null || isList ? listed(vendor, path, parsed()) : simulated(route, body);

@@ -17,6 +17,7 @@ const BEHIND: Readonly<Partial<Record<WireId, readonly [provider: string, model:
   gemini: ["gemini", "gemini-2.5-pro"],
   "bedrock-converse": ["bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"],
   "cohere-chat": ["cohere", "command-a-03-2025"],
+  "mistral-completions": ["mistral", "codestral-latest"],
   "cohere-embed": ["cohere", "embed-v4.0"],
   "gemini-embeddings": ["gemini", "gemini-embedding-001"],
   "vertex-embeddings": ["vertex", "text-embedding-005"],

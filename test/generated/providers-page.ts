@@ -156,6 +156,8 @@ ${table(["provider", "family", "address", "secret", "wires", "environment"], fac
 - \`bedrock\` reaches every model by Converse; \`bedrock-anthropic\` reaches Claude by InvokeModel, in its own words. Both
   frame their streams otherwise; callers get server-sent events.
 - \`vertex\` and \`vertex-anthropic\` need a project and a region; \`global\`, \`us\` and \`eu\` have hosts of their own.
+- \`mistral\` has completions for its models of code, which fill in what stands between \`prompt\` and \`suffix\`; its others
+  are asked in chat, and a \`suffix\` is a loss.
 - A provider that is not in the catalog is reached with the \`adapter\` of its family and an \`api_base\`.
 - Errors of \`bedrock-anthropic\` and \`vertex-anthropic\` are the clouds' own; they are put into the envelope of the
   messages dialect, status and message kept.

@@ -30,7 +30,7 @@ export function decodeRequest(body: JsonObject, losses: LossList): SemanticReque
 
 function readRequest(body: JsonObject, losses: LossList): SemanticRequest {
   const prompt = promptText(body.prompt);
-  if ((optionalText(body, "suffix") ?? "") !== "") losses.add("suffix");
+  const suffix = optionalText(body, "suffix") ?? "";
   const count = optionalNumber(body, "n") ?? 1;
   if ((optionalNumber(body, "best_of") ?? count) > count) losses.add("best_of");
   const echo = optionalFlag(body, "echo") ?? false;
@@ -54,7 +54,7 @@ function readRequest(body: JsonObject, losses: LossList): SemanticRequest {
     serviceTier: null,
     promptCacheKey: null,
     modalities: [],
-    extras: withoutAbsent(otherFields(body, KNOWN)),
+    extras: { ...withoutAbsent(otherFields(body, KNOWN)), ...(suffix === "" ? {} : { suffix }) },
     ...(echo ? { answerHints: { echo: prompt } } : {}),
   };
 }

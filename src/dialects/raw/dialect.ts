@@ -1,11 +1,8 @@
 /** The dialect of requests that pass as they are: whatever comes is taken, nothing of it is changed. */
 import { type Failure, failure } from "../../errors.js";
 import type { Dialect, RequestView } from "../dialect.js";
-import { keyedView } from "../keyed-request.js";
 import { renderOpenAiError, renderOpenAiStreamError } from "../openai-envelope.js";
 import { RawAnswerObserver, RawStreamObserver } from "./observe.js";
-
-export const OPAQUE: RequestView = Object.freeze(keyedView(""));
 
 export const raw: Dialect = {
   id: "raw",

@@ -26,7 +26,7 @@ describe("the route table", () => {
     ["delete", "/v1/files/a%20b", "DELETE", "a b"],
     ["get", "/v1/files/a/content", "GET", "a"],
     ["post", "/deployments/a/b/chat", "POST", "a/b"],
-    ["brew", "/raw/a%2Fb//c", "ANY", "a%2Fb//c"],
+    ["options", "/raw/a%2Fb//c", "ANY", "a%2Fb//c"],
     ["head", "/raw/a", "ANY", "a"],
   ])("%s %s", (method, path, found, parameter) => {
     expect(table.find(method, path)).toMatchObject({ fits: true, parameter, route: { method: found } });
@@ -34,6 +34,9 @@ describe("the route table", () => {
 
   it("tells what a path takes", () => {
     expect(table.find("put", "/v1/files")).toMatchObject({ fits: false, allow: "GET, HEAD, POST, OPTIONS" });
+    for (const method of ["trace", "connect", "brew"]) {
+      expect(table.find(method, "/raw/a")).toMatchObject({ fits: false, allow: expect.not.stringContaining("TRACE") });
+    }
     expect(table.find("post", "/v1/files/a")).toMatchObject({ fits: false, allow: "GET, HEAD, DELETE, OPTIONS" });
   });
 

@@ -41,11 +41,16 @@ describe("the registry and the bridges", () => {
       "translations openai-audio openai-audio",
       "speech openai-audio openai-audio",
       "moderations openai-moderations openai-moderations",
+      "responses_items openai-responses openai-responses",
+      "files openai-files openai-files",
+      "batches openai-files openai-files",
+      "fine_tuning openai-files openai-files",
       "tokenize tokenize tokenize",
+      "passthrough raw raw",
     ]);
     // Six wires carry a conversation; three client dialects are among them, completions is not. Four count one.
-    // Five wires carry vectors, three rankings, two images.
-    expect(translated).toHaveLength(5 + 5 + 5 + 6 + 3 + 3 + 5 + 3 + 2);
+    // One wire carries prompts, five carry vectors, three rankings, two images.
+    expect(translated).toHaveLength(5 + 5 + 5 + 6 + 3 + 3 + 1 + 5 + 3 + 2);
     expect(translated).toContain("messages anthropic-messages gemini");
     expect(translated).toContain("completions openai-completions openai-chat");
   });

@@ -61,7 +61,14 @@ function answered(stream: boolean) {
   const translation = translateRequest(job);
   if (isFailure(translation)) throw new Error(translation.message);
   const counter = attemptOf(translation.losses);
-  const head = { status: 200, contentType: "application/json", contentEncoding: "", passed: [], retryAfterMs: 0 };
+  const head = {
+    status: 200,
+    contentType: "application/json",
+    contentEncoding: "",
+    passed: [],
+    length: -1,
+    retryAfterMs: 0,
+  };
   let sent: readonly string[] = [];
   const attempt = Object.assign(counter.attempt, {
     translation,

@@ -175,8 +175,11 @@ describe("operations", () => {
       );
     };
     expect((embed("group") as Plan).candidates.map(({ name }) => name)).toEqual(["a"]);
-    expect(embed("messages")).toMatchObject({ code: "unsupported_operation", param: "model" });
-    expect(embed("m")).toMatchObject({ code: "unsupported_operation" });
+    const others = "It serves: chat, messages, count_tokens, responses, input_tokens, completions, tokenize.";
+    for (const name of ["messages", "m"]) {
+      const message = `The model "${name}" does not serve "embeddings" in the openai-embeddings dialect. ${others}`;
+      expect(embed(name)).toMatchObject({ code: "unsupported_operation", param: "model", message });
+    }
     expect(fleet.names()).toEqual(["a", "m"]);
   });
 

@@ -74,10 +74,10 @@ describe("a completions request", () => {
         logprobs: true,
         topLogprobs: 2,
       },
-      extras: { guided_regex: "a+" },
+      extras: { guided_regex: "a+", suffix: "The end." },
       answerHints: { echo: "Once upon a time" },
     });
-    expect(losses).toEqual(["suffix", "best_of"]);
+    expect(losses).toEqual(["best_of"]);
   });
 
   it.each<[string, JsonObject, string]>([
