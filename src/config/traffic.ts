@@ -171,7 +171,7 @@ export interface Budget {
   readonly id: string;
   readonly name: string;
   readonly scope: "key" | "team" | "user" | "model" | "all";
-  /** Name of the key, team, user or model (as callers name it); null = each has a budget of its own. */
+  /** Name of the key, team, user or model (as callers name it, or as configured); null = each has a budget of its own. */
   readonly scopeRef: string | null;
   readonly limitUsd: number;
   readonly period: "day" | "week" | "month" | "total";

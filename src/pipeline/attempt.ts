@@ -15,6 +15,7 @@ import type { PlannedCandidate } from "../routing/plan.js";
 import { type Lease, releasePlace, settleLease } from "../quota/lease.js";
 import { type AnswerHead, isEventStream } from "./answer-head.js";
 import { readHead } from "./attempt-head.js";
+import { endFaulty } from "./end-faulty.js";
 import { EMPTY_BODY, type Exchange, type WorkUnderWay } from "./exchange.js";
 import type { Delivery } from "./ledger.js";
 import type { Node } from "./node.js";
@@ -253,7 +254,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
       estimate
         .catch(this.node.reportFault)
         .then(() => this.#post())
-        .catch(this.node.reportFault);
+        .catch((error: unknown) => endFaulty(this.exchange, this.node, error));
   }
 
   /** Called by the ledger once the usage line is on file. */

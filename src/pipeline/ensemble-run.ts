@@ -8,6 +8,7 @@ import { conversationOf, parseBody } from "../dialects/conversation.js";
 import type { JsonObject } from "../dialects/semantic.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { type PanelAnswer, synthesisTurn } from "../routing/ensemble.js";
+import { endFaulty } from "./end-faulty.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
@@ -76,7 +77,7 @@ class EnsembleRun implements WorkUnderWay {
       this.#calls.push(call);
       call.answer
         .then((answer) => this.#take(index, member.model, answer))
-        .catch((error: unknown) => this.#node.reportFault(error));
+        .catch((error: unknown) => endFaulty(this.#exchange, this.#node, error));
     }
   }
 

@@ -1,5 +1,6 @@
 /** An exchange that waits for work done elsewhere (a pool thread) before its stage can end. */
 import { failure, isFailure } from "../errors.js";
+import { endFaulty } from "./end-faulty.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
@@ -25,7 +26,7 @@ export function waitFor<T>(
       (result) => pending.end(() => goOn(result)),
       () => pending.end(() => failure("overloaded", undefined, null, RETRY_SECONDS)),
     )
-    .catch((error: unknown) => node.reportFault(error));
+    .catch((error: unknown) => endFaulty(exchange, node, error));
   return "under-way";
 }
 

@@ -12,6 +12,7 @@ import { type SplitRequest, splitLastTurn } from "../dialects/last-turn.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { answerFromCache } from "./cache-hit.js";
 import { type Embedding, embed } from "./embed.js";
+import { endFaulty } from "./end-faulty.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import { type LookUp, recordMiss } from "./look-up.js";
 import type { Node } from "./node.js";
@@ -86,7 +87,7 @@ export class Recollection implements WorkUnderWay {
   /** What a call that was cut off has used is the request's, too. */
   #afterEmbedding(goOn: () => void): void {
     if (this.#embedding === null) goOn();
-    else this.#embedding.vectors.then(goOn).catch((error: unknown) => this.#node.reportFault(error));
+    else this.#embedding.vectors.then(goOn).catch((error: unknown) => endFaulty(this.#exchange, this.#node, error));
   }
 
   /** Nothing that is under way matters any more. */
@@ -182,7 +183,7 @@ export class Recollection implements WorkUnderWay {
           this.#end("miss");
         },
       )
-      .catch((error: unknown) => this.#node.reportFault(error));
+      .catch((error: unknown) => endFaulty(this.#exchange, this.#node, error));
   }
 
   /** Vectors are answers themselves: those of another text are wrong ones. */

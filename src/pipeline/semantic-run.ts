@@ -7,6 +7,7 @@ import { admitChosen } from "./admit.js";
 import { type Embedding, embed } from "./embed.js";
 import { beginEnsemble } from "./ensemble-run.js";
 import { examplesOf } from "./examples.js";
+import { endFaulty } from "./end-faulty.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
@@ -50,7 +51,7 @@ class SemanticRun implements WorkUnderWay {
   readonly #entry: SemanticModel;
   #deadline = Number.POSITIVE_INFINITY;
   #embedding: Embedding | null = null;
-  readonly #report = (error: unknown): void => this.#node.reportFault(error);
+  readonly #endFaulty = (error: unknown): void => endFaulty(this.#exchange, this.#node, error);
   #left = false;
   #decided = false;
 
@@ -70,7 +71,7 @@ class SemanticRun implements WorkUnderWay {
     const examples = examplesOf(exchange, this.#node, this.#entry);
     Promise.all([this.#embedding.vectors, examples])
       .then(([vectors, known]) => this.#goOn(vectors?.[0] ?? null, known))
-      .catch(this.#report);
+      .catch(this.#endFaulty);
   }
 
   /** Settled when the embedding call is, whose tokens are the request's. */
@@ -81,13 +82,13 @@ class SemanticRun implements WorkUnderWay {
     this.#exchange.status = 499;
     this.#exchange.error = "client_closed_request";
     this.#embedding?.call.cancel();
-    this.#embedding?.vectors.then(() => settle.run(this.#exchange, this.#node)).catch(this.#report);
+    this.#embedding?.vectors.then(() => settle.run(this.#exchange, this.#node)).catch(this.#endFaulty);
   }
 
   tick(now: number): void {
     this.#embedding?.call.tick(now);
     // The examples are not this request's to cancel: it goes on without them.
-    if (now >= this.#deadline) this.#embedding?.vectors.then(() => this.#goOn(null, null)).catch(this.#report);
+    if (now >= this.#deadline) this.#embedding?.vectors.then(() => this.#goOn(null, null)).catch(this.#endFaulty);
   }
 
   #goOn(vector: Float32Array | null, examples: ExampleVectors | null): void {

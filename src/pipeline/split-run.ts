@@ -12,7 +12,7 @@ import { Parts, type PartsOwner } from "./parts.js";
 import type { StageOutcome } from "./pipeline.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
-import { settleLeases } from "./settle-leases.js";
+import { releasePlaces, settleLeases } from "./settle-leases.js";
 import { joinedHeaders, recordJoined, totalUsage } from "./split-answer.js";
 import { tellFailure } from "./split-failure.js";
 import { SplitStream } from "./split-stream.js";

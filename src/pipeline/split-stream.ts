@@ -12,7 +12,7 @@ import type { Node } from "./node.js";
 import { Parts, type PartsOwner } from "./parts.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
-import { settleLeases } from "./settle-leases.js";
+import { releasePlaces, settleLeases } from "./settle-leases.js";
 import type { Sink } from "./sink.js";
 import { PartSink, type PartSinkOwner } from "./part-sink.js";
 import { joinedHeaders, totalUsage } from "./split-answer.js";

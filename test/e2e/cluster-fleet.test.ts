@@ -131,7 +131,11 @@ describe.skipIf(NATS_PROGRAM === null)(`a fleet of two${NATS_REASON}`, () => {
     expect(name).toBe("fleet-1");
     expect(members.find(({ instance }) => instance === self)).toMatchObject({ node: "first", heard_ms: 0 });
     const other = members.find(({ node }) => node === "second");
-    expect(other).toMatchObject({ version: expect.stringMatching(/^\d+\.\d+/), state: "serving", load: { in_flight: 0 } });
+    expect(other).toMatchObject({
+      version: expect.stringMatching(/^\d+\.\d+/),
+      state: "serving",
+      load: { in_flight: 0 },
+    });
     expect(other?.heard_ms).toBeLessThan(3_000);
   });
 

@@ -1,5 +1,5 @@
 /** The journal goes into the stream in NATS: every event once, whoever is killed meanwhile. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { unpack } from "msgpackr";
@@ -39,18 +39,16 @@ afterEach(async () => {
 interface NodeOptions {
   readonly name?: string;
   readonly usage?: Record<string, unknown>;
-  /** More of `cluster.nats`. */
-  readonly login?: Record<string, unknown>;
 }
 
-async function startNode({ name = "test-node", usage = {}, login }: NodeOptions = {}): Promise<RunningGateway> {
+async function startNode({ name = "test-node", usage = {} }: NodeOptions = {}): Promise<RunningGateway> {
   const gateway = await startGateway({
     config: {
       acceptors: 2,
       node_name: name,
       data_dir: join(directory, name),
       log: { access: false },
-      cluster: { nats: { servers: [nats.url], ...login } },
+      cluster: { nats: { servers: [nats.url] } },
       usage,
     },
     resources: oneProvider(upstream.url),
@@ -168,38 +166,6 @@ describe.skipIf(NATS_PROGRAM === null)(`usage in NATS${NATS_REASON}`, () => {
     expectExactlyOnce(messages, events);
     const byId = new Map(events.map((event) => [event.id, event]));
     for (const { id, data } of messages) expect(unpack(data)).toEqual(byId.get(id));
-  });
-
-  it("a user with the least rights is enough; one who is unknown is told, and serves all the same", async () => {
-    const rights = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
-    const permissions = /```text\n(permissions[^`]*)```/.exec(rights)?.[1] ?? "";
-    expect(permissions).not.toBe("");
-    const users = `{user: node, password: secret, ${permissions}}, {user: admin, password: admin}`;
-    nats = await NatsServer.create({
-      config: `authorization { users: [${users}] }\n`,
-      login: { user: "admin", pass: "admin" },
-    });
-    const stranger = await startNode({ name: "stranger", login: { user: "node", password: "wrong" } });
-    await until(async () => /authorization/i.test((await status(stranger)).nats?.problem ?? ""));
-    await ask(stranger, 1);
-    expect(await stranger.end()).toEqual({ code: 0, signal: null });
-    const login = { user: "node", password: "secret" };
-    const first = await startNode({ login });
-    await ask(first, 15);
-    await settled();
-    expect(await first.end()).toEqual({ code: 0, signal: null });
-    // The second one asks the stream for what it holds, too.
-    const second = await startNode({ login });
-    await ask(second, 5);
-    const { messages, events } = await settled();
-    expectExactlyOnce(messages, events);
-    const position = () =>
-      nats.with(async (_manager, client) => {
-        const bucket = await client.jetstream().views.kv("WEIR_ROLLUPS", { bindOnly: true });
-        return (await bucket.get("position"))?.json<{ sequence: number }>().sequence;
-      });
-    await until(async () => (await position().catch(() => 0)) === 20);
-    for (const gateway of [first, second]) expect(gateway.stdout()).not.toMatch(/permission|refused/i);
   });
 
   it("the stream is made and changed as the configuration says", async () => {

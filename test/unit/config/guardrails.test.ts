@@ -310,8 +310,14 @@ describe("attachments", () => {
     ["guardrail: g, scope_type: model, scope_id: gone", "scope_id: there is no model of this name"],
     ["guardrail: g, scope_type: model, scope_id: 'p-*'", "scope_id: must name one model, without a *"],
     ["guardrail: g, scope_type: api_key, scope_id: gone", "scope_id: there is no API key of this name"],
-    ["guardrail: g, scope_type: fleet, scope_id: x", "scope_type: must be one of env, model, api_key, team, passthrough_route"],
-    ["guardrail: g, scope_type: passthrough_route, scope_id: x", "scope_id: there is no passthrough route of this name"],
+    [
+      "guardrail: g, scope_type: fleet, scope_id: x",
+      "scope_type: must be one of env, model, api_key, team, passthrough_route",
+    ],
+    [
+      "guardrail: g, scope_type: passthrough_route, scope_id: x",
+      "scope_id: there is no passthrough route of this name",
+    ],
     ["guardrail: g, scope_type: env, priority: high", "priority: must be a whole number"],
   ])("with %s are refused", (fields, expected) => {
     expect(errors(guardrails, `guardrail_attachments: [{${fields}}]`)).toEqual([

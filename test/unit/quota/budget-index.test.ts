@@ -61,6 +61,22 @@ describe("BudgetIndex", () => {
     );
   });
 
+  test("names that fit a pattern share its budget, and have one that names them beside it", () => {
+    const set = [
+      budget("each", { scope: "model" }),
+      budget("one", { scope: "model", scopeRef: "gpt-4o" }),
+      budget("pattern", { scope: "model", scopeRef: "gpt-*" }),
+    ];
+    const blocks = Object.fromEntries(set.map(({ id }, block) => [`budget:${id}`, block]));
+    const entryOf = (name: string) => (name.startsWith("gpt-") ? "gpt-*" : name);
+    const of = new BudgetIndex(set, new Places(blocks), () => 7, entryOf);
+    const asked = (name: string) =>
+      of.layersFor(key("ann"), model(name)).map(({ name: called, owner }) => `${called}:${owner}`);
+    expect(asked("gpt-4o")).toEqual(["each:gpt-*", "one:gpt-4o", "pattern:gpt-*"]);
+    expect(asked("gpt-invented")).toEqual(["each:gpt-*", "pattern:gpt-*"]);
+    expect(asked("o1")).toEqual(["each:o1"]);
+  });
+
   test("requests of no key concern none", () => {
     expect(budgets.layersFor(null, model("big"))).toEqual([]);
   });

@@ -76,8 +76,53 @@ describe("the counters of a group", () => {
   it("are as many as there are names, up to nearly the whole table", () => {
     const { table } = setUpTables(8, 1_024);
     const blocks = new Set<number>();
-    for (let index = 0; index < 800; index += 1) blocks.add(table.locate(place(`name ${index}`), NOON));
+    for (let index = 0; index < 800; index += 1) {
+      blocks.add(table.locate(Place.hashed(`name ${index}`, index % 4), NOON));
+    }
     expect([blocks.size, table.overflows]).toEqual([800, 0]);
+  });
+
+  it("are a quarter of the table for one owner at most: those of others find room, whatever the one invents", () => {
+    const { table, other } = setUpTables(8, 65_536);
+    const invented = new Set<number>();
+    for (let index = 0; index < 90_000; index += 1) {
+      const layer = groupLayer({ rpd: 1_000_000 }, `invented ${index}`, 7);
+      const lease = admitLayers(table, [layer], 1, () => NOON);
+      if (isFailure(lease)) throw new Error("refused");
+      invented.add((lease.holdings[0] as { block: number }).block);
+    }
+    expect(invented.size).toBe(65_536 / 4 + 1);
+    expect(invented.has(7)).toBe(true);
+    for (let index = 0; index < 1_000; index += 1) {
+      const name = `fresh ${index}`;
+      const layer = groupLayer({ rpd: 1 }, name, 6);
+      const lease = admitLayers(other, [layer], 1, () => NOON);
+      if (isFailure(lease)) throw new Error(`${name} was refused`);
+      expect(lease.holdings[0]?.block).toBeGreaterThanOrEqual(8);
+    }
+    expect(other.overflows).toBe(0);
+  });
+
+  it("of an owner that has its share take the place of its own that are out of force", () => {
+    const { table } = setUpTables(8, 256);
+    const locate = (name: string, now: number) => table.locate(place(name), now);
+    const filled = Array.from({ length: 200 }, (_, index) => locate(`old ${index}`, NOON));
+    const own = new Set(filled.filter((block) => block !== 7));
+    expect(own.size).toBe(64);
+    const later = Array.from({ length: 32 }, (_, index) => locate(`new ${index}`, NOON + MINUTE));
+    const found = later.filter((block) => block !== 7);
+    expect(found.length).toBeGreaterThan(16);
+    expect(found.every((block) => own.has(block))).toBe(true);
+  });
+
+  it("are nobody's when their owner is no more", () => {
+    const { table } = setUpTables(8, 64);
+    for (let index = 0; index < 200; index += 1) admits(table, `old ${index}`, NOON, { rpd: 1 } as never);
+    const before = new Set(Array.from({ length: 32 }, (_, index) => table.locate(place(`next ${index}`), NOON)));
+    expect([...before]).toEqual([7]);
+    table.clearBlock(7);
+    const after = Array.from({ length: 8 }, (_, index) => table.locate(place(`next ${index}`), NOON));
+    expect(after.filter((block) => block !== 7).length).toBeGreaterThan(4);
   });
 
   it("never mix two names, whatever comes and goes", () => {

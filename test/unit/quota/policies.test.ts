@@ -167,6 +167,19 @@ describe("what limits a request", () => {
     expect(limits.layersFor(key("k", { teamId: "red" }), null, NOON)).toEqual([]);
   });
 
+  it("counts names that fit a pattern together, and configured names apart, whatever callers invent", () => {
+    const limits = limitsOf({ policies: [policy("p", { groupBy: ["api_key", "model"] })] });
+    const caller = key("k");
+    const word = (of: ResolvedModel) => limits.layersFor(caller, of, NOON)[0]?.place.word0;
+    const wild = (name: string) => {
+      const { entry, direct } = model("gpt-*");
+      return { name, entry, direct } as unknown as ResolvedModel;
+    };
+    const words = new Set(Array.from({ length: 90_000 }, (_, index) => word(wild(`gpt-${index}`))));
+    expect(words.size).toBe(1);
+    expect(words.has(word(model("gpt-4o")))).toBe(false);
+  });
+
   it("leaves a suspended policy out as long as it is", () => {
     const suspended = { daysOfWeek: [], dates: [], startMinute: 720, endMinute: 721, timezone: "UTC" };
     const limits = limitsOf({ policies: [policy("always"), policy("not at noon", { schedules: [suspended] })] });
