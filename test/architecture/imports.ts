@@ -21,7 +21,8 @@ const ACTOR_SEAM = "src/runtime/actor.ts";
 /** Package → where it may be imported; a trailing slash means the folder and all below it, a star any end of a name. */
 const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   "uWebSockets.js": ["src/acceptor/", "src/ops/server.ts"],
-  nats: ["src/cluster/"],
+  nats: ["src/cluster/connection.ts"],
+  msgpackr: ["src/runtime/wire.ts", "src/cluster/wire.ts"],
   "node:worker_threads": ["src/runtime/"],
   piscina: ["src/runtime/"],
   undici: ["src/providers/upstream.ts"],

@@ -24,10 +24,12 @@ interface Written {
   readonly policies?: readonly Record<string, unknown>[];
   /** Of the key `KEY`. */
   readonly key?: Record<string, unknown>;
+  /** Models that have an entry of their own, and do not only fit a pattern. */
+  readonly named?: readonly string[];
 }
 
 /** Two keys of team red, one of team blue, one of none; all may use everything. */
-function resources({ policies = [], key = {} }: Written): Record<string, unknown> {
+function resources({ policies = [], key = {}, named = [] }: Written): Record<string, unknown> {
   const base = oneProvider(fake.url, { team_id: "red", ...key });
   const more = [
     ["red-2", "red"],
@@ -39,7 +41,16 @@ function resources({ policies = [], key = {} }: Written): Record<string, unknown
     allowed_models: ["*"],
     ...(team === null ? {} : { team_id: team }),
   }));
-  return { ...base, api_keys: [...(base.api_keys as object[]), ...more], rate_limit_policies: policies };
+  const wild = base.models as { display_name: string }[];
+  const fits = (name: string) =>
+    wild.find(({ display_name: pattern }) => pattern.endsWith("*") && name.startsWith(pattern.slice(0, -1)));
+  const own = named.map((name) => ({ ...fits(name), display_name: name, model_name: name }));
+  return {
+    ...base,
+    models: [...wild, ...own],
+    api_keys: [...(base.api_keys as object[]), ...more],
+    rate_limit_policies: policies,
+  };
 }
 
 async function start(written: Written): Promise<RunningGateway> {
@@ -127,9 +138,11 @@ describe("a policy", () => {
   });
 
   it("is named in the envelope of every dialect", async () => {
-    const { url } = await start({ policies: [{ name: "none", limits: { rpd: 1 }, group_by: ["model"] }] });
+    const modelOf = ({ name }: (typeof SURFACES)[number]) => `${name === "messages" ? "claude" : "gpt"}-${name}`;
+    const policies = [{ name: "none", limits: { rpd: 1 }, group_by: ["model"] }];
+    const { url } = await start({ policies, named: SURFACES.map(modelOf) });
     for (const surface of SURFACES) {
-      const model = `${surface.name === "messages" ? "claude" : "gpt"}-${surface.name}`;
+      const model = modelOf(surface);
       const body = { ...surface.body(false, {}), model };
       expect((await ask(url, body, { path: surface.path })).status).toBe(200);
       const refused = await ask(url, body, { path: surface.path });
@@ -137,6 +150,16 @@ describe("a policy", () => {
       expect(refused.json.error).toMatchObject({ policy: { id: "none", name: "none" } });
       expect(refused.json.error.message).toBe('The policy "none"\'s limit of 1 requests (rpd) is exhausted.');
     }
+  });
+});
+
+describe("groups by model", () => {
+  it("are as many as configured models: names that fit a pattern are counted together", async () => {
+    const policies = [{ name: "each", limits: { rpd: 2 }, group_by: ["model"] }];
+    const { url } = await start({ policies, named: ["gpt-own"] });
+    const statusOf = async (model: string) => (await ask(url, { ...chat(), model })).status;
+    expect([await statusOf("gpt-a"), await statusOf("gpt-b"), await statusOf("gpt-c")]).toEqual([200, 200, 429]);
+    expect([await statusOf("gpt-own"), await statusOf("gpt-own"), await statusOf("gpt-own")]).toEqual([200, 200, 429]);
   });
 });
 

@@ -99,6 +99,23 @@ describe("tiers", () => {
       ["d", "c", "b", "a"],
     ]);
   });
+
+  it("take no turn when a plan is only looked at", () => {
+    const fleet = new Fleet([
+      ...ABC,
+      group(routing([target("a"), target("b"), target("c")], { strategy: "round_robin", maxFallbacks: 0 })),
+    ]);
+    const looked = Array.from({ length: 2 }, () => planned(fleet).possible.map(({ name }) => name));
+    expect(looked).toEqual([
+      ["a", "b", "c"],
+      ["a", "b", "c"],
+    ]);
+    const fresh = new Fleet([
+      ...ABC,
+      group(routing([target("a"), target("b"), target("c")], { strategy: "round_robin" })),
+    ]);
+    expect(fleet.names()[0]).toBe(fresh.names()[0]);
+  });
 });
 
 describe("health", () => {
