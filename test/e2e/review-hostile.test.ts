@@ -137,9 +137,9 @@ describe("HEAD", () => {
 
   it("is among the methods that a 405 allows", async () => {
     const answer = await ask(gateway.url, "{}", { path: "/v1/models" });
-    expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+    expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD, OPTIONS"]);
     const ops = await fetch(`${gateway.opsUrl}/metrics`, { method: "POST", headers: { connection: "close" } });
-    expect([ops.status, ops.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+    expect([ops.status, ops.headers.get("allow")]).toEqual([405, "GET, HEAD, OPTIONS"]);
   });
 });
 
