@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { NodeCache } from "../cache/node-cache.js";
 import type { CacheStore } from "../cache/store.js";
+import { TurnStore } from "../cache/turn-store.js";
 import type { PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
@@ -33,6 +34,8 @@ export interface AcceptorParts {
   readonly prices: readonly PriceRow[];
   readonly quota: QuotaTable;
   readonly cache: CacheStore;
+  /** Kept conversations; null = none are kept. */
+  readonly turns: CacheStore | null;
   readonly load: NodeLoad;
   /** Knows the slots of these resources. */
   readonly router: Router;
@@ -72,6 +75,8 @@ export function buildNode(parts: AcceptorParts): Node {
     estimator: parts.estimator,
     translator: parts.translator,
     cache,
+    turns: turnsOf(parts),
+    takeBodyMemory: (exchange, bytes) => load.takeBodyMemory(exchange, bytes),
     ledger: new Ledger(parts.journal),
     countedOnce: new CountedOnce(join(config.data_dir, "counted")),
     metrics,
@@ -102,6 +107,16 @@ export function buildNode(parts: AcceptorParts): Node {
     pricing,
     budgets: budgetsOf(snapshot, parts.blocks, pricing),
   };
+}
+
+function turnsOf({ turns, config, metrics }: AcceptorParts): TurnStore | null {
+  if (turns === null) return null;
+  const evicted = metrics.cell("weir_turns_evicted_total");
+  metrics.onCollect(() => {
+    evicted.value = turns.evictions;
+  });
+  const { ttl_seconds, max_turn_bytes } = config.responses.state;
+  return new TurnStore(turns, { ttlMs: ttl_seconds * 1_000, maxBytes: max_turn_bytes });
 }
 
 /** Looks each cell up once; both names come from tables, so there are few. */

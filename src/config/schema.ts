@@ -113,6 +113,15 @@ const cors = z.strictObject({
   max_age: count(0, 86_400, 600),
 });
 
+const responseState = z.strictObject({
+  memory_bytes: count(0, 64 * GIB, 32 * MIB).refine(
+    (bytes) => bytes === 0 || bytes >= MIB,
+    "must be 0, to keep nothing, or at least 1 MiB",
+  ),
+  ttl_seconds: count(1, 31_536_000, 86_400),
+  max_turn_bytes: count(1024, 64 * MIB, MIB),
+});
+
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 const weirFields = z.strictObject({
@@ -125,7 +134,12 @@ const weirFields = z.strictObject({
   timeouts: timeouts.prefault({}),
   identity: identity.prefault({}),
   cors: cors.prefault({}),
-  responses: z.strictObject({ carry_provider: z.enum(["auto", "always", "never"]).default("auto") }).prefault({}),
+  responses: z
+    .strictObject({
+      carry_provider: z.enum(["auto", "always", "never"]).default("auto"),
+      state: responseState.prefault({}),
+    })
+    .prefault({}),
   trusted_proxies: cidrs.default([]),
   drain: z.strictObject({ notice_ms: count(0, 600_000, 0), max_ms: count(0, DAY_MS, 30_000) }).prefault({}),
   node_name: z

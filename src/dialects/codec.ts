@@ -32,6 +32,11 @@ export interface CodecContext {
   readonly usageAsked: boolean;
   /** The caller's request, for what answers echo of it (tools, format, metadata). */
   readonly request: SemanticRequest;
+  /** The gateway keeps the answer; absent: nobody does. */
+  readonly keeping?: {
+    /** The kept answer that the request goes on from; "" = none. */
+    readonly previous: string;
+  };
 }
 
 /** A request ready for an upstream: its body; path and headers are the provider's matter. */

@@ -206,6 +206,8 @@ export interface Dialect {
   requestEdits?(body: Buffer, view: RequestView, targetModel: string): readonly Edit[];
   /** Requests may name things that a provider keeps (files, responses), by ids that the gateway has made. */
   readonly namesKept?: boolean;
+  /** A request may go on from an earlier answer, by its id. */
+  readonly keepsTurns?: boolean;
   /** Reads a request that goes to a provider key; absent: all go to models. */
   readKeyed?(request: KeyedRequest): KeyedPlace | Failure;
   /** Absent: every answer is JSON. */

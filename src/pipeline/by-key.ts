@@ -6,18 +6,24 @@ import type { ProviderKeyResource } from "../config/resources.js";
 import type { ResolvedModel } from "../config/snapshot.js";
 import { type DialectId, KEYED, type KeyedPlace, type Operation } from "../dialects/dialect.js";
 import { editedPieces, LARGE_BODY_BYTES } from "../dialects/body-pieces.js";
+import { keyedView } from "../dialects/keyed-request.js";
 import { applyEdits } from "../dialects/json-splice.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { type Target, targetFor } from "../providers/target.js";
 import { keyServesNot, type Serves } from "../routing/serves-not.js";
 import { carryingFilter } from "./carry-ids.js";
 import type { Exchange } from "./exchange.js";
+import { concernsTurn } from "./kept-turns.js";
 import type { Node } from "./node.js";
 import { goTo, unnamedModel } from "./outgoing.js";
 import { mayNotUse, planFor } from "./send-to.js";
 
 /** null: the request knows its way. */
 export function resolveByKey(exchange: Exchange, node: Node): Failure | null {
+  if (concernsTurn(exchange)) {
+    exchange.view = keyedView("");
+    return null;
+  }
   const { route, headers } = exchange;
   const place = route.dialect.readKeyed?.({
     operation: route.operation,

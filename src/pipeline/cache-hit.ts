@@ -12,6 +12,7 @@ import { usageLine } from "../usage/meter.js";
 import { headerValue } from "./answer-headers.js";
 import { hitEvent } from "./hit-event.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
+import { keepTurn } from "./kept-turns.js";
 import type { Delivery } from "./ledger.js";
 import type { Node } from "./node.js";
 import { outputScreenOf, type Screened, whenScreened } from "./output-screen.js";
@@ -127,6 +128,8 @@ class CacheHit implements WorkUnderWay, Delivery {
     exchange.status = 200;
     exchange.firstByteAt = performance.now();
     const { length } = this.#body;
+    // Whoever asks under another key gets the same id, and may go on from it.
+    keepTurn(exchange, this.#node, this.#body);
     const inOnePiece = length <= (this.#hit.told.streamed ? PIECE_BYTES : this.#wholeBytes);
     if (!inOnePiece) {
       exchange.sink.start(200, this.#headers());

@@ -5,6 +5,7 @@ import { type ListedModel, renderModelEntry, renderModelList } from "../dialects
 import { failure } from "../errors.js";
 import { countHere, countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
+import { answerTurn, concernsTurn } from "./kept-turns.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 import { beginEnsemble } from "./ensemble-run.js";
@@ -32,6 +33,8 @@ export const dispatch: Stage = {
   ],
   run(exchange: Exchange, node: Node): StageOutcome {
     if (exchange.route.operation === "models") return answerModels(exchange, node);
+    if (concernsTurn(exchange)) return answerTurn(exchange, node);
+    if (exchange.turn !== null) exchange.turn.body = exchange.body;
     const { plan } = exchange;
     if (plan !== null) return beginSplit(exchange, node, plan) ?? runPlan(exchange, node, plan);
     const entry = exchange.model?.entry;

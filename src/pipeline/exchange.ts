@@ -9,6 +9,7 @@ import type { Plan } from "../routing/plan.js";
 import type { Lease } from "../quota/lease.js";
 import type { UsageEvent } from "../usage/event.js";
 import type { Outgoing } from "./outgoing.js";
+import type { KeepingTurn } from "./kept-turns.js";
 import type { Continuation } from "./continuation.js";
 import type { Succession } from "./succession.js";
 import type { Screening } from "./screening.js";
@@ -77,7 +78,7 @@ export class Exchange {
   readonly pathParameter: string;
   readonly headers: RequestHeaders;
   readonly clientAddress: string;
-  readonly sink: Sink;
+  sink: Sink;
   /** The configuration this exchange lives with from beginning to end. */
   readonly snapshot: Snapshot;
   /** Milliseconds: monotonic and wall clock. */
@@ -110,6 +111,8 @@ export class Exchange {
   passage: Passage | null = null;
   /** Ids of the request as its upstream knows them → as the caller does; null = none were put in. */
   restoredIds: ReadonlyMap<string, string> | null = null;
+  /** The gateway keeps the answer, where its provider does not; null = it does not. */
+  turn: KeepingTurn | null = null;
   /** What a raw request speaks, as far as its path tells; null = what its route says. */
   spoken: Speech | null = null;
   /** The targets' own limits are asked for each attempt: the admission knew only the name before them. */

@@ -1,5 +1,6 @@
 /** What the stages use of the node they run on. Built once an acceptor; every part can be replaced in a test. */
 import type { NodeCache } from "../cache/node-cache.js";
+import type { TurnStore } from "../cache/turn-store.js";
 import type { WeirConfig } from "../config/schema.js";
 import type { Snapshot } from "../config/snapshot.js";
 import type { DialectId, Operation } from "../dialects/dialect.js";
@@ -90,6 +91,10 @@ export interface Node {
   readonly translator: Translator;
   readonly guards: Guards;
   readonly cache: NodeCache;
+  /** Conversations kept for providers that keep none; null = none are. */
+  readonly turns: TurnStore | null;
+  /** Counts more memory for an exchange's body; false when the node has none left. */
+  takeBodyMemory(exchange: Exchange, bytes: number): boolean;
   readonly ledger: Ledger;
   /** True for the first that asks about a thing, on this node. */
   readonly countedOnce: { first(thing: string): boolean };

@@ -8,6 +8,7 @@ import { mayNotUse, planFor } from "./send-to.js";
 import { resolveByKey } from "./by-key.js";
 import { resolveRaw } from "./raw-request.js";
 import { restoreKept, staysWithKeepers } from "./kept.js";
+import { continueTurn } from "./kept-turns.js";
 import { countsHere } from "./count-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -26,6 +27,8 @@ export const resolve: Stage = {
     "ip_restricted",
     "unsupported_operation",
     "all_candidates_unavailable",
+    "request_too_large",
+    "overloaded",
   ],
   run(exchange: Exchange, node: Node): StageOutcome {
     const { route } = exchange;
@@ -36,6 +39,8 @@ export const resolve: Stage = {
     }
     if (route.operation === "passthrough") return resolveRaw(exchange, node) ?? setDeadline(exchange, node) ?? "next";
     if (KEYED.has(route.operation)) return resolveByKey(exchange, node) ?? setDeadline(exchange, node) ?? "next";
+    const unkept = continueTurn(exchange, node);
+    if (unkept !== null) return unkept;
     const kept = restoreKept(exchange);
     const override = exchange.headers.model || exchange.pathParameter || null;
     const { contentType } = exchange.headers;

@@ -1,6 +1,7 @@
 /** The part of dispatch that is only needed off the diagonal: translates the request, then starts its attempt. */
 import type { TargetTraits } from "../dialects/codec.js";
 import { type Translation, type TranslationJob, translateRequest } from "../dialects/hub.js";
+import { withoutStore } from "../dialects/kept-turn.js";
 import { wantsVocabulary } from "../dialects/operations.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { traitsOf } from "../providers/traits.js";
@@ -34,7 +35,7 @@ function translationJob(exchange: Exchange, { target, model }: PlannedCandidate)
   return {
     client: exchange.route.dialect.id,
     wire: target.dialect,
-    body: exchange.body,
+    body: exchange.turn?.demanded === true ? withoutStore(exchange.body) : exchange.body,
     traits,
     stream: exchange.view?.stream === true,
   };

@@ -14,6 +14,7 @@ export function codecContext(attempt: Attempt, translation: Translation): CodecC
     created: Math.floor(exchange.startedAtWall / 1_000),
     usageAsked: exchange.view?.usageAsked === true,
     request: translation.request,
+    ...(exchange.turn === null ? {} : { keeping: exchange.turn }),
   };
 }
 

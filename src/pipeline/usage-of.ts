@@ -1,24 +1,20 @@
 /** From an attempt to its usage event: what the upstream said, and estimates where it said nothing. */
-import type { UsageTally } from "../dialects/usage-tally.js";
-import { timeText } from "../observability/logger.js";
 import { dollarsOf } from "../usage/dollars.js";
 import { costMicros } from "../usage/pricing.js";
-import { newEventId, usageLine } from "../usage/meter.js";
-import { type NO_UNITS, USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
+import { usageLine } from "../usage/meter.js";
+import type { UsageEvent } from "../usage/event.js";
 import { guessPromptTokens } from "../quota/window.js";
 import type { AnswerSample } from "./answer-sample.js";
 import type { Attempt } from "./attempt.js";
+import { AttemptEvent } from "./attempt-event.js";
 import type { Exchange } from "./exchange.js";
 import { type LateUse, lateUse } from "./late-use.js";
 import type { Node } from "./node.js";
 import { useOf } from "./operation-use.js";
-import { lossesOf } from "./translated-answer.js";
 
-const MAX_USER_AGENT = 256;
 /** A delta event carries a token or two in some hundred bytes of JSON. */
 const STREAM_BYTES_PER_TOKEN = 100;
 const WHOLE_BYTES_PER_TOKEN = 4;
-const NO_ACTIONS: UsageEvent["guardrails"] = Object.freeze([]);
 
 /**
  * Starts an estimate when the upstream answered but did not say (all of) its usage; null when none is
@@ -85,7 +81,7 @@ async function withinTime<T>(job: Promise<T>, ms: number): Promise<T | null> {
 /** The attempt's usage event as one line of JSON. */
 export function usageLineOf(attempt: Attempt): string {
   const late = lateUse(attempt);
-  const event = usageEventOf(attempt, late);
+  const event = new AttemptEvent(attempt, late);
   attempt.exchange.usage = event;
   const { exchange } = attempt;
   // What an inner call uses is its caller's.
@@ -114,90 +110,9 @@ function charge({ candidate, exchange, head, node }: Attempt, event: UsageEvent,
   for (let at: Exchange | null = exchange; at !== null; at = at.parent) at.microsUsed += micros;
 }
 
-function unitsOf(tally: UsageTally, count: (units: number) => number): Pick<UsageEvent, keyof typeof NO_UNITS> {
-  return {
-    images: count(tally.images),
-    image_size: tally.imageSize,
-    image_quality: tally.imageQuality,
-    audio_seconds: count(tally.audioSeconds),
-    characters: count(tally.characters),
-    search_units: count(tally.searchUnits),
-  };
-}
-
 /** What is not counted in tokens; few operations use any of it. */
 function countUnits({ metrics }: Node, model: string, event: UsageEvent): void {
   for (const unit of ["images", "audio_seconds", "characters", "search_units"] as const) {
     if (event[unit] > 0) metrics.cell("weir_usage_units_total", model, unit).add(event[unit]);
   }
-}
-
-/** Of an attempt whose price has not been asked for; nothing is saved where an upstream answers. */
-const UNCHARGED = Object.freeze({
-  cost_usd: 0,
-  price_known: true,
-  saved_input_tokens: 0,
-  saved_output_tokens: 0,
-  saved_cost_usd: 0,
-});
-
-function usageEventOf(attempt: Attempt, late: LateUse | null): UsageEvent {
-  const { exchange, target, tally, head, concluded, node } = attempt;
-  const key = exchange.keyResource;
-  const now = performance.now();
-  const uses = late !== null || useOf(exchange.speech.operation).counted;
-  const counted = uses && head !== null && head.status < 300;
-  const count = (tokens: number) => (counted || attempt.estimated ? Math.max(0, tokens) : 0);
-  return {
-    v: USAGE_EVENT_VERSION,
-    id: late?.eventId ?? newEventId(),
-    request_id: exchange.id,
-    attempt: attempt.number,
-    time: timeText(exchange.startedAtWall + (now - exchange.startedAt)),
-    node: node.name,
-    operation: exchange.route.operation,
-    client_dialect: exchange.route.dialect.id,
-    target_dialect: target.dialect,
-    api_key: key?.name ?? "",
-    team_id: key?.teamId ?? null,
-    user_id: key?.userId ?? null,
-    metadata: key?.metadata ?? {},
-    // What the caller has named, also where the gateway asks another model for it on the way.
-    model: (exchange.parent ?? exchange).view?.model ?? "",
-    model_entry: attempt.candidate.model.entry.name,
-    provider: target.provider,
-    provider_key: target.providerKey,
-    tags: attempt.candidate.model.providerKey.telemetryTags,
-    upstream_model: attempt.candidate.model.upstreamModel,
-    response_model: tally.responseModel,
-    response_id: tally.responseId,
-    streamed: exchange.view?.stream === true,
-    status: concluded?.status ?? 0,
-    upstream_status: head?.status ?? 0,
-    error: concluded?.error ?? "",
-    finish_reason: tally.finishReason,
-    input_tokens: count(tally.inputTokens),
-    output_tokens: count(tally.outputTokens),
-    cache_read_tokens: count(tally.cacheReadTokens),
-    cache_write_tokens: count(tally.cacheWriteTokens),
-    cache_write_1h_tokens: count(tally.cacheWriteHourTokens),
-    reasoning_tokens: count(tally.reasoningTokens),
-    ...unitsOf(tally, count),
-    ...UNCHARGED,
-    estimated: attempt.estimated,
-    complete: concluded?.complete === true,
-    duration_ms: milliseconds(now - attempt.startedAt),
-    time_to_first_token_ms: attempt.firstByteAt === 0 ? 0 : milliseconds(attempt.firstByteAt - attempt.startedAt),
-    request_bytes: exchange.body.length,
-    response_bytes: attempt.answerBytes,
-    client_address: exchange.clientAddress,
-    user_agent: exchange.headers.userAgent.slice(0, MAX_USER_AGENT),
-    cache: exchange.cache,
-    losses: lossesOf(attempt),
-    guardrails: exchange.screening?.actions ?? NO_ACTIONS,
-  };
-}
-
-function milliseconds(value: number): number {
-  return Math.round(value * 1_000) / 1_000;
 }

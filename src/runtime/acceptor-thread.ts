@@ -31,6 +31,8 @@ export interface ThreadSetup {
   readonly packed: Uint8Array;
   readonly quota: QuotaMemory;
   readonly cache: CacheMemory;
+  /** Of kept conversations; null = none are kept. */
+  readonly turns: CacheMemory | null;
   readonly load: SharedArrayBuffer;
   readonly routing: RoutingMemory;
   /** Whose turn it is to write to standard output. */
@@ -70,8 +72,10 @@ const metrics = new Metrics({ thread: setup.name });
 const quota = new QuotaTable(setup.quota, setup.row);
 const load = new NodeLoad(setup.load, setup.row, config.limits.body_memory_bytes);
 const cache = new CacheStore(setup.cache, setup.row);
+const turns = setup.turns === null ? null : new CacheStore(setup.turns, setup.row);
 quota.clearRow();
 cache.marks.clearRow();
+turns?.marks.clearRow();
 load.clearRow();
 const router = new Router(setup.routing, setup.row, config.identity.header_prefix);
 router.health.clearRow();
@@ -93,6 +97,7 @@ const node: Node = buildNode({
   prices,
   quota,
   cache,
+  turns,
   load,
   router,
   journal,

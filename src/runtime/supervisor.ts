@@ -18,7 +18,7 @@ import type { SlotMap } from "../routing/slots.js";
 import type { ModelStatus } from "../routing/status.js";
 import type { PackedSetup, ThreadSetup } from "./acceptor-thread.js";
 import { allocateMailbox, Outbox, receive } from "./actor.js";
-import { watchCache } from "./cache-watch.js";
+import { watchCache, watchTurns } from "./cache-watch.js";
 import type { AcceptorMessage, ErrorData, SupervisorMessage } from "./messages.js";
 import { ModelChecks } from "./model-checks.js";
 import { freePort } from "./port-probe.js";
@@ -62,6 +62,7 @@ export class Supervisor {
   readonly table: QuotaTable;
   readonly #quota: QuotaMemory;
   readonly #cacheMemory: CacheMemory;
+  readonly #turnMemory: CacheMemory | null;
   /** The cache, from the main thread. */
   readonly cache: CacheStore;
   readonly #load: SharedArrayBuffer;
@@ -94,6 +95,7 @@ export class Supervisor {
     this.#cacheMemory = allocateCacheMemory(options.config.cache.memory_bytes);
     this.cache = new CacheStore(this.#cacheMemory, this.#rows);
     watchCache(this.cache, options.metrics);
+    this.#turnMemory = this.#allocateTurns();
     this.#load = allocateLoadMemory(this.#rows);
     this.#routing = new SharedRouting(this.#rows);
     this.#checks = new ModelChecks(this.#routing, (message) => this.#sendToOne(message));
@@ -248,6 +250,7 @@ export class Supervisor {
       packed: pack(packed),
       quota: this.#quota,
       cache: this.#cacheMemory,
+      turns: this.#turnMemory,
       load: this.#load,
       routing: this.#routing.memory,
       logGate: this.#options.logGate,
@@ -338,6 +341,16 @@ export class Supervisor {
     }, delay);
   }
 
+  /** Memory for conversations that are kept; null = none are. */
+  #allocateTurns(): CacheMemory | null {
+    const { config, metrics } = this.#options;
+    const { memory_bytes } = config.responses.state;
+    if (memory_bytes === 0) return null;
+    const memory = allocateCacheMemory(memory_bytes);
+    watchTurns(new CacheStore(memory, this.#rows), metrics);
+    return memory;
+  }
+
   #gone(thread: AcceptorThread): void {
     const before = thread.state;
     thread.state = "gone";
@@ -346,6 +359,7 @@ export class Supervisor {
     // Whatever it did not get to give back: places of keys and models, its part of the node's load, the lock.
     new QuotaTable(this.#quota, thread.row).bury();
     new CacheStore(this.#cacheMemory, thread.row).bury();
+    if (this.#turnMemory !== null) new CacheStore(this.#turnMemory, thread.row).bury();
     new NodeLoad(this.#load, thread.row, 0).clearRow();
     this.#routing.bury(thread.row);
     this.#checks.abandon();

@@ -210,7 +210,7 @@ const RESPONSES = features(
     "`service_tier`": { service_tier: "flex" },
     "`truncation`": { truncation: "auto" },
     "`include`": { include: ["reasoning.encrypted_content"], store: false },
-    "`previous_response_id`": { previous_response_id: "resp_1" },
+    "`previous_response_id` of a provider": { previous_response_id: "resp_1" },
     "unknown field": { brand_new_field: 1 },
   },
 );

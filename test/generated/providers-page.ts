@@ -87,7 +87,7 @@ const COUNTING = `## Counting tokens
   \`upstream_status\` beside the \`status\` 200. Every other error reaches the caller, in the envelope of its dialect; so
   does every error of a native counter that answers in the caller's own words. After 404, 405 or 501 that counter is not
   asked again for the model for ten minutes, unless the configuration is reloaded.
-- **State.** The gateway cannot count what it does not see: \`previous_response_id\`, \`conversation\`, \`prompt\` and
+- **State.** The gateway cannot count what it does not see: a \`previous_response_id\` that a provider keeps, \`conversation\`, \`prompt\` and
   references to items get 400 and the name of the field, unless the provider counts in the caller's own words.
 - \`bedrock\` and \`bedrock-anthropic\` count for models, not for inference profiles across regions: the prefix (\`us.\`,
   \`eu.\`, \`global.\`, …) is left out of the counter's path. Profiles named by an ARN get an estimate.

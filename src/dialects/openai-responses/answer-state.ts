@@ -149,7 +149,7 @@ function changingFields(state: AnswerState, status: string, said: boolean): Json
 export function begin(state: AnswerState, upstreamId: string): void {
   if (state.started) return;
   state.started = true;
-  state.fields = unchangingFields(state.context, responseId(upstreamId, state.context.requestId));
+  state.fields = unchangingFields(state.context, responseId(upstreamId, state.context));
   const changing = changingFields(state, "in_progress", false);
   sayResponse(state, "response.created", changing);
   sayResponse(state, "response.in_progress", changing);

@@ -23,6 +23,7 @@ export const openAiResponses: Dialect = {
     readFields(body, operation === "input_tokens" ? INPUT_TOKENS_REQUEST : RESPONSES_REQUEST, modelOverride),
   spliceRequest: spliceFields,
   namesKept: true,
+  keepsTurns: true,
   readKeyed: readFollowUp,
   streamObserver: (_view, tally) => new ResponsesStreamObserver(tally),
   answerObserver: responsesAnswerObserver,

@@ -1,6 +1,7 @@
 /** What answers repeat of the request, in full: strict clients refuse a response that lacks a field. */
 import type { CodecContext } from "../codec.js";
 import { asString } from "../json.js";
+import { keptId } from "../kept-id.js";
 import type { JsonObject, Reasoning, SemanticRequest, Tool } from "../semantic.js";
 import { customToolOf, encodeFormat, encodeToolChoice } from "./shapes.js";
 
@@ -18,8 +19,9 @@ function echoText(request: SemanticRequest): JsonObject {
   return { format: encodeFormat(request.format), verbosity: request.verbosity ?? "medium" };
 }
 
-/** The response's id: the upstream's own where it is of this dialect. */
-export function responseId(upstreamId: string, requestId: string): string {
+/** The response's id: the gateway's where it keeps the response, the upstream's own where it is of this dialect. */
+export function responseId(upstreamId: string, { requestId, keeping }: CodecContext): string {
+  if (keeping !== undefined) return keptId(requestId);
   return upstreamId.startsWith("resp_") ? upstreamId : `resp_${requestId}`;
 }
 
@@ -38,12 +40,12 @@ export function unchangingFields(context: CodecContext, id: string): JsonObject 
     max_tool_calls: extras.max_tool_calls ?? null,
     model: context.model,
     parallel_tool_calls: request.parallelToolCalls ?? true,
-    previous_response_id: asString(extras.previous_response_id) || null,
+    previous_response_id: (context.keeping?.previous ?? asString(extras.previous_response_id)) || null,
     prompt_cache_key: request.promptCacheKey,
     reasoning: echoReasoning(request.reasoning),
     safety_identifier: request.user,
     service_tier: request.serviceTier ?? "default",
-    store: false,
+    store: context.keeping !== undefined,
     temperature: sampling.temperature ?? 1,
     text: echoText(request),
     tool_choice: encodeToolChoice(request.toolChoice, request.tools),
