@@ -2,6 +2,7 @@
 import { timeText } from "../observability/logger.js";
 import { USAGE_EVENT_VERSION, type UsageEvent } from "../usage/event.js";
 import { newEventId } from "../usage/meter.js";
+import { isEventStream } from "./answer-head.js";
 import type { Attempt } from "./attempt.js";
 import type { LateUse } from "./late-use.js";
 import { useOf } from "./operation-use.js";
@@ -95,7 +96,7 @@ export class AttemptEvent implements UsageEvent {
     this.upstream_model = model.upstreamModel;
     this.response_model = tally.responseModel;
     this.response_id = tally.responseId;
-    this.streamed = exchange.view?.stream === true;
+    this.streamed = isStreamed(attempt);
     this.status = concluded === null ? 0 : concluded.status;
     this.upstream_status = head === null ? 0 : head.status;
     this.error = concluded === null ? "" : concluded.error;
@@ -125,6 +126,12 @@ export class AttemptEvent implements UsageEvent {
     this.losses = lossesOf(attempt);
     this.guardrails = exchange.screening?.actions ?? NO_ACTIONS;
   }
+}
+
+/** A request that passes as it is need not say that it wants a stream: its path may, or the upstream decides. */
+function isStreamed({ exchange, head }: Attempt): boolean {
+  if (exchange.view?.stream === true) return true;
+  return head !== null && exchange.route.operation === "passthrough" && isEventStream(head.contentType);
 }
 
 function isCounted(attempt: Attempt, late: LateUse | null): boolean {
