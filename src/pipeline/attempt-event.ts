@@ -115,7 +115,7 @@ export class AttemptEvent implements UsageEvent {
     this.characters = counts ? Math.max(0, tally.characters) : 0;
     this.search_units = counts ? Math.max(0, tally.searchUnits) : 0;
     this.estimated = attempt.estimated;
-    this.complete = concluded !== null && concluded.complete;
+    this.complete = concluded?.complete === true;
     this.duration_ms = milliseconds(now - attempt.startedAt);
     this.time_to_first_token_ms = attempt.firstByteAt === 0 ? 0 : milliseconds(attempt.firstByteAt - attempt.startedAt);
     this.request_bytes = exchange.body.length;
