@@ -43,8 +43,9 @@ async function statusOf(gateway: RunningGateway, name: string): Promise<Shown> {
 
 function checked(gateway: RunningGateway, name: string, passed: boolean): Promise<Shown> {
   return gateway.until(async () => {
-    const shown = await statusOf(gateway, name);
-    return shown.checks?.passed === passed ? shown : null;
+    // New resources take a moment to be in force.
+    const shown: Shown | undefined = await statusOf(gateway, name);
+    return shown?.checks?.passed === passed ? shown : null;
   }, 12_000);
 }
 
