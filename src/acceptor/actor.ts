@@ -6,6 +6,7 @@ import uWS, { type HttpRequest, type HttpResponse, type TemplatedApp, type us_li
 import { type AddressSet, clientAddress, parseCidrs } from "../config/cidr.js";
 import { failure } from "../errors.js";
 import type { Failure } from "../errors.js";
+import { noteLeft } from "../pipeline/client-left.js";
 import { Exchange, type RequestHeaders, type Route } from "../pipeline/exchange.js";
 import type { Node } from "../pipeline/node.js";
 import { begin, proceed } from "../pipeline/pipeline.js";
@@ -256,8 +257,7 @@ export class Acceptor {
       exchange.work.cancel();
       return;
     }
-    exchange.status = 499;
-    exchange.error = "client_closed_request";
+    noteLeft(exchange);
     settle.run(exchange, this.#node);
   }
 

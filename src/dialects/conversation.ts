@@ -3,7 +3,6 @@
  * was said last, what an answer says, and the same conversation with one more turn. Works on parsed bodies.
  */
 import type { DialectId } from "./dialect.js";
-import { parseObject } from "./hub.js";
 import type { JsonObject } from "./semantic.js";
 
 interface ConversationForm {
@@ -29,11 +28,6 @@ const GO_ON =
 /** null: the dialect holds no conversations. */
 export function conversationOf(dialect: DialectId): ConversationForm | null {
   return FORMS[dialect] ?? null;
-}
-
-/** The body as an object; null when it is none. */
-export function parseBody(body: Buffer): JsonObject | null {
-  return parseObject(body);
 }
 
 const FORMS: Partial<Record<DialectId, ConversationForm>> = {

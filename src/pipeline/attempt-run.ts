@@ -10,6 +10,7 @@ import { voidLease } from "../quota/lease.js";
 import { admitTarget } from "./admit.js";
 import { retryAfterMs } from "./answer-head.js";
 import type { Attempt } from "./attempt.js";
+import { noteLeft } from "./client-left.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import { isTranslatable } from "../dialects/codecs.js";
 import { Continuation } from "./continuation.js";
@@ -91,8 +92,7 @@ export class AttemptRun implements WorkUnderWay, Succession {
   cancel(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#giveRoomBack();
-    this.#exchange.status = 499;
-    this.#exchange.error = "client_closed_request";
+    noteLeft(this.#exchange);
     settle.run(this.#exchange, this.#node);
   }
 

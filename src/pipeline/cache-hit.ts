@@ -11,6 +11,7 @@ import { rateLimitHeaders } from "../quota/headers.js";
 import { usageLine } from "../usage/meter.js";
 import { headerValue } from "./answer-headers.js";
 import { hitEvent } from "./hit-event.js";
+import { noteLeft } from "./client-left.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import { keepTurn } from "./kept-turns.js";
 import type { Delivery } from "./ledger.js";
@@ -81,8 +82,7 @@ class CacheHit implements WorkUnderWay, Delivery {
   /** The client has gone. */
   cancel(): void {
     if (this.#posted) return;
-    this.#exchange.status = 499;
-    this.#exchange.error = "client_closed_request";
+    noteLeft(this.#exchange);
     this.#post();
   }
 

@@ -4,10 +4,11 @@
  * error, as every stream does.
  */
 import type { StreamEncoder } from "../dialects/codec.js";
-import { conversationOf, parseBody } from "../dialects/conversation.js";
+import { conversationOf } from "../dialects/conversation.js";
+import { parseObject } from "../dialects/hub.js";
 import type { AnswerEvent } from "../dialects/semantic.js";
-import { isFailure } from "../errors.js";
 import type { Exchange } from "./exchange.js";
+import { takeNewBody } from "./new-body.js";
 
 /** A longer answer is not sent along again. */
 const MAX_TEXT = 262_144;
@@ -85,16 +86,10 @@ export class Continuation {
   }
 
   #askForRest(): boolean {
-    const { route, view } = this.#exchange;
-    const body = parseBody(this.#body);
+    const { route } = this.#exchange;
+    const body = parseObject(this.#body);
     const continued = body === null ? null : (conversationOf(route.dialect.id)?.continued(body, this.#text) ?? null);
-    if (continued === null) return false;
-    const bytes = Buffer.from(JSON.stringify(continued));
-    const next = route.dialect.readRequest(bytes, route.operation, view?.model ?? null);
-    if (isFailure(next)) return false;
-    this.#exchange.body = bytes;
-    this.#exchange.view = next;
-    return true;
+    return continued !== null && takeNewBody(this.#exchange, continued) === null;
   }
 
   /** What the caller is told of an event: itself, something else, or nothing. */

@@ -1,5 +1,5 @@
 /** Vectors of texts, from an embedding model among the resources. */
-import { parseBody } from "../dialects/conversation.js";
+import { parseObject } from "../dialects/hub.js";
 import { EMBEDDINGS_DIALECT } from "../dialects/registry.js";
 import type { Route } from "./exchange.js";
 import type { Node } from "./node.js";
@@ -44,7 +44,7 @@ export function embeddingCall({ model, texts, deadline }: EmbeddingRequest): Sub
 
 /** One vector a text; null where the answer is not that. */
 export function vectorsOf({ status, body }: SubCallAnswer, count: number): readonly Float32Array[] | null {
-  const data = status >= 200 && status < 300 ? parseBody(body)?.data : undefined;
+  const data = status >= 200 && status < 300 ? parseObject(body)?.data : undefined;
   if (!Array.isArray(data) || data.length !== count) return null;
   const vectors: Float32Array[] = [];
   for (const entry of data) {

@@ -4,18 +4,21 @@
  */
 import type { EnsembleModel } from "../config/resources.js";
 import type { PanelMember } from "../config/traffic.js";
-import { conversationOf, parseBody } from "../dialects/conversation.js";
+import { conversationOf } from "../dialects/conversation.js";
+import { parseObject } from "../dialects/hub.js";
 import type { JsonObject } from "../dialects/semantic.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { type PanelAnswer, synthesisTurn } from "../routing/ensemble.js";
 import { endFaulty } from "./end-faulty.js";
+import { leaveEarly } from "./client-left.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
+import { takeNewBody } from "./new-body.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
 import { refuse } from "./refuse.js";
 import { sendTo } from "./send-to.js";
 import { settle } from "./settle.js";
-import { releasePlaces, voidAdmission } from "./settle-leases.js";
+import { voidAdmission } from "./settle-leases.js";
 import { SubCall, type SubCallAnswer } from "./sub-call.js";
 
 export function beginEnsemble(exchange: Exchange, node: Node, entry: EnsembleModel): StageOutcome {
@@ -32,7 +35,7 @@ export function beginEnsemble(exchange: Exchange, node: Node, entry: EnsembleMod
 /** The body, where it is one conversation that needs no tools. */
 function conversationIn(exchange: Exchange): JsonObject | Failure {
   const form = conversationOf(exchange.route.dialect.id);
-  const body = parseBody(exchange.body);
+  const body = parseObject(exchange.body);
   if (form === null || body === null) return failure("invalid_request_error", "The body is not a JSON object.");
   const tools = form.toolField(body);
   if (tools !== null) {
@@ -85,9 +88,7 @@ class EnsembleRun implements WorkUnderWay {
   cancel(): void {
     if (this.#left) return;
     this.#left = true;
-    releasePlaces(this.#exchange, this.#node);
-    this.#exchange.status = 499;
-    this.#exchange.error = "client_closed_request";
+    leaveEarly(this.#exchange, this.#node);
     for (const call of this.#calls) call.cancel();
   }
 
@@ -116,7 +117,7 @@ class EnsembleRun implements WorkUnderWay {
   /** "" = the member has not answered, or nothing that can be read. */
   #textOf({ status, body }: SubCallAnswer): string {
     try {
-      const parsed = status >= 200 && status < 300 ? parseBody(body) : null;
+      const parsed = status >= 200 && status < 300 ? parseObject(body) : null;
       return parsed === null ? "" : (conversationOf(this.#exchange.route.dialect.id)?.answerText(parsed) ?? "");
     } catch (error) {
       this.#node.reportFault(error);
@@ -149,17 +150,12 @@ class EnsembleRun implements WorkUnderWay {
   /** The request becomes the judge's. */
   #askJudge(): Failure | null {
     const exchange = this.#exchange;
-    const { dialect, operation } = exchange.route;
+    const { dialect } = exchange.route;
     const inOrder = [...this.#answers].sort(([one], [other]) => one - other).map(([, answer]) => answer);
     const turn = synthesisTurn(this.#entry.ensemble.judge.synthesisPrompt, inOrder);
-    const body = parseBody(exchange.body);
+    const body = parseObject(exchange.body);
     const asked = body === null ? null : (conversationOf(dialect.id)?.withUserTurn(body, turn) ?? null);
     if (asked === null) return failure("internal_error");
-    const bytes = Buffer.from(JSON.stringify(asked));
-    const view = dialect.readRequest(bytes, operation, exchange.view?.model ?? null);
-    if (isFailure(view)) return view;
-    exchange.body = bytes;
-    exchange.view = view;
-    return null;
+    return takeNewBody(exchange, asked);
   }
 }

@@ -1,6 +1,7 @@
 /** An exchange that waits for work done elsewhere (a pool thread) before its stage can end. */
 import { failure, isFailure } from "../errors.js";
 import { endFaulty } from "./end-faulty.js";
+import { noteLeft } from "./client-left.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
@@ -53,8 +54,7 @@ class Pending implements WorkUnderWay {
 
   cancel(): void {
     this.#left = true;
-    this.#exchange.status = 499;
-    this.#exchange.error = "client_closed_request";
+    noteLeft(this.#exchange);
     settle.run(this.#exchange, this.#node);
   }
 

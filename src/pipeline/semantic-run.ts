@@ -1,6 +1,7 @@
 /** A semantic model: the meaning of what the user said last decides which model answers. */
 import type { SemanticModel } from "../config/resources.js";
-import { conversationOf, parseBody } from "../dialects/conversation.js";
+import { conversationOf } from "../dialects/conversation.js";
+import { parseObject } from "../dialects/hub.js";
 import { failure, isFailure } from "../errors.js";
 import { chooseRoute, type ExampleVectors, normalized } from "../routing/semantic-route.js";
 import { admitChosen } from "./admit.js";
@@ -8,20 +9,21 @@ import { type Embedding, embed } from "./embed.js";
 import { beginEnsemble } from "./ensemble-run.js";
 import { examplesOf } from "./examples.js";
 import { endFaulty } from "./end-faulty.js";
+import { leaveEarly } from "./client-left.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
 import { refuse } from "./refuse.js";
 import { boundTime, mayNotUse, sendTo } from "./send-to.js";
 import { settle } from "./settle.js";
-import { releasePlaces, voidAdmission } from "./settle-leases.js";
+import { voidAdmission } from "./settle-leases.js";
 
 /** Longer texts are known by their beginning. */
 const MAX_TEXT = 8_192;
 const HALF_A_PAIR = /[\uD800-\uDBFF]$/;
 
 export function beginSemantic(exchange: Exchange, node: Node, entry: SemanticModel): StageOutcome {
-  const body = parseBody(exchange.body);
+  const body = parseObject(exchange.body);
   if (body === null) return failure("invalid_request_error", "The body is not a JSON object.");
   const text = conversationOf(exchange.route.dialect.id)?.lastUserText(body) ?? "";
   // Nothing was said in words: no meaning to go by.
@@ -78,9 +80,7 @@ class SemanticRun implements WorkUnderWay {
   cancel(): void {
     if (this.#left) return;
     this.#left = true;
-    releasePlaces(this.#exchange, this.#node);
-    this.#exchange.status = 499;
-    this.#exchange.error = "client_closed_request";
+    leaveEarly(this.#exchange, this.#node);
     this.#embedding?.call.cancel();
     this.#embedding?.vectors.then(() => settle.run(this.#exchange, this.#node)).catch(this.#endFaulty);
   }

@@ -6,13 +6,14 @@ import { type BatchForm, type Cut, cutBatch, joinAnswers } from "../dialects/bat
 import { type Failure, failure, isFailure } from "../errors.js";
 import type { Plan } from "../routing/plan.js";
 import type { UsageEvent } from "../usage/event.js";
+import { leaveEarly } from "./client-left.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import { Parts, type PartsOwner } from "./parts.js";
 import type { StageOutcome } from "./pipeline.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
-import { releasePlaces, settleLeases } from "./settle-leases.js";
+import { settleLeases } from "./settle-leases.js";
 import { joinedHeaders, recordJoined, totalUsage } from "./split-answer.js";
 import { tellFailure } from "./split-failure.js";
 import { SplitStream } from "./split-stream.js";
@@ -73,9 +74,7 @@ export class SplitRun implements WorkUnderWay, PartsOwner {
   cancel(): void {
     if (this.#left) return;
     this.#left = true;
-    releasePlaces(this.#exchange, this.#node);
-    this.#exchange.status = 499;
-    this.#exchange.error = "client_closed_request";
+    leaveEarly(this.#exchange, this.#node);
     this.#parts.stop();
   }
 

@@ -7,12 +7,13 @@ import { asArray, asCount, asObject, type JsonObject, parseJson } from "../diale
 import { sseDataBytes } from "../dialects/sse.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import type { UsageEvent } from "../usage/event.js";
+import { leaveEarly } from "./client-left.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import type { Node } from "./node.js";
 import { Parts, type PartsOwner } from "./parts.js";
 import { refuse } from "./refuse.js";
 import { settle } from "./settle.js";
-import { releasePlaces, settleLeases } from "./settle-leases.js";
+import { settleLeases } from "./settle-leases.js";
 import type { Sink } from "./sink.js";
 import { PartSink, type PartSinkOwner } from "./part-sink.js";
 import { joinedHeaders, totalUsage } from "./split-answer.js";
@@ -54,9 +55,7 @@ export class SplitStream implements WorkUnderWay, PartsOwner, PartSinkOwner {
   cancel(): void {
     if (this.#left) return;
     this.#left = true;
-    releasePlaces(this.#exchange, this.#node);
-    this.#exchange.status = 499;
-    this.#exchange.error = "client_closed_request";
+    leaveEarly(this.#exchange, this.#node);
     this.#parts.stop();
   }
 
