@@ -20,8 +20,28 @@ export interface FleetNames {
   readonly usageAll: string;
   /** What usage adds up to, for each key, model and day. */
   readonly rollupBucket: string;
+  /** The resources, an entry each. */
+  readonly configBucket: string;
+  /** Who changed which resource, and when. */
+  readonly auditStream: string;
+  /** All subjects of the audit stream. */
+  readonly auditAll: string;
+  /** What each node has spent of each budget. */
+  readonly budgetBucket: string;
+  /** Answers that the nodes share. */
+  readonly cacheBucket: string;
+  /** Answers that no node shall give any more. */
+  readonly cachePurge: string;
+  /** How the models do at each node: cooldowns, latencies, requests under way. */
+  readonly health: string;
+  /** What the owners of limits have granted, told to all. */
+  readonly quotaLedger: string;
+  /** All questions about limits that one node is to answer; to be extended by its instance. */
+  readonly quotaOf: string;
   /** The subject of one usage event. */
   usage(apiKey: string, model: string): string;
+  /** The subject of one change of a resource. */
+  audit(collection: string, name: string): string;
 }
 
 /** One row of the table in docs/operations.md. */
@@ -39,7 +59,17 @@ export function fleetNames(fleet: string): FleetNames {
     usageStream: `${capitals}_USAGE`,
     usageAll: `${fleet}.usage.>`,
     rollupBucket: `${capitals}_ROLLUPS`,
+    configBucket: `${capitals}_CONFIG`,
+    auditStream: `${capitals}_AUDIT`,
+    auditAll: `${fleet}.audit.>`,
+    budgetBucket: `${capitals}_BUDGETS`,
+    cacheBucket: `${capitals}_CACHE`,
+    cachePurge: `${fleet}.cache.purge`,
+    health: `${fleet}.health`,
+    quotaLedger: `${fleet}.quota.ledger`,
+    quotaOf: `${fleet}.quota.of`,
     usage: (apiKey, model) => `${fleet}.usage.${token(apiKey)}.${token(model)}`,
+    audit: (collection, name) => `${fleet}.audit.${token(collection)}.${token(name)}`,
   };
 }
 
@@ -49,8 +79,17 @@ export function nameRows(names: FleetNames, fleet: string): NameRow[] {
     { name: `${names.inbox}.>`, kind: "subject" },
     { name: names.members, kind: "subject" },
     { name: `${fleet}.usage.<key>.<model>`, kind: "subject" },
+    { name: `${fleet}.audit.<collection>.<name>`, kind: "subject" },
+    { name: names.health, kind: "subject" },
+    { name: names.quotaLedger, kind: "subject" },
+    { name: `${names.quotaOf}.<instance>`, kind: "subject" },
+    { name: names.cachePurge, kind: "subject" },
     { name: names.usageStream, kind: "stream" },
+    { name: names.auditStream, kind: "stream" },
     { name: names.rollupBucket, kind: "bucket" },
+    { name: names.configBucket, kind: "bucket" },
+    { name: names.budgetBucket, kind: "bucket" },
+    { name: names.cacheBucket, kind: "bucket" },
   ];
 }
 

@@ -77,8 +77,8 @@ export class UsageReader {
     const { created, last_seq } = await this.#state();
     const bucket = await this.#bucket(live);
     // Read before the entries: what is added up meanwhile is then passed over, not missed.
-    const position = positionIn(await readPosition(bucket), created);
-    const rollups = await readRollups(bucket);
+    const position = bucket === null ? 0 : positionIn(await readPosition(bucket), created);
+    const rollups = bucket === null ? new Map<string, Rollup>() : await readRollups(bucket);
     const rows = new Map<string, RollupRow & { readonly sums: Sums }>();
     for (const [key, { day, key: apiKey, model, sums }] of rollups) {
       rows.set(key, { day, key: apiKey, model, sums: { ...sums } });
@@ -121,9 +121,11 @@ export class UsageReader {
     return { created: found.created, last_seq: found.state.last_seq };
   }
 
-  async #bucket({ js }: Live): Promise<KV> {
+  /** null = nothing has been added up yet. */
+  async #bucket({ js, manager }: Live): Promise<KV | null> {
     const { rollupBucket } = this.#names;
     try {
+      if ((await findStream(manager, `KV_${rollupBucket}`)) === null) return null;
       const bucket = await js.views.kv(rollupBucket, { bindOnly: true });
       await bucket.status();
       return bucket;

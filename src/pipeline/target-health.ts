@@ -6,6 +6,8 @@ import type { Attempt, Conclusion } from "./attempt.js";
 import type { Mishap } from "./succession.js";
 
 const CLIENT_GONE = 499;
+/** A timer counts from the beginning of the event loop's turn that set it: after a long turn, it rings early. */
+const EARLY_MS = 50;
 /** Refusals of the gateway's account or pace, below 500, which no request is to blame for. */
 const NOT_THE_REQUESTS: ReadonlySet<number> = new Set([401, 402, 403, 407, 408, 429]);
 
@@ -46,7 +48,7 @@ function blamesRequest(status: number): boolean {
 
 /** The request's time is over, and an earlier attempt has used up a part of it. */
 function hadLittleTime({ exchange, number }: Attempt): boolean {
-  return number > 1 && performance.now() >= exchange.deadline;
+  return number > 1 && performance.now() >= exchange.deadline - EARLY_MS;
 }
 
 /** Of an attempt whose failure was the caller's answer; null = it did not fail. */
