@@ -16,6 +16,11 @@ export interface TokenPrices {
   readonly cacheWrite: number | null;
   /** The same, where it is kept for an hour; null = as `cacheWrite`. */
   readonly cacheWriteHour: number | null;
+  /** Of the part of the input that is sound, or pictures, and comes from no cache; null = as the input. */
+  readonly inputAudio: number | null;
+  readonly inputImage: number | null;
+  /** Of the part of the output that is sound; null = as the output. */
+  readonly outputAudio: number | null;
 }
 
 /** What one model costs at one or more providers. */
@@ -94,5 +99,8 @@ function tokenPrices(entry: Omit<PriceFileEntry, "provider" | "model">): TokenPr
     cachedInput: entry.cached_input_per_1m ?? null,
     cacheWrite: entry.cache_write_per_1m ?? null,
     cacheWriteHour: entry.cache_write_1h_per_1m ?? null,
+    inputAudio: entry.input_audio_per_1m ?? null,
+    inputImage: entry.input_image_per_1m ?? null,
+    outputAudio: entry.output_audio_per_1m ?? null,
   };
 }

@@ -12,6 +12,9 @@ const tokens = {
   cached_input_per_1m: dollars,
   cache_write_per_1m: dollars,
   cache_write_1h_per_1m: dollars,
+  input_audio_per_1m: dollars,
+  input_image_per_1m: dollars,
+  output_audio_per_1m: dollars,
 };
 
 const RULE = "must be a name or a list of names";

@@ -27,6 +27,12 @@ export function setMediaUsage(tally: UsageTally, usage: JsonObject): void {
   if (input >= 0) tally.inputTokens = input;
   const output = countIn(usage, "output_tokens", "completion_tokens");
   if (output >= 0) tally.outputTokens = output;
+  // Images say it in the plural, sounds in the singular.
+  const parts = asObject(usage.input_tokens_details) ?? asObject(usage.input_token_details);
+  const audio = asCount(parts?.audio_tokens);
+  if (audio >= 0) tally.inputAudioTokens = audio;
+  const images = asCount(parts?.image_tokens);
+  if (images >= 0) tally.inputImageTokens = images;
   const seconds = secondsOf(usage.seconds);
   if (seconds >= 0) tally.audioSeconds = seconds;
 }

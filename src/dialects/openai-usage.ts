@@ -45,8 +45,13 @@ export function setOpenAiUsage(tally: UsageTally, usage: JsonObject, names: Usag
   if (read >= 0) tally.cacheReadTokens = read;
   const write = firstCount(prompt?.cache_write_tokens, prompt?.cache_creation_tokens);
   if (write >= 0) tally.cacheWriteTokens = write;
-  const reasoning = asCount(asObject(usage[names.outputDetails])?.reasoning_tokens);
+  const heard = asCount(prompt?.audio_tokens);
+  if (heard >= 0) tally.inputAudioTokens = heard;
+  const said = asObject(usage[names.outputDetails]);
+  const reasoning = asCount(said?.reasoning_tokens);
   if (reasoning >= 0) tally.reasoningTokens = reasoning;
+  const spoken = asCount(said?.audio_tokens);
+  if (spoken >= 0) tally.outputAudioTokens = spoken;
 }
 
 function firstCount(...values: readonly unknown[]): number {

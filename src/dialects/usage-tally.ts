@@ -11,6 +11,11 @@ export class UsageTally {
   cacheWriteHourTokens = -1;
   /** Part of outputTokens. */
   reasoningTokens = -1;
+  /** Parts of inputTokens: sound listened to, pictures looked at. */
+  inputAudioTokens = -1;
+  inputImageTokens = -1;
+  /** Part of outputTokens: sound spoken. */
+  outputAudioTokens = -1;
   /** Images made; of a stream, those that have come. */
   images = -1;
   /** Of the images; "" until said. */

@@ -45,6 +45,9 @@ export class AttemptEvent implements UsageEvent {
   readonly cache_write_tokens: number;
   readonly cache_write_1h_tokens: number;
   readonly reasoning_tokens: number;
+  readonly input_audio_tokens: number;
+  readonly input_image_tokens: number;
+  readonly output_audio_tokens: number;
   readonly images: number;
   readonly image_size: string;
   readonly image_quality: string;
@@ -108,6 +111,9 @@ export class AttemptEvent implements UsageEvent {
     this.cache_write_tokens = counts ? Math.max(0, tally.cacheWriteTokens) : 0;
     this.cache_write_1h_tokens = counts ? Math.max(0, tally.cacheWriteHourTokens) : 0;
     this.reasoning_tokens = counts ? Math.max(0, tally.reasoningTokens) : 0;
+    this.input_audio_tokens = counts ? Math.max(0, tally.inputAudioTokens) : 0;
+    this.input_image_tokens = counts ? Math.max(0, tally.inputImageTokens) : 0;
+    this.output_audio_tokens = counts ? Math.max(0, tally.outputAudioTokens) : 0;
     this.images = counts ? Math.max(0, tally.images) : 0;
     this.image_size = tally.imageSize;
     this.image_quality = tally.imageQuality;

@@ -13,6 +13,9 @@ const SUMMED = [
   "cache_write_tokens",
   "cache_write_1h_tokens",
   "reasoning_tokens",
+  "input_audio_tokens",
+  "input_image_tokens",
+  "output_audio_tokens",
   "cost_usd",
 ] as const satisfies readonly (keyof UsageEvent)[];
 

@@ -37,9 +37,9 @@ export function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<v
 }
 
 /** The same with any text: whoever reads the file finds the old text or the new one, also after a power failure. */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export async function replaceFile(path: string, text: string, mode = 0o640): Promise<void> {
   const fresh = `${path}.new`;
-  const file = await open(fresh, "w", 0o640);
+  const file = await open(fresh, "w", mode);
   try {
     await file.writeFile(text);
     await file.sync();

@@ -60,6 +60,11 @@ export interface UsageEvent {
   /** Part of cache_write_tokens: what the upstream keeps for an hour. */
   cache_write_1h_tokens: number;
   reasoning_tokens: number;
+  /** Parts of input_tokens, where the upstream tells them: sound and pictures, which have prices of their own. */
+  input_audio_tokens: number;
+  input_image_tokens: number;
+  /** Part of output_tokens. */
+  output_audio_tokens: number;
   /** Images made. */
   images: number;
   /** As the upstream says, else as the caller asked; "" = not said. */
@@ -99,6 +104,9 @@ export interface UsageEvent {
 
 /** Units of an attempt that used tokens at most. */
 export const NO_UNITS = Object.freeze({
+  input_audio_tokens: 0,
+  input_image_tokens: 0,
+  output_audio_tokens: 0,
   images: 0,
   image_size: "",
   image_quality: "",

@@ -1,5 +1,5 @@
 /** Turns a usage event into its journal line. */
-import type { UsageEvent } from "./event.js";
+import { NO_UNITS, type UsageEvent } from "./event.js";
 import { milliseconds, number, quote } from "./json-text.js";
 
 export { newEventId } from "./event-id.js";
@@ -47,6 +47,9 @@ export const USAGE_FIELDS = Object.freeze({
   cache_write_tokens: "number",
   cache_write_1h_tokens: "number",
   reasoning_tokens: "number",
+  input_audio_tokens: "number",
+  input_image_tokens: "number",
+  output_audio_tokens: "number",
   images: "number",
   image_size: "string",
   image_quality: "string",
@@ -111,8 +114,18 @@ function targetText(event: UsageEvent): string {
   return `"model":${quote(event.model)},"model_entry":${quote(event.model_entry)},"provider":${quote(event.provider)},"provider_key":${quote(event.provider_key)},"tags":${labelsText(event.tags)},"upstream_model":${quote(event.upstream_model)},"response_model":${quote(event.response_model)},"response_id":${quote(event.response_id)},"streamed":${event.streamed}`;
 }
 
+/** What most events say of everything that is no plain token: nothing. */
+const NO_UNITS_TEXT = writtenUnits(NO_UNITS);
+
 function unitsText(event: UsageEvent): string {
-  return `"images":${number(event.images)},"image_size":${quote(event.image_size)},"image_quality":${quote(event.image_quality)},"audio_seconds":${milliseconds(event.audio_seconds)},"characters":${number(event.characters)},"search_units":${number(event.search_units)}`;
+  const { image_size: size, image_quality: quality, images, audio_seconds: seconds } = event;
+  const others = images + seconds + event.characters + event.search_units;
+  const parts = event.input_audio_tokens + event.input_image_tokens + event.output_audio_tokens;
+  return others + parts === 0 && size === "" && quality === "" ? NO_UNITS_TEXT : writtenUnits(event);
+}
+
+function writtenUnits(event: Pick<UsageEvent, keyof typeof NO_UNITS>): string {
+  return `"input_audio_tokens":${number(event.input_audio_tokens)},"input_image_tokens":${number(event.input_image_tokens)},"output_audio_tokens":${number(event.output_audio_tokens)},"images":${number(event.images)},"image_size":${quote(event.image_size)},"image_quality":${quote(event.image_quality)},"audio_seconds":${milliseconds(event.audio_seconds)},"characters":${number(event.characters)},"search_units":${number(event.search_units)}`;
 }
 
 function outcomeText(event: UsageEvent): string {

@@ -16,6 +16,9 @@ export interface TokenRates {
   readonly cachedInput: number;
   readonly cacheWrite: number;
   readonly cacheWriteHour: number;
+  readonly inputAudio: number;
+  readonly inputImage: number;
+  readonly outputAudio: number;
 }
 
 export interface Price {
@@ -43,6 +46,9 @@ export interface PricedUsage {
   /** Part of `cache_write_tokens`. */
   readonly cache_write_1h_tokens: number;
   readonly reasoning_tokens: number;
+  readonly input_audio_tokens?: number;
+  readonly input_image_tokens?: number;
+  readonly output_audio_tokens?: number;
   readonly images?: number;
   readonly image_size?: string;
   readonly image_quality?: string;
@@ -58,6 +64,9 @@ const NOTHING: TokenRates = Object.freeze({
   cachedInput: 0,
   cacheWrite: 0,
   cacheWriteHour: 0,
+  inputAudio: 0,
+  inputImage: 0,
+  outputAudio: 0,
 });
 
 /** Nobody knows. */
@@ -87,11 +96,22 @@ export function costMicros(price: Price, usage: PricedUsage): number {
   let micros = fresh * rates.input + read * rates.cachedInput + (write - hour) * rates.cacheWrite;
   micros += hour * rates.cacheWriteHour + said * rates.output;
   micros += Math.min(reasoning, usage.output_tokens) * rates.reasoning + price.perRequest;
+  micros += dearerParts(rates, usage, { fresh, said });
   if (usage.images !== undefined && usage.images > 0) micros += usage.images * imagePrice(price, usage);
   if (usage.audio_seconds !== undefined) micros += usage.audio_seconds * price.perSecond;
   if (usage.characters !== undefined) micros += usage.characters * price.perCharacter;
   if (usage.search_units !== undefined) micros += usage.search_units * price.perSearch;
   return Math.round(micros * THOUSANDTHS) / THOUSANDTHS;
+}
+
+/** What sound and pictures cost beyond plain tokens. Of a cached input it is not known which part they are: none. */
+function dearerParts(rates: TokenRates, usage: PricedUsage, { fresh, said }: { fresh: number; said: number }): number {
+  const audio = Math.min(usage.input_audio_tokens ?? 0, fresh);
+  const images = Math.min(usage.input_image_tokens ?? 0, fresh - audio);
+  const spoken = Math.min(usage.output_audio_tokens ?? 0, said);
+  if (audio + images + spoken === 0) return 0;
+  const heard = audio * (rates.inputAudio - rates.input) + images * (rates.inputImage - rates.input);
+  return heard + spoken * (rates.outputAudio - rates.output);
 }
 
 function imagePrice(price: Price, { image_size: size = "", image_quality: quality = "" }: PricedUsage): number {
@@ -200,6 +220,9 @@ const NO_TOKEN_PRICES: TokenPrices = Object.freeze({
   cachedInput: null,
   cacheWrite: null,
   cacheWriteHour: null,
+  inputAudio: null,
+  inputImage: null,
+  outputAudio: null,
 });
 
 /** Dollars for a thousand become dollars for a million. A cache write's own price holds for each way to write. */
@@ -214,6 +237,10 @@ function ownPrices(cost: ModelCost): TokenPrices {
     cachedInput: million(cost.cachedInputPer1k),
     cacheWrite,
     cacheWriteHour: cacheWrite,
+    // A price of one's own is agreed on whatever the tokens are of.
+    inputAudio: million(cost.inputPer1k),
+    inputImage: million(cost.inputPer1k),
+    outputAudio: output,
   };
 }
 
@@ -225,6 +252,9 @@ function over(first: TokenPrices, second: TokenPrices): TokenPrices {
     cachedInput: first.cachedInput ?? second.cachedInput,
     cacheWrite: first.cacheWrite ?? second.cacheWrite,
     cacheWriteHour: first.cacheWriteHour ?? second.cacheWriteHour,
+    inputAudio: first.inputAudio ?? second.inputAudio,
+    inputImage: first.inputImage ?? second.inputImage,
+    outputAudio: first.outputAudio ?? second.outputAudio,
   };
 }
 
@@ -239,6 +269,9 @@ function ratesOf(prices: TokenPrices): TokenRates {
     cachedInput: prices.cachedInput ?? input,
     cacheWrite,
     cacheWriteHour: prices.cacheWriteHour ?? cacheWrite,
+    inputAudio: prices.inputAudio ?? input,
+    inputImage: prices.inputImage ?? input,
+    outputAudio: prices.outputAudio ?? output,
   });
 }
 

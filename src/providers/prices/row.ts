@@ -14,6 +14,9 @@ const NOT_SAID: TokenPrices = Object.freeze({
   cachedInput: null,
   cacheWrite: null,
   cacheWriteHour: null,
+  inputAudio: null,
+  inputImage: null,
+  outputAudio: null,
 });
 
 /** Price of input, then of output where there is any. */

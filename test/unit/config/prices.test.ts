@@ -37,6 +37,9 @@ prices:
     per_image_of: { "512x512": 0.018 }
     characters_per_1m: 15
     per_second: 0.0001
+    input_audio_per_1m: 40
+    input_image_per_1m: 10
+    output_audio_per_1m: 80
     per_search: 0.01
     long_prompt: { above: 200000, input_per_1m: 2, output_per_1m: 4 }
   - provider: acme
@@ -53,6 +56,9 @@ prices:
       cachedInput: 0.1,
       cacheWrite: 1.25,
       cacheWriteHour: 2,
+      inputAudio: 40,
+      inputImage: 10,
+      outputAudio: 80,
       perRequest: 0.001,
       perImage: 0.04,
       perImageOf: { "512x512": 0.018 },
@@ -67,6 +73,9 @@ prices:
         cachedInput: null,
         cacheWrite: null,
         cacheWriteHour: null,
+        inputAudio: null,
+        inputImage: null,
+        outputAudio: null,
       },
     });
     expect(prices).toMatchObject({ rows: [{}, { models: ["small", "small-*"], output: null, longPrompt: null }] });

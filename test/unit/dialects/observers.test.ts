@@ -24,6 +24,7 @@ const CHAT_TALLY = {
   outputTokens: 34,
   cacheReadTokens: 5,
   cacheWriteTokens: -1,
+  inputAudioTokens: 0,
   reasoningTokens: 7,
   responseModel: "up-1",
   responseId: "chatcmpl-1",

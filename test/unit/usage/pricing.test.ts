@@ -53,6 +53,21 @@ describe("costMicros", () => {
     expect(costMicros(sonnet, usage)).toBe(1_000 * 3 + 10_000 * 0.3 + 2_000 * 3.75 + 3_000 * 6 + 500 * 15);
   });
 
+  test("sound and pictures have prices of their own, cached ones the cache's", () => {
+    const painter = bundled.of(model("openai", "gpt-image-1"));
+    const painted = used({ input_tokens: 400, input_image_tokens: 300, output_tokens: 1_000 });
+    expect(costMicros(painter, painted)).toBe(100 * 5 + 300 * 10 + 1_000 * 40);
+    expect(costMicros(painter, { ...painted, cache_read_tokens: 200 })).toBe(200 * 1.25 + 200 * 10 + 1_000 * 40);
+    const listener = bundled.of(model("openai", "gpt-4o-transcribe"));
+    const heard = used({ input_tokens: 120, input_audio_tokens: 100, output_tokens: 50 });
+    expect(costMicros(listener, heard)).toBe(20 * 2.5 + 100 * 6 + 50 * 10);
+    const speaker = bundled.of(model("openai", "gpt-audio"));
+    const spoken = used({ input_tokens: 10, output_tokens: 80, reasoning_tokens: 20, output_audio_tokens: 50 });
+    expect(costMicros(speaker, spoken)).toBe(10 * 2.5 + 20 * 10 + 10 * 10 + 50 * 64);
+    const own = bundled.of(model("openai", "gpt-audio", { inputPer1k: 0.001, outputPer1k: 0.002 }));
+    expect(costMicros(own, spoken)).toBe(10 * 1 + 80 * 2);
+  });
+
   test("what has no price of its own has the input's or the output's", () => {
     const plain = new Pricing([price(["acme"], "m", [2, 8])]).of(model("acme", "m"));
     const usage = used({ input_tokens: 100, cache_read_tokens: 40, cache_write_tokens: 30, output_tokens: 10 });
@@ -241,7 +256,7 @@ describe("the bundled catalog", () => {
   });
 
   test("no family is priced by a name that merely begins like it", () => {
-    for (const name of ["gpt-4o-audio-preview", "gpt-4o-realtime-preview", "gpt-6", "o3-mini-high-2"]) {
+    for (const name of ["gpt-4o-audio", "gpt-4o-realtime-preview", "gpt-6", "o3-mini-high-2"]) {
       expect(bundled.of(model("openai", name)).known).toBe(false);
     }
     expect(bundled.of(model("anthropic", "claude-opus-4-9")).known).toBe(false);
