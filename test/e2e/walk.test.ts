@@ -150,14 +150,34 @@ function expectRefused(vendor: Vendor, step: Step): void {
     const named = /It serves: (.*)\.$/.exec(said)?.[1]?.split(", ") ?? [];
     const byKey = KEPT.has(operation);
     const isSaid = (each: Operation) => (byKey ? each !== "passthrough" : !KEPT.has(each));
-    const served = servedAt(vendor, isSaid).filter((each) => !byKey || !isEstimate(vendor, each));
+    const served = servedAt(vendor, isSaid).filter((each) => !byKey || !isOwn(vendor, each));
     expect(named.sort()).toEqual(served.sort());
   }
   expect(received).toEqual([]);
   expect(eventsById.get(idOf(step))).toBeUndefined();
 }
 
-const isEstimate = (vendor: Vendor, operation: Operation) => cellOf(vendor, operation) === "estimate";
+/** Does the gateway do it by itself? */
+const isOwn = (vendor: Vendor, operation: Operation) => ["estimate", "kept"].includes(cellOf(vendor, operation));
+
+/** The provider has no such ids; those of answers that the gateway keeps are answered by the gateway, for nothing. */
+async function expectKept(vendor: Vendor, { asked }: Step): Promise<void> {
+  const model = `${vendor.name}/${modelOf(vendor, "responses")}`;
+  const made = await call(`${gateway.url}/v1/responses`, {
+    headers: { ...BEARER, "content-type": "application/json" },
+    body: Buffer.from(JSON.stringify({ model, input: "Hello" })),
+  });
+  expect(made.status).toBe(200);
+  upstream.taken(vendor.name);
+  const { id } = JSON.parse(made.text);
+  const { method, path } = asked.endpoint;
+  const answer = await call(gateway.url + path.replace("{id}", id), { method, headers: BEARER });
+  const { error, ...json } = JSON.parse(answer.text);
+  if (path.endsWith("/cancel")) expect([answer.status, error.param]).toEqual([400, "id"]);
+  else if (path.endsWith("/input_items")) expect([answer.status, json.data.length]).toEqual([200, 1]);
+  else expect([answer.status, json.id]).toEqual([200, id]);
+  expect(upstream.taken(vendor.name)).toEqual([]);
+}
 
 /** The upstream was asked once, at the vendor's own place, in the vendor's own way, for its own model. */
 function expectAsked(vendor: Vendor, { asked, received }: Step, wire: WireId): void {
@@ -237,6 +257,10 @@ describe.each(VENDORS)("$name", (vendor) => {
     const { operation, dialect } = asked.endpoint;
     const cell = cellOf(vendor, operation);
     if (cell === "none") return expectRefused(vendor, step);
+    if (cell === "kept") {
+      expectRefused(vendor, step);
+      return expectKept(vendor, step);
+    }
     expect([step.answer.status, step.answer.status === 200 ? "" : step.answer.text]).toEqual([200, ""]);
     expect(misshapen(asked, step.answer, vendor)).toBe("");
     expect(step.answer.headers["x-weir-estimated"]).toBe(cell === "estimate" ? "true" : undefined);

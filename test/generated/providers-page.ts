@@ -47,7 +47,13 @@ function served(row: ProviderRow, operation: Operation): string {
   if (operation === "passthrough") return "native";
   const way = wayTo(row, operation, ASKED.get(operation) as DialectId);
   if (way !== null) return way.bridge.kind === "passthrough" ? "native" : `translated (${way.served.dialect})`;
+  if (operation === "responses_items" && isKept(row)) return "kept";
   return COUNTED.has(operation) ? "estimate" : "none";
+}
+
+/** The gateway keeps what it translates: such a provider keeps no responses. */
+function isKept(row: ProviderRow): boolean {
+  return wayTo(row, "responses", ASKED.get("responses") as DialectId)?.bridge.kind === "hub";
 }
 
 function addressOf(row: ProviderRow): string {
@@ -137,7 +143,7 @@ ${GENERATED}
 
 **native**: in the caller's own dialect; the bytes pass. **translated**: by way of what the request means, on the wire in
 brackets; [docs/dialects.md](dialects.md) says what each translation can lose. **estimate**: counted by the gateway
-itself and flagged as such. **none**: a request for it is refused with 400 \`unsupported_operation\`, which names what the
+itself and flagged as such. **kept**: the provider keeps nothing, the gateway does, and answers itself. **none**: a request for it is refused with 400 \`unsupported_operation\`, which names what the
 model, or the provider key, does serve.
 
 ${matrices.join("\n\n")}
