@@ -4,9 +4,9 @@
  */
 import type { EnsembleModel } from "../config/resources.js";
 import type { PanelMember } from "../config/traffic.js";
+import { type BodyEdit, editBody, planEdits } from "../dialects/body-edits.js";
 import { conversationOf } from "../dialects/conversation.js";
 import { parseObject } from "../dialects/hub.js";
-import type { JsonObject } from "../dialects/semantic.js";
 import { type Failure, failure, isFailure } from "../errors.js";
 import { type PanelAnswer, synthesisTurn } from "../routing/ensemble.js";
 import { endFaulty } from "./end-faulty.js";
@@ -22,18 +22,18 @@ import { voidAdmission } from "./settle-leases.js";
 import { SubCall, type SubCallAnswer } from "./sub-call.js";
 
 export function beginEnsemble(exchange: Exchange, node: Node, entry: EnsembleModel): StageOutcome {
-  const body = conversationIn(exchange);
-  if (isFailure(body)) {
+  const bodies = conversationIn(exchange) ?? memberBodies(exchange, node, entry.ensemble.panel);
+  if (isFailure(bodies)) {
     // Nothing has been done for it: it has never been admitted.
     if (exchange.attempts === 0) voidAdmission(exchange, node);
-    return body;
+    return bodies;
   }
-  new EnsembleRun(exchange, node, entry).begin(body);
+  new EnsembleRun(exchange, node, entry).begin(bodies);
   return "under-way";
 }
 
-/** The body, where it is one conversation that needs no tools. */
-function conversationIn(exchange: Exchange): JsonObject | Failure {
+/** Why the body is not one conversation that needs no tools; null = it is. */
+function conversationIn(exchange: Exchange): Failure | null {
   const form = conversationOf(exchange.route.dialect.id);
   const body = parseObject(exchange.body);
   if (form === null || body === null) return failure("invalid_request_error", "The body is not a JSON object.");
@@ -44,7 +44,43 @@ function conversationIn(exchange: Exchange): JsonObject | Failure {
   if (form.withUserTurn(body, "") === null) {
     return failure("invalid_request_error", "An ensemble of models takes one conversation.", "prompt");
   }
-  return body;
+  return null;
+}
+
+/**
+ * What each member is sent: the caller's bytes, unstreamed, with what the member has of its own. Members that have
+ * nothing of their own share one body; every other one takes its part of the memory for bodies.
+ */
+function memberBodies(exchange: Exchange, node: Node, panel: readonly PanelMember[]): readonly Buffer[] | Failure {
+  const bodies = new Map<string, Buffer>();
+  const each: Buffer[] = [];
+  for (const member of panel) {
+    const edits = editsFor(exchange, member);
+    const name = JSON.stringify(edits);
+    const body = bodies.get(name) ?? withEdits(exchange.body, edits);
+    if (isFailure(body)) return body;
+    const isNew = !bodies.has(name) && body !== exchange.body;
+    if (isNew && !node.takeBodyMemory(exchange, body.length)) return failure("overloaded");
+    bodies.set(name, body);
+    each.push(body);
+  }
+  return each;
+}
+
+function editsFor({ route }: Exchange, { temperature, seed }: PanelMember): BodyEdit[] {
+  const edits: BodyEdit[] = [
+    { kind: "remove", path: "stream" },
+    { kind: "remove", path: "stream_options" },
+  ];
+  if (temperature !== null) edits.push({ kind: "set", path: "temperature", value: temperature });
+  const takesSeed = conversationOf(route.dialect.id)?.seed === true;
+  if (seed !== null && takesSeed) edits.push({ kind: "set", path: "seed", value: seed });
+  return edits;
+}
+
+function withEdits(body: Buffer, edits: readonly BodyEdit[]): Buffer | Failure {
+  const plan = planEdits(edits);
+  return plan === null ? body : editBody(body, plan, []);
 }
 
 class EnsembleRun implements WorkUnderWay {
@@ -66,7 +102,7 @@ class EnsembleRun implements WorkUnderWay {
     this.#deadline = Math.min(exchange.deadline, own);
   }
 
-  begin(body: JsonObject): void {
+  begin(bodies: readonly Buffer[]): void {
     this.#exchange.work = this;
     const { panel } = this.#entry.ensemble;
     this.#open = panel.length;
@@ -74,7 +110,7 @@ class EnsembleRun implements WorkUnderWay {
       const call = new SubCall(this.#exchange, this.#node, {
         route: this.#exchange.route,
         model: member.model,
-        body: this.#memberBody(body, member),
+        body: bodies[index] as Buffer,
         deadline: this.#deadline,
       });
       this.#calls.push(call);
@@ -94,15 +130,6 @@ class EnsembleRun implements WorkUnderWay {
 
   tick(now: number): void {
     for (const call of this.#calls) call.tick(now);
-  }
-
-  /** The caller's request, unstreamed, with what the member has of its own. */
-  #memberBody(body: JsonObject, { temperature, seed }: PanelMember): Buffer {
-    const { stream: _stream, stream_options: _options, ...rest } = body;
-    const own: JsonObject = { ...rest };
-    if (temperature !== null) own.temperature = temperature;
-    if (seed !== null && conversationOf(this.#exchange.route.dialect.id)?.seed === true) own.seed = seed;
-    return Buffer.from(JSON.stringify(own));
   }
 
   #take(index: number, model: string, answer: SubCallAnswer): void {
@@ -156,6 +183,10 @@ class EnsembleRun implements WorkUnderWay {
     const body = parseObject(exchange.body);
     const asked = body === null ? null : (conversationOf(dialect.id)?.withUserTurn(body, turn) ?? null);
     if (asked === null) return failure("internal_error");
-    return takeNewBody(exchange, asked);
+    const before = exchange.body.length;
+    const problem = takeNewBody(exchange, asked);
+    const more = exchange.body.length - before;
+    if (problem !== null || more <= 0 || this.#node.takeBodyMemory(exchange, more)) return problem;
+    return failure("overloaded");
   }
 }

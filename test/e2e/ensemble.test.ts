@@ -123,6 +123,24 @@ describe("the panel", () => {
     expect(judge.messages.slice(0, -1)).toEqual(HELLO.messages);
   });
 
+  it("counts what it is sent among the bodies in memory", async () => {
+    const resources = withModels(upstream.url, models());
+    const small = await startGateway({ config: { limits: { body_memory_bytes: 2 ** 20 } }, resources });
+    try {
+      // The request fits, and another one; that of the member that changes it in its own way does not any more.
+      const long = { ...HELLO, messages: [{ role: "user", content: "x".repeat(400_000) }] };
+      const refused = await post(small.url, long);
+      expect([refused.status, refused.json.error.code]).toEqual([503, "overloaded"]);
+      expect(upstream.requests()).toEqual([]);
+      // Nothing of it is left: the same again is refused for the same reason, and what fits is served.
+      expect((await post(small.url, long)).status).toBe(503);
+      const shorter = { ...HELLO, messages: [{ role: "user", content: "x".repeat(200_000) }] };
+      expect((await post(small.url, shorter)).status).toBe(200);
+    } finally {
+      await small.dispose();
+    }
+  });
+
   it("gets the caller's headers, but for those that speak of one answer alone", async () => {
     const headers = { "idempotency-key": "once", accept: "text/event-stream", traceparent: "00-a-b-01" };
     expect((await post(gateway.url, HELLO, { headers })).status).toBe(200);
