@@ -1,6 +1,11 @@
 #!/usr/bin/env node
 /** The entry: reads the command line and runs a command. */
+import { apply } from "./cli/apply.js";
 import { cache } from "./cli/cache.js";
+import { diff } from "./cli/diff.js";
+import { exportResources } from "./cli/export.js";
+import { get } from "./cli/get.js";
+import { keys } from "./cli/keys.js";
 import { usage } from "./cli/usage.js";
 import { validate } from "./cli/validate.js";
 import { loadConfig } from "./config/load.js";
@@ -17,6 +22,13 @@ usage: weir COMMAND [OPTIONS]
   weir validate   check the files           [--config FILE] [--resources FILE] [--ignore-unsupported]
   weir usage      tail or sum usage events  tail | sum --by key,model  [--nats]
   weir cache      forget cached answers     purge [--policy NAME] [--model NAME] [--key NAME]
+
+  These ask a running gateway by its admin API:
+  weir get        show its resources        COLLECTION [NAME] [--json | --yaml]
+  weir export     all of them as one file   [-o FILE]
+  weir diff       compare them with a file  -f FILE [--prune]
+  weir apply      make them those of a file -f FILE [--prune] [--dry-run]
+  weir keys       callers' API keys         create NAME [--models GLOB,…] | delete NAME
 `;
 
 const context = {
@@ -40,6 +52,19 @@ async function run(argv: readonly string[]): Promise<number> {
       return runUsage(rest);
     case "cache":
       return cache(rest, context);
+    case "get":
+      endOnClosedPipe();
+      return get(rest, context);
+    case "export":
+      endOnClosedPipe();
+      return exportResources(rest, context);
+    case "diff":
+      endOnClosedPipe();
+      return diff(rest, context);
+    case "apply":
+      return apply(rest, context);
+    case "keys":
+      return keys(rest, context);
     case "help":
     case "--help":
     case "-h":
@@ -62,11 +87,7 @@ function runUsage(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   process.once("SIGTERM", () => stop.abort());
-  // "| head" has seen enough: that is no failure.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    process.exit(0);
-  });
+  endOnClosedPipe();
   const config = loadConfig(process.env.WEIR_CONFIG || null, process.env);
   return usage(argv, {
     stdout: process.stdout,
@@ -74,6 +95,14 @@ function runUsage(argv: readonly string[]): Promise<number> {
     dataDir: config.ok ? config.value.data_dir : "weir-data",
     environment: process.env,
     signal: stop.signal,
+  });
+}
+
+/** "| head" has seen enough: that is no failure. */
+function endOnClosedPipe(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(0);
   });
 }
 

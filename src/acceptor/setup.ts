@@ -1,6 +1,7 @@
 /** Builds the node context of one acceptor from what its thread was started with. */
 import { join } from "node:path";
 import { NodeCache } from "../cache/node-cache.js";
+import type { FleetCache } from "../cache/fleet.js";
 import type { CacheStore } from "../cache/store.js";
 import { TurnStore } from "../cache/turn-store.js";
 import type { PriceRow } from "../config/prices.js";
@@ -19,6 +20,7 @@ import { type BlockMap, Places } from "../quota/blocks.js";
 import { BudgetIndex, type Estimate } from "../quota/budget.js";
 import { Limits } from "../quota/limits.js";
 import type { QuotaTable } from "../quota/table.js";
+import type { Waiting } from "../quota/waiting.js";
 import { type Router, routesByHeaders } from "../routing/router.js";
 import type { SlotMap } from "../routing/slots.js";
 import { CountedOnce } from "../usage/counted-once.js";
@@ -33,7 +35,11 @@ export interface AcceptorParts {
   /** Rows of the user's own price file. */
   readonly prices: readonly PriceRow[];
   readonly quota: QuotaTable;
+  /** null = limits are this node's own. */
+  readonly waiting: Waiting | null;
   readonly cache: CacheStore;
+  /** The way to what other nodes keep; null = this node is alone. */
+  readonly fleetCache: FleetCache | null;
   /** Kept conversations; null = none are kept. */
   readonly turns: CacheStore | null;
   readonly load: NodeLoad;
@@ -60,7 +66,7 @@ export function buildNode(parts: AcceptorParts): Node {
   const { connect_ms } = config.timeouts;
   const snapshot = new Snapshot(parts.resources);
   const pricing = new Pricing(parts.prices);
-  const cache = new NodeCache(parts.cache);
+  const cache = new NodeCache(parts.cache, parts.fleetCache);
   cache.usePolicies(snapshot.traffic.cachePolicies);
   parts.router.usePrices((model) => comparablePrice(pricing.of(model)));
   const sender = new Sender({ connectMs: connect_ms, connectionsPerOrigin: config.limits.upstream_connections });
@@ -71,6 +77,7 @@ export function buildNode(parts: AcceptorParts): Node {
     sender,
     guards: guardsOf(sender, parts.screener, metrics),
     quota,
+    waiting: parts.waiting,
     router: parts.router,
     estimator: parts.estimator,
     translator: parts.translator,
@@ -86,6 +93,7 @@ export function buildNode(parts: AcceptorParts): Node {
       estimated: metrics.cell("weir_usage_estimated_total"),
       cache: {
         hits: metrics.cell("weir_cache_requests_total", "hit"),
+        clusterHits: metrics.cell("weir_cache_requests_total", "cluster_hit"),
         semanticHits: metrics.cell("weir_cache_requests_total", "semantic_hit"),
         misses: metrics.cell("weir_cache_requests_total", "miss"),
         bypass: metrics.cell("weir_cache_requests_total", "bypass"),

@@ -1,7 +1,7 @@
 /** Which cache policy concerns a request: the first enabled one, in the file's order, that applies to it. */
 import type { CachePolicy } from "../config/traffic.js";
 import { keyScope } from "./key.js";
-import type { EntryTags } from "./shard.js";
+import type { EntryNames, EntryTags } from "./entries.js";
 import { tagOf } from "./store.js";
 
 /** A policy, and what it means for one caller and one model. */
@@ -10,6 +10,7 @@ export interface ChosenPolicy {
   /** The part of the cache key that all requests of this caller to this model share. */
   readonly scope: string;
   readonly tags: EntryTags;
+  readonly names: EntryNames;
 }
 
 export interface Asking {
@@ -58,6 +59,7 @@ export class CachePolicies {
       policy,
       scope: keyScope(policy, apiKey, model),
       tags: { policy: tagOf(policy.name), model: tagOf(model), apiKey: tagOf(apiKey) },
+      names: { policy: policy.name, model, apiKey },
     };
   }
 }

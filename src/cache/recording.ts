@@ -1,7 +1,7 @@
 /** The answer to a miss, while it goes to its caller: kept once it is known to be whole and good. */
 import { type EntryMeta, packMeta } from "./entry.js";
 import { isKeepable } from "./keepable.js";
-import type { EntryMeaning, EntryTags } from "./shard.js";
+import type { EntryMeaning, EntryTags } from "./entries.js";
 import type { CacheStore } from "./store.js";
 
 /** What the waiting ones are told: take it from the store; somebody else may try; each for himself. */

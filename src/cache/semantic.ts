@@ -3,7 +3,7 @@
  * by the cosine of their vectors. The vectors stand in shared memory, at their entries; every thread keeps a list of
  * where they are, which it brings up to date by walking over what was added since it last looked.
  */
-import type { FoundEntry, MeaningfulEntry } from "./shard.js";
+import type { FoundEntry, MeaningfulEntry } from "./entries.js";
 import type { CacheStore } from "./store.js";
 
 /** How long vectors are compared before other work gets its turn. */

@@ -5,6 +5,7 @@
  * needs no deleting for that reason, and a thread that dies in the middle leaves nothing behind that could be
  * mistaken for an entry.
  */
+import type { EntryTags, FoundEntry, MeaningfulEntry, NewEntry } from "./entries.js";
 import { indexBytes, KeyIndex } from "./key-index.js";
 import { SharedLock } from "./lock.js";
 
@@ -41,49 +42,6 @@ const WALK_STEP = 512;
 const MIN_ENTRY_BYTES = 1024;
 /** An entry overtaken while it was read is looked for again; it may have been moved to the head. */
 const READS = 3;
-
-/** What purges go by: hashes of names. */
-export interface EntryTags {
-  readonly policy: number;
-  readonly model: number;
-  readonly apiKey: number;
-}
-
-/** What a semantic look-up goes by. */
-export interface EntryMeaning {
-  /** At least 16 bytes, of which 16 count. */
-  readonly partition: Buffer;
-  /** Of length 1. */
-  readonly vector: Float32Array;
-}
-
-export interface NewEntry {
-  /** 32 bytes. */
-  readonly key: Buffer;
-  readonly meta: Buffer;
-  readonly body: Buffer;
-  /** Milliseconds since the epoch. */
-  readonly expiresAt: number;
-  readonly tags: EntryTags;
-  readonly meaning: EntryMeaning | null;
-}
-
-export interface FoundEntry {
-  readonly meta: Buffer;
-  readonly body: Buffer;
-}
-
-/** An entry with a vector, as a walk meets it. */
-export interface MeaningfulEntry {
-  readonly position: number;
-  readonly key: Buffer;
-  /** 16 bytes, hexadecimal. */
-  readonly partition: string;
-  readonly policy: number;
-  readonly vectorLength: number;
-  /** Milliseconds since the epoch. */
-  readonly expiresAt: number;
-}
 
 export function allocateShard(bytes: number): SharedArrayBuffer {
   return new SharedArrayBuffer(CONTROL_BYTES + Math.floor(bytes / UNIT) * UNIT);
@@ -145,11 +103,11 @@ export class Shard {
     return this.#index.count(this.#tail);
   }
 
-  /** A copy of the entry; null = there is none that has not expired. */
-  get(key: Buffer, nowMs: number): FoundEntry | null {
+  /** A copy of the entry; null = there is none that has not expired. `asks`: it gets a second chance for that. */
+  get(key: Buffer, nowMs: number, asks = true): FoundEntry | null {
     for (let reads = 0; reads < READS; reads += 1) {
       this.#lock.take();
-      const position = this.#locate(key, nowMs);
+      const position = this.#locate(key, nowMs, asks);
       this.#lock.release();
       if (position < 0) return null;
       // Without the lock: entries may be long. What is overwritten meanwhile is noticed and not believed.
@@ -258,8 +216,8 @@ export class Shard {
     return (position % this.#units) * UNIT;
   }
 
-  /** Position of the entry, which counts as asked for; -1 = there is none. */
-  #locate(key: Buffer, nowMs: number): number {
+  /** Position of the entry; -1 = there is none. */
+  #locate(key: Buffer, nowMs: number, asks: boolean): number {
     const place = this.#index.find(key, this.#tail, this.#holds);
     if (place < 0) return -1;
     const position = this.#index.positionAt(place);
@@ -268,7 +226,7 @@ export class Shard {
       this.#index.clear(place);
       return -1;
     }
-    this.#words[at + WORD.state] = REFERENCED;
+    if (asks) this.#words[at + WORD.state] = REFERENCED;
     return position;
   }
 
@@ -281,7 +239,9 @@ export class Shard {
     // Lengths of an entry that has been overwritten may say anything.
     if (metaBytes < 0 || bodyBytes < 0 || metaAt < start) return null;
     if (metaAt + metaBytes + bodyBytes > this.#bytes.length) return null;
-    return { meta: this.#copyBytes(metaAt, metaBytes), body: this.#copyBytes(metaAt + metaBytes, bodyBytes) };
+    const expiresAt = this.#doubles[(at + WORD.expiresAt) / 2] as number;
+    const meta = this.#copyBytes(metaAt, metaBytes);
+    return { meta, body: this.#copyBytes(metaAt + metaBytes, bodyBytes), expiresAt };
   }
 
   #copyBytes(start: number, length: number): Buffer {

@@ -3,8 +3,9 @@
  * fingerprint of their request, and forgets them by time, by room and by purge; nothing outlives the process.
  * Memory that no entry has touched yet costs nothing.
  */
+import type { EntryTags, FoundEntry, NewEntry } from "./entries.js";
 import { allocateMarks, Marks } from "./marks.js";
-import { allocateShard, type EntryTags, type FoundEntry, type NewEntry, Shard } from "./shard.js";
+import { allocateShard, Shard } from "./shard.js";
 
 /** Longest ring of its own: views of one memory are bounded, and so is waiting for its lock. */
 const MAX_SHARD_BYTES = 1024 * 1024 * 1024;
@@ -74,6 +75,11 @@ export class CacheStore {
   /** `key`: 32 bytes. `nowMs`: milliseconds since the epoch. */
   get(key: Buffer, nowMs: number): FoundEntry | null {
     return this.#shardOf(key).get(key, nowMs);
+  }
+
+  /** The same for one that is no caller: the entry is as old as before. */
+  peek(key: Buffer, nowMs: number): FoundEntry | null {
+    return this.#shardOf(key).get(key, nowMs, false);
   }
 
   /** False: the entry is too long, or something was purged since there were `purges`. */

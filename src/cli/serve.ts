@@ -1,11 +1,12 @@
 /** `weir serve`: loads the files, starts the gateway, and lives by its signals. */
 import { loadConfig, renderError, type ResourcesContext } from "../config/load.js";
 import { loadPrices, NO_PRICES } from "../config/prices.js";
-import type { Resources } from "../config/resources.js";
+import type { ResourceSet } from "../config/resource-set.js";
 import type { WeirConfig } from "../config/schema.js";
-import { embeddedDefault } from "../providers/embedded-default.js";
+import { type EmbeddedDefault, embeddedDefault } from "../providers/embedded-default.js";
+import { defaultEntries } from "../runtime/default-entries.js";
 import { type Addresses, Gateway } from "../runtime/gateway.js";
-import { loadResourceFile } from "../runtime/resource-file.js";
+import { loadResourceFileSet } from "../runtime/resource-file.js";
 import { readFileOptions } from "./file-options.js";
 
 export interface ServeContext extends ResourcesContext {
@@ -26,13 +27,13 @@ export async function serve(argv: readonly string[], context: ServeContext): Pro
   }
   const config = loadConfig(options.config, context.environment);
   const loading: ResourcesContext = { ...context, ignoreUnsupported: options.ignoreUnsupported };
-  const loaded = options.resources === null ? null : loadResourceFile(options.resources, loading);
+  const loaded = options.resources === null ? null : loadResourceFileSet(options.resources, loading);
   const prices = config.ok && config.value.pricing.file !== null ? loadPrices(config.value.pricing.file) : NO_PRICES;
   const errors = [config, loaded, prices].flatMap((result) => (result === null || result.ok ? [] : result.errors));
   for (const error of errors) context.stderr(`${renderError(error)}\n`);
   if (!config.ok || loaded?.ok === false || !prices.ok) return 1;
   const fallback = loaded === null ? embeddedDefault(context.environment) : null;
-  const resources = loaded === null ? (fallback?.resources as Resources) : loaded.value;
+  const resources = loaded === null ? setOf(fallback as EmbeddedDefault) : loaded.value;
   const gateway = new Gateway({
     config: config.value,
     resources,
@@ -49,9 +50,13 @@ export async function serve(argv: readonly string[], context: ServeContext): Pro
     return 1;
   }
   announce(config.value, addresses, context);
-  if (fallback !== null) introduce(config.value, addresses, fallback, context);
+  if (fallback !== null && gateway.servesGiven) introduce(config.value, addresses, fallback, context);
   await untilTold(gateway, context);
   return 0;
+}
+
+function setOf({ resources }: EmbeddedDefault): ResourceSet {
+  return { resources, entries: defaultEntries(resources) };
 }
 
 function announce(config: WeirConfig, addresses: Addresses, context: ServeContext): void {

@@ -9,10 +9,17 @@
  */
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
+import type { Grants } from "../quota/grants.js";
+import type { SharedRouting } from "../routing/shared.js";
 import { journalDirectory, type Segment } from "../usage/segments.js";
+import { FleetConfig, type FleetConfigStatus } from "./config.js";
+import type { ConfigHouse } from "./config-sync.js";
+import { CacheShare, type CacheShareOptions, type CacheShareStatus } from "./cache-share.js";
 import { Connection, type NatsSettings } from "./connection.js";
+import { HealthShare, type HealthShareStatus } from "./health-share.js";
 import type { ClusterLog } from "./log.js";
 import { type Load, type Member, Membership, type Self } from "./membership.js";
+import { type QuotaStatus, QuotaSync } from "./quota-sync.js";
 import { type FleetNames, fleetNames } from "./subjects.js";
 import { UsageRollup } from "./usage-rollup.js";
 import type { UsageStreamSettings } from "./usage-setup.js";
@@ -30,7 +37,14 @@ export interface ClusterOptions {
   /** `data_dir`. */
   readonly dataDirectory: string;
   readonly usage: UsageStreamSettings & { readonly encoding: "json" | "msgpack" };
+  readonly cache: Pick<CacheShareOptions, "settings" | "store" | "wanted">;
+  /** The memory that the node's limits are admitted from. */
+  readonly grants: Grants;
   readonly load: () => Load;
+  /** null: the node has its resources from elsewhere. */
+  readonly config: ConfigHouse | null;
+  /** What the node's threads know of the models. */
+  readonly routing: SharedRouting;
   /** Writers of the journal that are alive. */
   readonly writers: () => ReadonlySet<string>;
   readonly log: ClusterLog;
@@ -48,6 +62,11 @@ export interface ClusterStatus {
   } | null;
   /** Those last known, while NATS is away. */
   readonly members: readonly Member[];
+  /** null: the resources do not come from NATS. */
+  readonly config: FleetConfigStatus | null;
+  /** What the nodes tell each other of their models. */
+  readonly health: HealthShareStatus | null;
+  readonly quota: QuotaStatus | null;
   readonly usage:
     | (Readonly<UsageStreamCounts> & {
         readonly stream: string;
@@ -56,6 +75,7 @@ export interface ClusterStatus {
         readonly problem: string;
       })
     | null;
+  readonly cache: CacheShareStatus | null;
 }
 
 export class ClusterActor {
@@ -63,6 +83,10 @@ export class ClusterActor {
   readonly connection: Connection;
   readonly membership: Membership;
   readonly usage: UsageStream;
+  readonly cache: CacheShare;
+  readonly health: HealthShare;
+  readonly quota: QuotaSync;
+  readonly config: FleetConfig | null;
   readonly #options: ClusterOptions;
   readonly #self: Self;
   readonly #rollup: UsageRollup;
@@ -81,6 +105,10 @@ export class ClusterActor {
       load,
       onChange: (member, came) => log.info({ ...member }, came ? "a node has joined" : "a node has gone"),
     });
+    const { membership } = this;
+    const { instance } = this.#self;
+    this.health = new HealthShare({ connection, membership, names, instance, routing: options.routing });
+    this.quota = new QuotaSync({ connection, membership, names, self: instance, grants: options.grants });
     this.usage = new UsageStream({
       connection,
       names,
@@ -91,6 +119,11 @@ export class ClusterActor {
       live: writers,
       log,
     });
+    const { replicas } = usage;
+    const { config: house } = options;
+    this.config =
+      house === null ? null : new FleetConfig({ connection, names, replicas, fleet: name, node, house, log });
+    this.cache = new CacheShare({ connection, names, ...options.cache, log });
     this.#rollup = new UsageRollup({ connection, membership: this.membership, names, settings: usage, log });
   }
 
@@ -98,7 +131,11 @@ export class ClusterActor {
   start(): void {
     this.connection.start();
     this.membership.start();
+    this.config?.start();
+    this.health.start();
+    this.quota.start();
     this.usage.start();
+    this.cache.start();
     this.#rollup.start();
   }
 
@@ -110,6 +147,10 @@ export class ClusterActor {
   /** Sends what is left, says farewell and closes; to be called when the last acceptor is gone. Never rejects. */
   async stop(): Promise<void> {
     this.#rollup.stop();
+    this.cache.stop();
+    this.health.stop();
+    this.quota.stop();
+    await this.config?.stop();
     await this.usage.stop(FINISH_MS);
     this.membership.stop();
     await this.connection.stop();
@@ -133,6 +174,9 @@ export class ClusterActor {
       self: this.#self.instance,
       nats: { state, server, reconnects, problem },
       members: this.membership.members,
+      config: this.config?.status ?? null,
+      health: this.health.status,
+      quota: this.quota.status,
       usage: {
         stream: names.usageStream,
         backlog_bytes: usage.backlogBytes,
@@ -140,6 +184,7 @@ export class ClusterActor {
         ...usage.counts,
         problem: usage.problem,
       },
+      cache: this.cache.status,
     };
   }
 }

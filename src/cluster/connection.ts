@@ -22,8 +22,8 @@ import {
 import { type ClusterLog, reasonOf } from "./log.js";
 import { delay, within } from "./time.js";
 
-export { AckPolicy, DeliverPolicy, DiscardPolicy, NatsError, nanos, RetentionPolicy, StorageType } from "nats";
-export type { JetStreamClient, JetStreamManager, JsMsg, KV, StreamConfig, StreamInfo } from "nats";
+export { AckPolicy, DeliverPolicy, DiscardPolicy, ErrorCode, headers, NatsError, nanos, RetentionPolicy, StorageType } from "nats";
+export type { JetStreamClient, JetStreamManager, JsMsg, KV, KvEntry, StreamConfig, StreamInfo } from "nats";
 
 const DIAL_MS = 3_000;
 const RETRY_MS = 250;

@@ -7,7 +7,7 @@ const INACTIVE_MS = 30_000;
 
 export interface StreamMessage {
   readonly sequence: number;
-  /** The message id that the sender gave; "" = none. */
+  /** The message id that the sender gave, or the header that was asked for; "" = none. */
   readonly id: string;
   readonly data: Uint8Array;
 }
@@ -18,8 +18,12 @@ export interface ReadStreamOptions {
   readonly from: number;
   /** The last one; null = whatever comes. */
   readonly until: number | null;
+  /** Only messages of this subject. */
+  readonly subject?: string;
   /** Without the bodies. */
   readonly headersOnly?: boolean;
+  /** The header that is told as `id`. */
+  readonly header?: string;
   /** Ends the reading, without an error. */
   readonly signal: AbortSignal;
 }
@@ -29,7 +33,7 @@ export interface ReadStreamOptions {
  * rejects when NATS refuses or a message was missed. Whoever goes on begins behind the last sequence it has seen.
  */
 export async function* readStream(live: Live, options: ReadStreamOptions): AsyncGenerator<StreamMessage> {
-  const { stream, from, until, headersOnly = false, signal } = options;
+  const { stream, subject, from, until, headersOnly = false, header = "Nats-Msg-Id", signal } = options;
   if (until !== null && from > until) return;
   const { name } = await live.manager.consumers.add(stream, {
     ack_policy: AckPolicy.None,
@@ -40,6 +44,7 @@ export async function* readStream(live: Live, options: ReadStreamOptions): Async
     num_replicas: 1,
     max_deliver: 1,
     ...(headersOnly ? { headers_only: true } : {}),
+    ...(subject === undefined ? {} : { filter_subject: subject }),
   });
   const over = AbortSignal.any([signal, live.lost]);
   try {
@@ -56,7 +61,7 @@ export async function* readStream(live: Live, options: ReadStreamOptions): Async
           if (message.info.deliverySequence !== delivered) throw new Error("messages of the stream were missed");
           yield {
             sequence: message.seq,
-            id: message.headers?.get("Nats-Msg-Id") ?? "",
+            id: message.headers?.get(header) ?? "",
             data: message.data,
           };
           if (over.aborted || (until !== null && message.seq >= until)) return;

@@ -106,6 +106,20 @@ export function rollupDay(day: string): string {
   return `${day}.>`;
 }
 
+/** The cache bucket's record of what was purged. */
+export const CACHE_PURGES = "purges";
+
+/** The key of an answer; `key` is the fingerprint of its request. */
+export function cacheEntryKey(policy: string, model: string, key: Uint8Array): string {
+  return `e.${token(policy)}.${token(model)}.${Buffer.from(key).toString("base64url")}`;
+}
+
+/** The keys of all answers of a policy and of a model; those of all where none is named. */
+export function cacheEntryKeys(policy: string | undefined, model: string | undefined): string {
+  if (policy === undefined && model === undefined) return "e.>";
+  return `e.${policy === undefined ? "*" : token(policy)}.${model === undefined ? "*" : token(model)}.*`;
+}
+
 /**
  * Any text as one token of a subject or of a bucket's key: letters, digits, `-`, `_` and `/` stay, every other byte
  * of its UTF-8 becomes `=` and two hex digits, so dots, spaces and wildcards mean nothing. Nothing at all is `=`;

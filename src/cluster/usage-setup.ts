@@ -13,7 +13,9 @@ import {
 import type { FleetNames } from "./subjects.js";
 
 /** JetStream's own error code: there is no such stream. */
-const NO_STREAM = 10_059;
+export const NO_STREAM = 10_059;
+/** Somebody else has written meanwhile. */
+export const WRONG_SEQUENCE = 10_071;
 const DAY_MS = 86_400_000;
 
 export interface UsageStreamSettings {

@@ -1,16 +1,17 @@
 /** Loads the two files: reads, lays the environment over, checks, and answers a value or all errors. */
 import { applyEnvironment, type Environment, type Tree } from "./environment.js";
 import { fieldsOf } from "./fields.js";
-import type { Resources } from "./resources.js";
 import type { ResourcesContext } from "./entry.js";
-import { parseResources } from "./resources-file.js";
+import type { ResourceSet } from "./resource-set.js";
+import type { Resources } from "./resources.js";
+import { parseResourceSet } from "./resources-file.js";
 import { type ConfigError, type Path, type Result, renderPath } from "./result.js";
 import { checkAgainst, outline, type WeirConfig, weirConfigSchema } from "./schema.js";
 import { parseYaml, readText, type YamlFile } from "./yaml.js";
 
 export { RESERVED } from "./environment.js";
 export type { ResourcesContext } from "./entry.js";
-export { parseResources } from "./resources-file.js";
+export { parseEntries, parseResources } from "./resources-file.js";
 export { type ConfigError, type Result, renderError } from "./result.js";
 
 /**
@@ -45,8 +46,14 @@ export function loadConfig(path: string | null, environment: Environment): Resul
 
 /** The resources from a file. `context` says what providers, adapters and operations exist. */
 export function loadResources(path: string, context: ResourcesContext): Result<Resources> {
+  const set = loadResourceSet(path, context);
+  return set.ok ? { ...set, value: set.value.resources } : set;
+}
+
+/** The same, with the entries as they stand in the file. */
+export function loadResourceSet(path: string, context: ResourcesContext): Result<ResourceSet> {
   const text = readText(path);
-  return text.ok ? parseResources(text.value, context, path) : text;
+  return text.ok ? parseResourceSet(text.value, context, path) : text;
 }
 
 function emptyFile(): Result<YamlFile> {

@@ -17,6 +17,7 @@ import { interpolate } from "./interpolate.js";
 import { checkModel, toModel } from "./model-entries.js";
 import { checkPassthroughRoute, toPassthroughRoute } from "./passthrough-entries.js";
 import type { ApiKeyResource, Resources } from "./resources.js";
+import { entriesOf, type RawEntry, type ResourceSet, rootOf } from "./resource-set.js";
 import { type ConfigError, type Path, type Result, renderPath } from "./result.js";
 import { COLLECTIONS, type CollectionName, checkAgainst, type EntryOf } from "./schema.js";
 import type { Budget } from "./traffic.js";
@@ -59,21 +60,60 @@ export function revisionOf(text: string): string {
 
 /** Reads the text of a resource file; `source` is how messages and the snapshot name it. */
 export function parseResources(text: string, context: ResourcesContext, source = "resources.yaml"): Result<Resources> {
+  const set = parseResourceSet(text, context, source);
+  return set.ok ? { ...set, value: set.value.resources } : set;
+}
+
+/** The same, with the entries as they were written. */
+export function parseResourceSet(text: string, context: ResourcesContext, source: string): Result<ResourceSet> {
   const yaml = parseYaml(text, source);
   if (!yaml.ok) return yaml;
-  return new FileReading(yaml.value, context, source).read(revisionOf(text));
+  const result = new FileReading({ ...yaml.value, placeOf: renderPath }, context, source).read(revisionOf(text));
+  return result.ok ? { ...result, value: { resources: result.value, entries: entriesOf(yaml.value.value) } } : result;
+}
+
+/**
+ * The resources of entries that stand in no file. Messages name an entry instead of counting it:
+ * `models "gpt-4o".provider_key`. `revision` must be another one for other entries.
+ */
+export function parseEntries(entries: readonly RawEntry[], context: ResourcesContext, origin: Origin): Result<ResourceSet> {
+  const { source, revision, memory } = origin;
+  const { root, placeOf } = rootOf(entries, FORMAT_VERSION);
+  const written = { value: root, lineOf: () => null, placeOf };
+  const result = new FileReading(written, context, source, memory).read(revision);
+  return result.ok ? { ...result, value: { resources: result.value, entries } } : result;
+}
+
+export interface Origin {
+  readonly source: string;
+  readonly revision: string;
+  /** For whoever reads nearly the same entries again, in the same surroundings. */
+  readonly memory?: EntryMemory;
+}
+
+/** What single entries were found to be, whatever stands beside them: by the very objects, which must not change. */
+export class EntryMemory {
+  readonly filled = new WeakMap<Raw, Raw>();
+  readonly checked = new WeakMap<Raw, ReturnType<typeof checkAgainst>>();
+}
+
+/** What is read, and how messages tell a place in it. */
+interface Written extends YamlFile {
+  placeOf(path: Path): string;
 }
 
 type Entries = Readonly<Record<CollectionName, Entry[]>>;
 
 class FileReading {
-  readonly #yaml: YamlFile;
+  readonly #yaml: Written;
   readonly #context: ResourcesContext;
   readonly #source: string;
+  readonly #memory: EntryMemory | undefined;
   readonly #errors: ConfigError[] = [];
   readonly #ignored: ConfigError[] = [];
 
-  constructor(yaml: YamlFile, context: ResourcesContext, source: string) {
+  constructor(yaml: Written, context: ResourcesContext, source: string, memory?: EntryMemory) {
+    this.#memory = memory;
     this.#yaml = yaml;
     this.#context = context;
     this.#source = source;
@@ -136,7 +176,7 @@ class FileReading {
   };
 
   #finding(path: Path, message: string): ConfigError {
-    return { file: this.#source, path: renderPath(path), message, line: this.#yaml.lineOf(path) };
+    return { file: this.#source, path: this.#yaml.placeOf(path), message, line: this.#yaml.lineOf(path) };
   }
 
   #checkRoot(root: Readonly<Record<string, unknown>>): void {
@@ -166,13 +206,21 @@ class FileReading {
         this.#complain(path, "must be a mapping");
         continue;
       }
-      const stripped = stripUnsupported(collection, item, (inner) => this.#unsupported([...path, ...inner]));
-      const raw = interpolate(stripped ?? namesOf(item), this.#context.environment, path, this.#complain);
-      const mapping = raw as Readonly<Record<string, unknown>>;
-      entries.push({ index, raw: mapping, name: nameOf(mapping), skipped: stripped === null });
+      entries.push({ index, ...this.#filled(collection, index, item) });
     }
     this.#refuseTwins(collection, entries);
     return entries;
+  }
+
+  #filled(collection: CollectionName, index: number, item: Raw): Omit<Entry, "index"> {
+    const known = this.#memory?.filled.get(item);
+    if (known !== undefined) return { raw: known, name: nameOf(known), skipped: false };
+    const path = [collection, index];
+    const before = this.#errors.length + this.#ignored.length;
+    const stripped = stripUnsupported(collection, item, (inner) => this.#unsupported([...path, ...inner]));
+    const raw = interpolate(stripped ?? namesOf(item), this.#context.environment, path, this.#complain) as Raw;
+    if (this.#errors.length + this.#ignored.length === before) this.#memory?.filled.set(item, raw);
+    return { raw, name: nameOf(raw), skipped: stripped === null };
   }
 
   #refuseTwins(collection: CollectionName, entries: readonly Entry[]): void {
@@ -190,7 +238,7 @@ class FileReading {
     if (name === null) return;
     const first = seen.get(name);
     if (first === undefined) seen.set(name, index);
-    else this.#complain(path, `is the same as that of ${path[0]}[${first}]`);
+    else this.#complain(path, `is the same as that of ${this.#yaml.placeOf([path[0] ?? "", first])}`);
   }
 
   /** Checks each entry and converts those that are right; null for those that are not. */
@@ -206,7 +254,8 @@ class FileReading {
       if (entry.skipped) return null;
       const complain = below(this.#complain, collection, entry.index);
       const before = this.#errors.length;
-      const checked = checkAgainst(COLLECTIONS[collection], entry.raw);
+      const checked = this.#memory?.checked.get(entry.raw) ?? checkAgainst(COLLECTIONS[collection], entry.raw);
+      if (checked.ok) this.#memory?.checked.set(entry.raw, checked);
       for (const issue of checked.ok ? [] : checked.issues) complain(issue.path, issue.message);
       CHECKS[collection](entry.raw, surroundings, complain);
       if (!checked.ok || this.#errors.length > before) return null;

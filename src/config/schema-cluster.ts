@@ -1,6 +1,7 @@
 /** The part of weir.yaml that says which fleet a node belongs to, and how it reaches NATS. */
 import { z } from "zod";
-import { count, GIB, text, whole } from "./schema-parts.js";
+import { count, GIB, MIB, text, whole } from "./schema-parts.js";
+import { ON_PARTITION } from "./traffic.js";
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -50,7 +51,22 @@ const fleetName = z
   .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, "must be 1 to 64 of a-z, 0-9, dash and underscore, a letter or digit first")
   .default("weir");
 
-export const cluster = z.strictObject({ name: fleetName, replicas: whole(1, 5).default(1), nats });
+const cache = z
+  .strictObject({
+    max_bytes: count(MIB, 1024 * GIB, 256 * MIB),
+    max_age_ms: count(MINUTE_MS, 365 * DAY_MS, DAY_MS),
+    wait_ms: count(1, 5_000, 50),
+  })
+  .prefault({});
+
+export const cluster = z.strictObject({
+  name: fleetName,
+  replicas: whole(1, 5).default(1),
+  config: z.enum(["nats", "file"]).default("nats"),
+  on_partition: z.enum(ON_PARTITION).default("fair_share"),
+  nats,
+  cache,
+});
 
 export const usageStream = z
   .strictObject({

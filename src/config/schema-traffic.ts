@@ -12,6 +12,7 @@ import {
   timezone,
   whole,
 } from "./schema-parts.js";
+import { ON_PARTITION } from "./traffic.js";
 
 const YEAR_SECONDS = 31_536_000;
 
@@ -81,6 +82,7 @@ export const rateLimitPolicySchema = z.strictObject({
     .refine((list) => new Set(list).size === list.length, "names the same dimension twice")
     .default([]),
   schedules: z.array(schedule).max(64).default([]),
+  on_partition: z.enum(ON_PARTITION).optional(),
 });
 
 // Counters hold millionths of a dollar in doubles; this is far from where those lose their last digit.
@@ -122,7 +124,7 @@ export const cachePolicySchema = z.strictObject({
     .max(300)
     .regex(/^(?:all|(?:model|api_key):.+)$/, 'must be "all", "model:NAME" or "api_key:NAME"')
     .default("all"),
-  backend: z.enum(["memory"]).default("memory"),
+  backend: z.enum(["memory", "cluster"]).default("memory"),
   scope: z.enum(["api_key", "env"]).default("api_key"),
   ttl_seconds: count(1, YEAR_SECONDS, 3600),
   purge_generation: count(0, Number.MAX_SAFE_INTEGER, 0),

@@ -98,7 +98,7 @@ export function toRateLimitPolicy(entry: RateLimitPolicyEntry, surroundings: Sur
           groupBy: entry.group_by,
         }
       : { limits: windowLimits(entry), ...subjectOf(entry.scope, entry.scope_ref, surroundings.directory) };
-  return { id: entry.id ?? name, name, ...rule, schedules };
+  return { id: entry.id ?? name, name, ...rule, schedules, onPartition: entry.on_partition ?? null };
 }
 
 function windowLimits(entry: RateLimitPolicyEntry): RateLimit {

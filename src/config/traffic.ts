@@ -1,6 +1,10 @@
 /** The traffic rules among the resources: routing, prices, policies, budgets, caches and guardrails, as the hot path reads them. */
 import type { RateLimit } from "./resources.js";
 
+/** What a limit of the fleet is for a node that cannot reach the others: its share, none, or nothing at all. */
+export const ON_PARTITION = ["fair_share", "open", "closed"] as const;
+export type OnPartition = (typeof ON_PARTITION)[number];
+
 /** When a failing target is left alone for a while; routing only, a direct model is still called. */
 export interface Cooldown {
   readonly enabled: boolean;
@@ -165,6 +169,8 @@ export interface RateLimitPolicy {
   /** Empty = one counter for all. */
   readonly groupBy: readonly GroupDimension[];
   readonly schedules: readonly Schedule[];
+  /** What it is for a node that cannot reach the fleet; null = as `cluster.on_partition` says. */
+  readonly onPartition: OnPartition | null;
 }
 
 export interface Budget {

@@ -31,7 +31,6 @@ export const UNSUPPORTED_FIELDS: Readonly<Partial<Record<CollectionName, readonl
 export const UNSUPPORTED_VALUES: Readonly<
   Partial<Record<CollectionName, Readonly<Record<string, readonly string[]>>>>
 > = {
-  cache_policies: { backend: ["cluster"] },
   guardrails: { kind: ["aliyun_ai_guardrail", "aliyun_text_moderation", "semantic"] },
 };
 

@@ -1,39 +1,30 @@
 /** The admin API of the ops listener: who may use it, and what it does. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { z } from "zod";
+import { type AdminAnswer, type AdminRequest, notAllowed, problem } from "./admin-answer.js";
+import { answerResources, type ResourceStore } from "./admin-resources.js";
 
 /** What the API acts on. */
 export interface AdminSources {
   /** SHA-256 of the keys that may use it, hexadecimal. */
   readonly keyHashes: readonly string[];
+  readonly resources: ResourceStore;
   /** Forgets cached answers that fit all the names given; returns how many. */
   purgeCache(filter: { policy?: string | undefined; model?: string | undefined; apiKey?: string | undefined }): number;
 }
 
-export interface AdminRequest {
-  /** In lower case. */
-  readonly method: string;
-  readonly path: string;
-  readonly authorization: string;
-  readonly apiKey: string;
-  readonly body: Buffer;
-}
-
-export interface AdminAnswer {
-  readonly status: "200 OK" | "400 Bad Request" | "401 Unauthorized" | "403 Forbidden" | "404 Not Found" | NotAllowed;
-  readonly body: unknown;
-}
-type NotAllowed = "405 Method Not Allowed";
-
 export const ADMIN_PREFIX = "/admin/v1/";
 /** No request of the API is longer. */
-export const MAX_ADMIN_BODY_BYTES = 65_536;
+export const MAX_ADMIN_BODY_BYTES = 1_048_576;
+const MAX_PURGE_BYTES = 65_536;
+/** Digits of an admin key's hash that tell it from others. */
+const ADMIN_DIGITS = 12;
 
 const name = z.string().min(1).max(256).optional();
 const purge = z.strictObject({ policy: name, model: name, api_key: name });
 
 /** Why this request may not use the API; null = it may. */
-export function adminProblem(request: Omit<AdminRequest, "body">, { keyHashes }: AdminSources): AdminAnswer | null {
+export function adminProblem(request: Credentials, { keyHashes }: AdminSources): AdminAnswer | null {
   if (keyHashes.length === 0) {
     return problem("403 Forbidden", "The admin API is closed: ops.admin_key_hashes names no key.");
   }
@@ -47,9 +38,16 @@ export function adminProblem(request: Omit<AdminRequest, "body">, { keyHashes }:
 }
 
 /** Answers a request that `adminProblem` has let through. */
-export function answerAdmin(request: AdminRequest, sources: AdminSources): AdminAnswer {
-  if (request.path !== `${ADMIN_PREFIX}cache/purge`) return problem("404 Not Found", "There is no such endpoint.");
-  if (request.method !== "post") return problem("405 Method Not Allowed", "Use POST.");
+export async function answerAdmin(request: AdminRequest, sources: AdminSources): Promise<AdminAnswer> {
+  const rest = request.path.slice(ADMIN_PREFIX.length);
+  if (rest === "cache/purge") return purgeCache(request, sources);
+  const admin = createHash("sha256").update(presentedKey(request)).digest("hex").slice(0, ADMIN_DIGITS);
+  return answerResources(rest, { ...request, admin }, sources.resources);
+}
+
+function purgeCache(request: AdminRequest, sources: AdminSources): AdminAnswer {
+  if (request.method !== "post") return notAllowed("POST");
+  if (request.body.length > MAX_PURGE_BYTES) return problem("400 Bad Request", "The request body is too long.");
   const filter = purge.safeParse(parsed(request.body));
   if (!filter.success) {
     return problem("400 Bad Request", "The body must be a JSON object with policy, model or api_key, or be empty.");
@@ -58,7 +56,9 @@ export function answerAdmin(request: AdminRequest, sources: AdminSources): Admin
   return { status: "200 OK", body: { purged: sources.purgeCache({ policy, model, apiKey }) } };
 }
 
-function presentedKey({ authorization, apiKey }: Pick<AdminRequest, "authorization" | "apiKey">): string {
+type Credentials = Pick<AdminRequest, "authorization" | "apiKey">;
+
+function presentedKey({ authorization, apiKey }: Credentials): string {
   const bearer = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
   return bearer ?? apiKey;
 }
@@ -70,8 +70,4 @@ function parsed(body: Buffer): unknown {
   } catch {
     return undefined;
   }
-}
-
-function problem(status: AdminAnswer["status"], message: string): AdminAnswer {
-  return { status, body: { error: { message } } };
 }

@@ -1,13 +1,7 @@
 /** The ops listener on the main thread: health, metrics and status. It carries no caller's traffic. */
 import uWS, { type HttpRequest, type HttpResponse, type TemplatedApp, type us_listen_socket } from "uWebSockets.js";
-import {
-  ADMIN_PREFIX,
-  type AdminAnswer,
-  type AdminSources,
-  adminProblem,
-  answerAdmin,
-  MAX_ADMIN_BODY_BYTES,
-} from "./admin.js";
+import { ADMIN_PREFIX, type AdminSources, adminProblem, answerAdmin, MAX_ADMIN_BODY_BYTES } from "./admin.js";
+import type { AdminAnswer } from "./admin-answer.js";
 
 /** What the listener shows; each part is asked when somebody looks. */
 export interface OpsSources {
@@ -117,18 +111,23 @@ function answerAdminCall(response: HttpResponse, request: HttpRequest, sources: 
   const head = {
     method: request.getMethod(),
     path: request.getUrl(),
+    query: request.getQuery() ?? "",
     authorization: request.getHeader("authorization"),
     apiKey: request.getHeader("x-api-key"),
+    ifMatch: request.getHeader("if-match"),
+    ifNoneMatch: request.getHeader("if-none-match"),
+    address: Buffer.from(response.getRemoteAddressAsText()).toString("latin1"),
   };
   let over = false;
   response.onAborted(() => {
     over = true;
   });
-  const send = ({ status, body }: AdminAnswer, close: boolean) => {
+  const send = ({ status, body, headers = {} }: AdminAnswer, close: boolean) => {
     if (over) return;
     over = true;
     response.cork(() => {
       response.writeStatus(status).writeHeader("content-type", "application/json");
+      for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
       response.end(`${JSON.stringify(body)}\n`, close);
     });
   };
@@ -141,10 +140,16 @@ function answerAdminCall(response: HttpResponse, request: HttpRequest, sources: 
   response.onData((piece, isLast) => {
     body = Buffer.concat([body, Buffer.from(piece)]);
     if (body.length > MAX_ADMIN_BODY_BYTES) send({ status: "400 Bad Request", body: TOO_LONG }, true);
-    else if (isLast) send(answerAdmin({ ...head, body }, sources), false);
+    else if (isLast) {
+      answerAdmin({ ...head, body }, sources).then(
+        (answer) => send(answer, false),
+        () => send({ status: "500 Internal Server Error", body: FAULT }, true),
+      );
+    }
   });
 }
 
+const FAULT = { error: { message: "The request failed inside." } };
 const TOO_LONG = { error: { message: "The request body is too long." } };
 
 function problem(status: string, message: string): Answer {

@@ -6,11 +6,13 @@
 import { failure, type Failure, isFailure } from "../errors.js";
 import type { Plan, PlannedCandidate } from "../routing/plan.js";
 import { backoffMs, judge } from "../routing/retry.js";
-import { voidLease } from "../quota/lease.js";
+import { voidLease, WANTING } from "../quota/lease.js";
 import { admitTarget } from "./admit.js";
 import { retryAfterMs } from "./answer-head.js";
 import type { Attempt } from "./attempt.js";
+import { canWait, type Room } from "./await-room.js";
 import { noteLeft } from "./client-left.js";
+import { endFaulty } from "./end-faulty.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
 import { isTranslatable } from "../dialects/codecs.js";
 import { Continuation } from "./continuation.js";
@@ -33,6 +35,10 @@ export class AttemptRun implements WorkUnderWay, Succession {
   #tries = 0;
   #delayMs = 0;
   #timer: NodeJS.Timeout | null = null;
+  /** The fleet may yet make room under the limits of the next attempt's target. */
+  #wantsRoom = false;
+  /** Ends the waiting for it; null = nothing is waited for. */
+  #stopWaiting: (() => void) | null = null;
   /** Of the targets that were over their own limits, the refusal that ends first. */
   #soonest: Failure | null = null;
 
@@ -91,6 +97,7 @@ export class AttemptRun implements WorkUnderWay, Succession {
   /** The client has gone while nothing was under way. */
   cancel(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#stopWaiting?.();
     this.#giveRoomBack();
     noteLeft(this.#exchange);
     settle.run(this.#exchange, this.#node);
@@ -101,7 +108,10 @@ export class AttemptRun implements WorkUnderWay, Succession {
 
   #goOn(): void {
     this.#timer = null;
-    const outcome = this.#launchSafely();
+    this.#conclude(this.#launchSafely());
+  }
+
+  #conclude(outcome: StageOutcome): void {
     if (!isFailure(outcome)) return;
     refuse(this.#exchange, this.#node, outcome);
     settle.run(this.#exchange, this.#node);
@@ -123,6 +133,8 @@ export class AttemptRun implements WorkUnderWay, Succession {
   /** Starts the attempt that is next; where its target cannot take the request, the one after it. */
   #launch(): StageOutcome {
     for (;;) {
+      const waits = this.#wantsRoom ? this.#awaitRoom() : null;
+      if (waits !== null) return waits;
       this.#tries += 1;
       const outcome = launch(this.#exchange, this.#node, this.#candidate);
       if (!isFailure(outcome)) return outcome;
@@ -152,9 +164,42 @@ export class AttemptRun implements WorkUnderWay, Succession {
     return false;
   }
 
-  /** Room under the target's own limits, for one attempt. */
+  /** Room under the target's own limits, for one attempt; it may have to be waited for before that begins. */
   #takeRoom(): boolean {
-    const room = admitTarget(this.#exchange, this.#node, this.#candidate);
+    const room = admitTarget(this.#exchange, this.#node, this.#candidate, canWait(this.#node));
+    this.#wantsRoom = room === WANTING;
+    return room === WANTING || this.#keepRoom(room);
+  }
+
+  /** Some time may have passed since room was wanted. null = it is there. */
+  #awaitRoom(): StageOutcome | null {
+    const { waiting } = this.#node;
+    if (this.#takeRoom()) {
+      if (!this.#wantsRoom || waiting === null) return null;
+      this.#exchange.work = this;
+      const patience = this.#exchange.deadline - performance.now();
+      this.#stopWaiting = waiting.begin((lastTry) => this.#lookAgain(lastTry), patience);
+      return "under-way";
+    }
+    return this.#advance() ? this.#launch() : this.#overLimits();
+  }
+
+  /** True: the waiting is over. Where no room has come, the refusal is the answer: an attempt before is done with. */
+  #lookAgain(lastTry: boolean): boolean {
+    try {
+      const room = admitTarget(this.#exchange, this.#node, this.#candidate, !lastTry);
+      if (room === WANTING) return false;
+      this.#stopWaiting = null;
+      this.#wantsRoom = false;
+      this.#conclude(this.#keepRoom(room) || this.#advance() ? this.#launch() : this.#overLimits());
+    } catch (error) {
+      this.#giveRoomBack();
+      endFaulty(this.#exchange, this.#node, error);
+    }
+    return true;
+  }
+
+  #keepRoom(room: Room): boolean {
     if (!isFailure(room)) {
       this.#exchange.targetLease = room;
       return true;

@@ -5,7 +5,7 @@
 import { unpackMeta } from "../cache/entry.js";
 import { type Replay, replay } from "../cache/replay.js";
 import type { EntryMeta } from "../cache/entry.js";
-import type { FoundEntry } from "../cache/shard.js";
+import type { FoundEntry } from "../cache/entries.js";
 import { ERRORS, type Failure, isFailure } from "../errors.js";
 import { rateLimitHeaders } from "../quota/headers.js";
 import { usageLine } from "../usage/meter.js";

@@ -13,6 +13,7 @@ import type { Sender } from "../providers/send.js";
 import type { Limits } from "../quota/limits.js";
 import type { Budgets } from "../quota/money.js";
 import type { QuotaTable } from "../quota/table.js";
+import type { Waiting } from "../quota/waiting.js";
 import type { Router } from "../routing/router.js";
 import type { Pricing } from "../usage/pricing.js";
 import type { Exchange } from "./exchange.js";
@@ -72,6 +73,8 @@ export interface Counters {
 /** What came of looking requests up in the cache. */
 export interface CacheCounters {
   readonly hits: Cell;
+  /** Hits that another node's answer made. */
+  readonly clusterHits: Cell;
   /** Hits by meaning. */
   readonly semanticHits: Cell;
   readonly misses: Cell;
@@ -85,6 +88,8 @@ export interface Node {
   readonly headerNames: HeaderNames;
   readonly sender: Sender;
   readonly quota: QuotaTable;
+  /** Requests that wait for what the fleet may grant; null = limits are this node's own. */
+  readonly waiting: Waiting | null;
   /** Plans where requests go, and knows how the models are doing. */
   readonly router: Router;
   readonly estimator: Estimator;

@@ -41,19 +41,24 @@ export function behindWaiting(goOn: GoOn): void {
   goOnBehind = goOn;
 }
 
-class Pending implements WorkUnderWay {
+/** The exchange's work while it waits. */
+export class Pending implements WorkUnderWay {
   readonly #exchange: Exchange;
   readonly #node: Node;
+  readonly #onLeft: (() => void) | null;
   #left = false;
 
-  constructor(exchange: Exchange, node: Node) {
+  /** `onLeft`: the client has left, and what is waited for is not wanted any more. */
+  constructor(exchange: Exchange, node: Node, onLeft: (() => void) | null = null) {
     this.#exchange = exchange;
     this.#node = node;
+    this.#onLeft = onLeft;
     exchange.work = this;
   }
 
   cancel(): void {
     this.#left = true;
+    this.#onLeft?.();
     noteLeft(this.#exchange);
     settle.run(this.#exchange, this.#node);
   }
@@ -61,6 +66,7 @@ class Pending implements WorkUnderWay {
   /** Pool jobs are bounded in time; there is nothing to hurry. */
   tick(): void {}
 
+  /** What was waited for is there: goes on with it, unless the client has left. */
   end(goOn: () => StageOutcome): void {
     if (this.#left) return;
     const outcome = this.#outcomeOf(goOn);

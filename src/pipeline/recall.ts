@@ -3,7 +3,7 @@ import { cacheKey, readKeyedBody } from "../cache/key.js";
 import type { Operation } from "../dialects/dialect.js";
 import { answerFromCache } from "./cache-hit.js";
 import type { Exchange } from "./exchange.js";
-import { type LookUp, recordMiss } from "./look-up.js";
+import { type LookUp, recordMiss, sharesAnswers } from "./look-up.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 import { Recollection } from "./recollection.js";
@@ -38,7 +38,8 @@ export const recall: Stage = {
       }
     }
     const { policy } = lookUp.chosen;
-    const waits = policy.semantic !== null || (policy.collapse && lookUp.reads && lookUp.stores);
+    const asksFleet = lookUp.reads && sharesAnswers(node, lookUp);
+    const waits = asksFleet || policy.semantic !== null || (policy.collapse && lookUp.reads && lookUp.stores);
     if (waits) return new Recollection(exchange, node, lookUp).begin();
     recordMiss(exchange, node, lookUp);
     return "next";

@@ -1,12 +1,12 @@
 /**
- * A miss that has to wait: for an equal one that is ahead, or for the vector of what it asks. Ends in an answer from
- * the cache, or goes on to the upstream.
+ * A miss that has to wait: for an equal one that is ahead, for what other nodes have, or for the vector of what it
+ * asks. Ends in an answer from the cache, or goes on to the upstream.
  */
 import type { Waiting } from "../cache/collapse.js";
 import { cacheKey, readKeyedBody } from "../cache/key.js";
 import type { RecordingEnd } from "../cache/recording.js";
 import { normalized } from "../cache/semantic.js";
-import type { EntryMeaning, FoundEntry } from "../cache/shard.js";
+import type { EntryMeaning, FoundEntry } from "../cache/entries.js";
 import type { SemanticCache } from "../config/traffic.js";
 import { type SplitRequest, splitLastTurn } from "../dialects/last-turn.js";
 import { type Failure, failure, isFailure } from "../errors.js";
@@ -14,7 +14,7 @@ import { answerFromCache } from "./cache-hit.js";
 import { type Embedding, embed } from "./embed.js";
 import { endFaulty } from "./end-faulty.js";
 import type { Exchange, WorkUnderWay } from "./exchange.js";
-import { type LookUp, recordMiss } from "./look-up.js";
+import { type LookUp, recordMiss, sharesAnswers } from "./look-up.js";
 import type { Node } from "./node.js";
 import { waitFor } from "./pending.js";
 import type { StageOutcome } from "./pipeline.js";
@@ -42,7 +42,8 @@ export class Recollection implements WorkUnderWay {
   /** Others wait for this one. */
   #leads = false;
   #leaders = 0;
-  #semanticHit = false;
+  /** What the answer is counted as. */
+  #kind: "hits" | "clusterHits" | "semanticHits" = "hits";
   #meaning: EntryMeaning | null = null;
   #over = false;
   #decide: (result: Result) => void = () => {};
@@ -62,7 +63,7 @@ export class Recollection implements WorkUnderWay {
     this.#exchange.work = this;
     const { reads, stores, chosen } = this.#lookUp;
     if (chosen.policy.collapse && reads && stores) this.#join();
-    else this.#search();
+    else this.#askFleet();
     return outcome;
   }
 
@@ -104,7 +105,7 @@ export class Recollection implements WorkUnderWay {
       return result;
     }
     if (result !== "miss" && answerFromCache(this.#exchange, this.#node, result)) {
-      (this.#semanticHit ? counters.cache.semanticHits : counters.cache.hits).add(1);
+      counters.cache[this.#kind].add(1);
       this.#release("unstorable");
       return "under-way";
     }
@@ -122,17 +123,19 @@ export class Recollection implements WorkUnderWay {
     const left = Math.min(deadline - performance.now(), MARK_MS) + MARK_MARGIN_MS;
     const role = this.#node.cache.collapse.join(this.#lookUp.key, Date.now() + left);
     if (role === "follows") {
-      this.#waiting = this.#node.cache.collapse.wait(this.#lookUp.key, (end) => this.#toldSafely(end));
+      this.#waiting = this.#node.cache.collapse.wait(this.#lookUp.key, (end) =>
+        this.#toldSafely(() => this.#told(end)),
+      );
       return;
     }
     this.#leads = role === "leads";
-    this.#search();
+    this.#askFleet();
   }
 
   /** Called by whoever ended, who is no part of this request. */
-  #toldSafely(end: RecordingEnd): void {
+  #toldSafely(tell: () => void): void {
     try {
-      this.#told(end);
+      tell();
     } catch (error) {
       this.#node.reportFault(error);
       this.#end("miss");
@@ -146,7 +149,7 @@ export class Recollection implements WorkUnderWay {
     const found = this.#node.cache.store.get(this.#lookUp.key, Date.now());
     this.#leaders += 1;
     if (found !== null) this.#end(found);
-    else if (end === "unstorable" || this.#leaders >= MAX_LEADERS) this.#search();
+    else if (end === "unstorable" || this.#leaders >= MAX_LEADERS) this.#askFleet();
     else this.#join();
   }
 
@@ -154,6 +157,33 @@ export class Recollection implements WorkUnderWay {
     if (!this.#leads) return;
     this.#leads = false;
     this.#node.cache.collapse.end(this.#lookUp.key, end);
+  }
+
+  // ---- other nodes -----------------------------------------------------------------------------------
+
+  #askFleet(): void {
+    const { key, chosen, reads } = this.#lookUp;
+    const { fleet } = this.#node.cache;
+    if (fleet === null || !reads || !sharesAnswers(this.#node, this.#lookUp)) {
+      this.#search();
+      return;
+    }
+    const question = { key, names: chosen.names, ttlMs: chosen.policy.ttlSeconds * 1_000 };
+    this.#waiting = fleet.ask(question, (isThere) => this.#toldSafely(() => this.#fleetTold(isThere)));
+    if (this.#waiting === null) this.#search();
+  }
+
+  /** Whatever other nodes have is in the memory now. */
+  #fleetTold(isThere: boolean): void {
+    this.#waiting = null;
+    if (this.#over) return;
+    const found = isThere ? this.#node.cache.store.get(this.#lookUp.key, Date.now()) : null;
+    if (found === null) {
+      this.#search();
+      return;
+    }
+    this.#kind = "clusterHits";
+    this.#end(found);
   }
 
   // ---- equal meaning ---------------------------------------------------------------------------------
@@ -175,7 +205,7 @@ export class Recollection implements WorkUnderWay {
       .then((vectors) => this.#compare(semantic, split, vectors?.[0] ?? null))
       .then(
         (found) => {
-          this.#semanticHit = found !== null;
+          if (found !== null) this.#kind = "semanticHits";
           this.#end(found ?? "miss");
         },
         (error: unknown) => {

@@ -1,5 +1,6 @@
 /** A semantic model: the meaning of what the user said last decides which model answers. */
 import type { SemanticModel } from "../config/resources.js";
+import type { ResolvedModel } from "../config/snapshot.js";
 import { conversationOf } from "../dialects/conversation.js";
 import { parseObject } from "../dialects/hub.js";
 import { failure, isFailure } from "../errors.js";
@@ -35,13 +36,17 @@ export function beginSemantic(exchange: Exchange, node: Node, entry: SemanticMod
 /** To the model that was chosen, which may itself be an ensemble. */
 function sendOn(exchange: Exchange, node: Node, name: string): StageOutcome {
   const model = exchange.snapshot.findModel(name);
-  const noRoom = model === undefined ? null : admitChosen(exchange, node, model);
-  if (noRoom !== null) {
+  if (model === undefined) return sendTo(exchange, node, name);
+  return admitChosen(exchange, node, model, (refusal) => {
+    if (refusal === null) return sendToChosen(exchange, node, model);
     // Not even a vector has been asked for: it has never been admitted.
     if (exchange.attempts === 0) voidAdmission(exchange, node);
-    return noRoom;
-  }
-  if (model?.entry.kind !== "ensemble") return sendTo(exchange, node, name);
+    return refusal;
+  });
+}
+
+function sendToChosen(exchange: Exchange, node: Node, model: ResolvedModel): StageOutcome {
+  if (model.entry.kind !== "ensemble") return sendTo(exchange, node, model.name);
   if (mayNotUse(exchange, model)) return failure("ip_restricted");
   boundTime(exchange, model);
   return beginEnsemble(exchange, node, model.entry);

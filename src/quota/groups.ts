@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 /** Slots that one name may stand in; when others hold all of them, its requests count in the overflow block. */
 const PROBES = 32;
 const HASH_WORDS = 4;
+const HASH = /^[0-9a-f]{32}$/;
 /** Of the table, the part that the groups of one owner may have: nobody's groups leave no room for others'. */
 const SHARE = 1 / 4;
 
@@ -42,6 +43,11 @@ export class Place {
    */
   static hashed(name: string, overflow: number): Place {
     return new Place(overflow, overflow, createHash("sha256").update(name).digest());
+  }
+
+  /** Only to look a block up by the hash of its name, in hex; null = this is none. Nothing can be counted there. */
+  static ofHash(hex: string): Place | null {
+    return HASH.test(hex) ? new Place(-1, -1, Buffer.from(hex, "hex")) : null;
   }
 }
 
@@ -93,6 +99,16 @@ export class GroupDirectory {
       hashes[at + 3] === place.word3 &&
       this.#until[block] !== 0
     );
+  }
+
+  /** The hash of the name that has this block, in hex; null = it was never given out. */
+  hashOf(block: number): string | null {
+    if (this.#until[block] === 0) return null;
+    const words = Buffer.alloc(HASH_WORDS * 4);
+    for (let word = 0; word < HASH_WORDS; word += 1) {
+      words.writeInt32LE(this.#hashes[block * HASH_WORDS + word] as number, word * 4);
+    }
+    return words.toString("hex");
   }
 
   /** The block that has this hash; -1 = none. */

@@ -1,6 +1,7 @@
 /** What limits a request: the layers, as they are checked. */
 import type { RateLimit } from "../config/resources.js";
 import type { Place } from "./groups.js";
+import type { OnPartition } from "../config/traffic.js";
 import { DIMENSIONS } from "./window.js";
 
 /** Whose limit it is. */
@@ -27,6 +28,8 @@ export interface LimitLayer {
   readonly concurrency: number;
   /** Told to the caller when it refuses; null for the limits of keys and models. */
   readonly policy: { readonly id: string; readonly name: string } | null;
+  /** What it is while the fleet cannot be reached; null = as `cluster.on_partition` says. */
+  readonly onPartition: OnPartition | null;
 }
 
 /** The same limit, counted elsewhere. */
@@ -43,11 +46,11 @@ export function layerTemplate(
     const amount = limit[field];
     if (amount !== undefined) bounds.push({ dimension, field, unit, windowMs, amount });
   }
-  return { kind, label, bounds, concurrency: limit.concurrency ?? -1, policy };
+  return { kind, label, bounds, concurrency: limit.concurrency ?? -1, policy, onPartition: null };
 }
 
 /** Every layer has the same shape, whatever it limits. */
 export function layerAt(template: LayerTemplate, place: Place): LimitLayer {
-  const { kind, label, bounds, concurrency, policy } = template;
-  return { kind, label, place, bounds, concurrency, policy };
+  const { kind, label, bounds, concurrency, policy, onPartition } = template;
+  return { kind, label, place, bounds, concurrency, policy, onPartition };
 }

@@ -1,68 +1,27 @@
 /** The acceptor's side of the limits: admit a request against every layer at once, settle it at its end. */
 import type { Failure } from "../errors.js";
-import type { Bound, LimitLayer } from "./layers.js";
+import {
+  Admission,
+  type Demand,
+  type Holding,
+  type Lease,
+  type MoneyHolding,
+  WANTING,
+  type Wanting,
+} from "./admission.js";
+import type { LimitLayer } from "./layers.js";
 import type { Crossing, MoneyLayer } from "./money.js";
-import { Refusal } from "./refusal.js";
 import type { QuotaTable } from "./table.js";
 import { windowOf } from "./window.js";
 
-/** What a request asks of its limits and budgets. */
-export interface Demand {
-  readonly layers: readonly LimitLayer[];
-  readonly money: readonly MoneyLayer[];
-  /** Tokens it will probably use: prompt plus likely output. */
-  readonly tokens: number;
-  /** What it will probably cost, micro-dollars. */
-  readonly micros: number;
-}
+export type { Demand, Lease, Tightest, Wanting } from "./admission.js";
+export { WANTING } from "./admission.js";
 
 /** What a request has used in the end. */
 export interface Used {
   readonly tokens: number;
   /** Micro-dollars. */
   readonly micros: number;
-}
-
-/** What a lease holds of one limit. */
-interface Holding {
-  readonly layer: LimitLayer;
-  readonly block: number;
-  /** Of the block: when it has changed, the block belongs to somebody else. */
-  readonly generation: number;
-  readonly tokens: number;
-  /** End of the last window in which it reserved fewer tokens than it may use; 0 = it has them all. */
-  readonly shortUntil: number;
-}
-
-/** What a lease holds of one budget. */
-interface MoneyHolding {
-  readonly layer: MoneyLayer;
-  readonly block: number;
-  readonly generation: number;
-  readonly period: number;
-  readonly micros: number;
-}
-
-/** The limit of a unit that has least left, as it was just after the admission. */
-export interface Tightest {
-  /** -1 = the request is under no limit of this unit. */
-  limit: number;
-  remaining: number;
-  /** When its window ends, milliseconds since the epoch. */
-  resetsAt: number;
-}
-
-/** What an admitted request holds until it is settled. */
-export interface Lease {
-  readonly holdings: readonly Holding[];
-  readonly money: readonly MoneyHolding[];
-  readonly admittedAt: number;
-  readonly requests: Readonly<Tightest>;
-  readonly tokens: Readonly<Tightest>;
-  /** Does it still count as a request in flight? */
-  inFlight: boolean;
-  /** Settled or void: it holds nothing any more. */
-  ended: boolean;
 }
 
 const NO_MONEY: readonly MoneyLayer[] = Object.freeze([]);
@@ -79,111 +38,37 @@ export function admitLayers(
 }
 
 /**
- * Admits one request against all layers or against none. The clock is read under the lock: a thread that
+ * Admits one request against all layers or against none, with what the fleet has granted by now. The clock is read under the lock: a thread that
  * waited for it with an older time would begin a window again that another has already left.
  * @returns a lease, or of all refusals the one that takes longest to pass away
  */
 export function admitRequest(table: QuotaTable, demand: Demand, clock: () => number = Date.now): Lease | Failure {
+  const admitted = decide(table, demand, clock, false);
+  if (admitted === WANTING) throw new Error("waits without being asked to");
+  return admitted;
+}
+
+/** The same for a request that can wait: where the fleet may yet make room, it is told so, and what is missing. */
+export function admitOrWant(
+  table: QuotaTable,
+  demand: Demand,
+  clock: () => number = Date.now,
+): Lease | Failure | Wanting {
+  return decide(table, demand, clock, true);
+}
+
+function decide(table: QuotaTable, demand: Demand, clock: () => number, waits: boolean): Lease | Failure | Wanting {
   // A period that has just ended is found again here, where nobody waits.
   for (const layer of demand.money) layer.periodAt(clock());
   table.lock();
   try {
-    const admission = new Admission(table, clock());
+    const admission = new Admission(table, clock(), waits);
     for (const layer of demand.layers) admission.ask(layer, demand.tokens);
     for (const layer of demand.money) admission.askMoney(layer, demand.micros);
     return admission.conclude();
   } finally {
     table.unlock();
   }
-}
-
-/** One admission, under the lock. Layers are only asked; nothing is counted before all of them have been. */
-class Admission implements Lease {
-  readonly holdings: Holding[] = [];
-  readonly money: MoneyHolding[] = [];
-  readonly admittedAt: number;
-  readonly requests: Tightest = { limit: -1, remaining: Number.POSITIVE_INFINITY, resetsAt: 0 };
-  readonly tokens: Tightest = { limit: -1, remaining: Number.POSITIVE_INFINITY, resetsAt: 0 };
-  inFlight = true;
-  ended = false;
-  readonly #table: QuotaTable;
-  #refusal: Refusal | null = null;
-
-  constructor(table: QuotaTable, nowMs: number) {
-    this.#table = table;
-    this.admittedAt = nowMs;
-  }
-
-  ask(layer: LimitLayer, tokens: number): void {
-    const table = this.#table;
-    const now = this.admittedAt;
-    const block = table.locate(layer.place, now);
-    if (layer.concurrency >= 0 && table.inFlight(block) >= layer.concurrency) this.#refuse().places(layer);
-    let room = Number.POSITIVE_INFINITY;
-    let tight: Bound | null = null;
-    let shortUntil = 0;
-    for (const bound of layer.bounds) {
-      const { windowMs } = bound;
-      const window = windowOf(now, windowMs);
-      const left = bound.amount - table.used(block, bound.dimension, window);
-      if (left <= 0) this.#refuse().window(layer, bound, now);
-      else if (bound.unit === "requests") note(this.requests, bound, left - 1, now);
-      else {
-        if (left < tokens) shortUntil = Math.max(shortUntil, (window + 1) * windowMs);
-        if (left >= room) continue;
-        room = left;
-        tight = bound;
-      }
-    }
-    // One request may exceed the limit; a second one waits until that one has told what it used.
-    if (tight !== null && shortUntil > 0 && table.hasShort(block, now)) this.#refuse().shortage(layer, tight);
-    const reserved = Math.min(tokens, room);
-    if (tight !== null) note(this.tokens, tight, room - reserved, now);
-    this.holdings.push({ layer, block, generation: table.generation(block), tokens: reserved, shortUntil });
-  }
-
-  askMoney(layer: MoneyLayer, estimate: number): void {
-    const table = this.#table;
-    const block = table.locate(layer.place, this.admittedAt);
-    const { id, endsAt } = layer.periodAt(this.admittedAt);
-    const period = table.enterPeriod(block, id);
-    table.keepUntil(block, endsAt);
-    const spent = table.spent(block);
-    const left = layer.limitMicros - spent - table.reserved(block, period);
-    if (left <= 0 && layer.action === "block") {
-      this.#refuse().money(layer, { spentMicros: spent, nowMs: this.admittedAt, endsAt });
-    }
-    this.money.push({ layer, block, generation: table.generation(block), period, micros: estimate });
-  }
-
-  conclude(): Lease | Failure {
-    if (this.#refusal !== null) return this.#refusal.failure();
-    const table = this.#table;
-    const now = this.admittedAt;
-    for (const { layer, block, tokens, shortUntil } of this.holdings) {
-      if (shortUntil > 0) table.addShort(block, shortUntil);
-      if (layer.concurrency >= 0) table.changeInFlight(block, 1);
-      for (const { dimension, unit, windowMs } of layer.bounds) {
-        const window = windowOf(now, windowMs);
-        table.add(block, dimension, window, unit === "requests" ? 1 : tokens);
-        table.keepUntil(block, (window + 1) * windowMs);
-      }
-    }
-    for (const { block, period, micros } of this.money) table.changeReserved(block, period, micros);
-    return this;
-  }
-
-  #refuse(): Refusal {
-    this.#refusal ??= new Refusal();
-    return this.#refusal;
-  }
-}
-
-function note(tightest: Tightest, bound: Bound, remaining: number, nowMs: number): void {
-  if (remaining >= tightest.remaining) return;
-  tightest.limit = bound.amount;
-  tightest.remaining = remaining;
-  tightest.resetsAt = (windowOf(nowMs, bound.windowMs) + 1) * bound.windowMs;
 }
 
 /**
@@ -255,9 +140,12 @@ function correct(table: QuotaTable, { admittedAt }: Lease, holding: Holding, by:
   const { layer, block } = holding;
   if (table.generation(block) !== holding.generation) return;
   if (holding.shortUntil > 0) table.removeShort(block, holding.shortUntil);
-  for (const { dimension, unit, windowMs } of layer.bounds) {
+  for (const { dimension, unit, windowMs, amount } of layer.bounds) {
     const change = unit === "requests" ? by.requests : by.tokens - holding.tokens;
-    if (change !== 0) table.correct(block, dimension, windowOf(admittedAt, windowMs), change);
+    if (change === 0) continue;
+    const window = windowOf(admittedAt, windowMs);
+    table.correct(block, dimension, window, change);
+    if (change > 0) table.share?.claim(holding, { dimension, window, amount });
   }
 }
 

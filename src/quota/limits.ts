@@ -137,12 +137,12 @@ function blockOf(blocks: BlockMap, name: string): number {
 }
 
 function ruleOf(policy: RateLimitPolicy, blocks: BlockMap): Rule {
-  const { id, name, condition, groupBy, limits, schedules } = policy;
+  const { id, name, condition, groupBy, limits, schedules, onPartition } = policy;
   return {
     id,
     concerns: condition === null ? EVERYTHING : compileCondition(condition),
     groupBy,
-    template: layerTemplate("policy", `policy "${name}"`, limits, { id, name }),
+    template: { ...layerTemplate("policy", `policy "${name}"`, limits, { id, name }), onPartition },
     block: blockOf(blocks, `policy:${id}`),
     schedules: schedules.length === 0 ? null : new Schedules(schedules),
   };

@@ -3,6 +3,8 @@
  * increments of one admission happen under one lock, so that limits are exact over the threads and a
  * refusal leaves every counter as it was. The lock is held for about a microsecond.
  */
+import { allocateGrantMemory, GrantCells, type GrantMemory } from "./grant-cells.js";
+import { GrantShare } from "./grant-share.js";
 import { allocateDirectory, GroupDirectory, type Place } from "./groups.js";
 import { allocateOutputs, OutputSizes } from "./outputs.js";
 import { DIMENSIONS } from "./window.js";
@@ -33,14 +35,19 @@ export interface QuotaMemory {
   readonly held: SharedArrayBuffer;
   readonly directory: SharedArrayBuffer;
   readonly outputs: SharedArrayBuffer;
+  /** null = limits are this node's own. */
+  readonly grants: GrantMemory | null;
   /** Blocks that the main thread gives out by name; the hashed ones follow. */
   readonly named: number;
   readonly hashed: number;
   readonly rows: number;
 }
 
-/** Allocates zeroed counters for `named` limited things, `hashed` groups and `rows` threads. */
-export function allocateQuotaMemory(named: number, rows: number, hashed = HASHED_BLOCKS): QuotaMemory {
+/**
+ * Allocates zeroed counters for `named` limited things, `hashed` groups and `rows` threads. `fleet`: limits hold for
+ * several nodes, and admissions need their grants.
+ */
+export function allocateQuotaMemory(named: number, rows: number, hashed = HASHED_BLOCKS, fleet = false): QuotaMemory {
   const blocks = named + hashed;
   return {
     counters: new SharedArrayBuffer(HEADER_BYTES + blocks * BLOCK * 8),
@@ -48,6 +55,7 @@ export function allocateQuotaMemory(named: number, rows: number, hashed = HASHED
     held: new SharedArrayBuffer(blocks * rows * PAIR * 8),
     directory: allocateDirectory(hashed, named),
     outputs: allocateOutputs(),
+    grants: fleet ? allocateGrantMemory(blocks, rows) : null,
     named,
     hashed,
     rows,
@@ -58,6 +66,10 @@ export function allocateQuotaMemory(named: number, rows: number, hashed = HASHED
 export class QuotaTable {
   /** What models' answers are usually long. */
   readonly outputs: OutputSizes;
+  /** What the fleet has granted; null = limits are this node's own. */
+  readonly grants: GrantCells | null;
+  /** The same, as admissions ask for it. */
+  readonly share: GrantShare | null;
   /** Admissions of this thread that counted in an overflow block. */
   overflows = 0;
   readonly #lock: Int32Array;
@@ -80,6 +92,8 @@ export class QuotaTable {
     this.#held = new Float64Array(memory.held);
     this.#directory = new GroupDirectory(memory.directory, memory.hashed, memory.named);
     this.outputs = new OutputSizes(memory.outputs);
+    this.grants = memory.grants === null ? null : new GrantCells(memory.grants, row);
+    this.share = this.grants === null ? null : new GrantShare(this, this.grants);
     this.#named = memory.named;
     this.#blocks = memory.named + memory.hashed;
     this.#rows = memory.rows;
@@ -91,6 +105,7 @@ export class QuotaTable {
   clearRow(): void {
     zero(this.#inFlight, this.#row * this.#blocks, this.#blocks);
     zero(this.#held, this.#row * this.#blocks * PAIR, this.#blocks * PAIR);
+    this.grants?.clearRow();
   }
 
   /** This thread is dead: its requests are over, and the lock is free if it died with it. */
@@ -138,6 +153,18 @@ export class QuotaTable {
     // No other place of the same admission may be given this block.
     this.keepUntil(place.block, nowMs + 1);
     return place.block;
+  }
+
+  /** The block of a hashed place, where it has one now; -1 = it has none. */
+  find(place: Place): number {
+    const found = this.#directory.find(place);
+    return found < 0 ? -1 : this.#named + found;
+  }
+
+  /** The hash of the name that a hashed block belongs to, behind "#"; null = it is none, or nobody's. */
+  hashOf(block: number): string | null {
+    const hash = block < this.#named ? null : this.#directory.hashOf(block - this.#named);
+    return hash === null ? null : `#${hash}`;
   }
 
   #find(place: Place, nowMs: number): void {
@@ -277,6 +304,7 @@ export class QuotaTable {
     const generation = this.generation(block) + 1;
     this.#values.fill(0, block * BLOCK, (block + 1) * BLOCK);
     this.#values[block * BLOCK + GENERATION] = generation;
+    this.grants?.empty(block);
     for (let row = 0; row < this.#rows; row += 1) {
       const at = row * this.#blocks + block;
       this.#inFlight[at] = 0;

@@ -1,8 +1,10 @@
 /**
  * How the models of a node are doing: cooldowns, latencies, requests in flight and background checks, in memory
- * that its threads share. Every field is one 32-bit number that is read and changed atomically; there is no lock,
+ * that its threads share. What the other nodes of a fleet say of them stands beside it, in fields of its own that the
+ * main thread writes: the two are put together by who reads, and a node tells the others only what is its own. Every field is one 32-bit number that is read and changed atomically; there is no lock,
  * so that a thread that dies leaves none behind.
  */
+import type { CheckResult, HealthReport, OthersHealth, OwnHealth } from "./health-report.js";
 import { type HealthSlot, NO_SLOT, type SlotMap, unpackSlot } from "./slots.js";
 
 /** One record is one cache line. */
@@ -17,14 +19,20 @@ const LATENCY_AT = 5;
 const SUCCESSES = 6;
 const FAILURES = 7;
 const SUCCESS_AT = 8;
-const CHECK_RESULT = 9;
-const CHECK_STATUS = 10;
-const CHECK_AT = 11;
-const CHECK_STALE_SECONDS = 12;
+/** The upstream's status, and in the last two bits how the check ended. */
+const CHECK = 9;
+const CHECK_AT = 10;
+const CHECK_STALE_SECONDS = 11;
+const OTHERS_COOLDOWN_UNTIL = 12;
+const OTHERS_IN_FLIGHT = 13;
+const OTHERS_LATENCY = 14;
+const OTHERS_LATENCY_AT = 15;
 
 const NEVER_CHECKED = 0;
 const CHECK_PASSED = 1;
 const CHECK_FAILED = 2;
+const CHECK_RESULT_BITS = 2;
+const CHECK_RESULT_MASK = 0b11;
 
 /** Times are counted in ticks since shortly before the memory was allocated: 32 bits of them last six years. */
 const TICK_MS = 50;
@@ -34,9 +42,9 @@ const LATENCY_UNIT = 64;
 const MAX_LATENCY_MS = 3_600_000;
 /** A new latency counts for at least so much of the average, and for the more the older the average is. */
 const LEAST_WEIGHT = 0.1;
-const AVERAGE_SPAN_MS = 10_000;
+export const AVERAGE_SPAN_MS = 10_000;
 /** A latency that nobody has renewed for so long says nothing. */
-const LATENCY_STALE_MS = 300_000;
+export const LATENCY_STALE_MS = 300_000;
 
 /** What kinds of failure are told of a model. */
 export const FAILURE_KINDS = [
@@ -61,6 +69,8 @@ export interface HealthMemory {
   readonly records: SharedArrayBuffer;
   /** Requests in flight, one row a thread: a thread that dies takes only its own row with it. */
   readonly inFlight: SharedArrayBuffer;
+  /** One number: how many cooldowns the node's own attempts have begun. */
+  readonly cooldowns: SharedArrayBuffer;
   readonly slots: number;
   readonly rows: number;
   /** The time of tick 0, milliseconds since the epoch. */
@@ -72,39 +82,18 @@ export function allocateHealthMemory(slots: number, rows: number, nowMs = Date.n
   return {
     records: new SharedArrayBuffer(slots * RECORD * 4),
     inFlight: new SharedArrayBuffer(slots * rows * 4),
+    cooldowns: new SharedArrayBuffer(4),
     slots,
     rows,
     origin: nowMs - BEFORE_MS,
   };
 }
 
-/** What is known of a model; times in milliseconds since the epoch, 0 = never. */
-export interface HealthReport {
-  readonly standing: Standing;
-  /** Nothing is known of it: no call, no check that is not stale. */
-  readonly unknown: boolean;
-  readonly cooldownUntil: number;
-  /** 0 = none. */
-  readonly lastStatus: number;
-  readonly lastFailure: FailureKind | "";
-  /** Time to the first byte; -1 = not known. */
-  readonly latencyMs: number;
-  readonly inFlight: number;
-  readonly successes: number;
-  readonly failures: number;
-  /** null = never checked. `status`: 0 where the upstream sent none. */
-  readonly check: {
-    readonly passed: boolean;
-    readonly status: number;
-    readonly at: number;
-    readonly stale: boolean;
-  } | null;
-}
-
 /** One thread's view of the node's models. All times come in as milliseconds since the epoch. */
 export class HealthTable {
   readonly #records: Int32Array;
   readonly #inFlight: Int32Array;
+  readonly #cooldowns: Int32Array;
   readonly #slots: number;
   readonly #rows: number;
   readonly #row: number;
@@ -115,6 +104,7 @@ export class HealthTable {
   constructor(memory: HealthMemory, row: number) {
     this.#records = new Int32Array(memory.records);
     this.#inFlight = new Int32Array(memory.inFlight);
+    this.#cooldowns = new Int32Array(memory.cooldowns);
     this.#slots = memory.slots;
     this.#rows = memory.rows;
     this.#row = row;
@@ -153,12 +143,10 @@ export class HealthTable {
     if (Atomics.add(this.#inFlight, at, by) + by < 0) Atomics.store(this.#inFlight, at, 0);
   }
 
-  /** Attempts in flight over all threads. */
+  /** Attempts in flight over all threads, and over the other nodes as far as they have told. */
   inFlight(slot: HealthSlot): number {
-    if (this.#recordOf(slot) < 0) return 0;
-    let sum = 0;
-    for (let row = 0; row < this.#rows; row += 1) sum += this.#inFlight[row * this.#slots + slot.index] as number;
-    return Math.max(0, sum);
+    const at = this.#recordOf(slot);
+    return at < 0 ? 0 : this.#ownInFlight(slot.index) + (this.#records[at + OTHERS_IN_FLIGHT] as number);
   }
 
   /** An attempt was answered. `firstByteMs`: from its start to the first byte; negative = not known. */
@@ -189,61 +177,153 @@ export class HealthTable {
     const until = this.#tick(untilMs + TICK_MS - 1);
     for (let before = this.#load(at + COOLDOWN_UNTIL); before < until; ) {
       const seen = Atomics.compareExchange(this.#records, at + COOLDOWN_UNTIL, before | 0, until | 0) >>> 0;
-      if (seen === before) return;
+      if (seen === before) {
+        Atomics.add(this.#cooldowns, 0, 1);
+        return;
+      }
       before = seen;
     }
   }
 
-  /** A background check has ended; its result says something for `staleSeconds`. `status`: 0 = no answer. */
-  recordCheck(slot: HealthSlot, check: { passed: boolean; status: number; staleSeconds: number }, nowMs: number): void {
+  /** Changes whenever an attempt of this node begins a cooldown or makes one longer. */
+  get cooldowns(): number {
+    return Atomics.load(this.#cooldowns, 0);
+  }
+
+  /** A background check has ended, here or at another node. */
+  recordCheck(slot: HealthSlot, check: CheckResult, nowMs: number): void {
     const at = this.#recordOf(slot);
     if (at < 0) return;
-    Atomics.store(this.#records, at + CHECK_STATUS, check.status);
     Atomics.store(this.#records, at + CHECK_STALE_SECONDS, check.staleSeconds);
     Atomics.store(this.#records, at + CHECK_AT, this.#tick(nowMs));
-    Atomics.store(this.#records, at + CHECK_RESULT, check.passed ? CHECK_PASSED : CHECK_FAILED);
+    const result = check.passed ? CHECK_PASSED : CHECK_FAILED;
+    Atomics.store(this.#records, at + CHECK, (check.status << CHECK_RESULT_BITS) | result);
+  }
+
+  /** When the last background check ended, here or at another node; 0 = never. */
+  checkedAt(slot: HealthSlot): number {
+    const at = this.#recordOf(slot);
+    return at < 0 || this.#load(at + CHECK) === NEVER_CHECKED ? 0 : this.#time(this.#load(at + CHECK_AT));
+  }
+
+  /** What this node would tell the others. */
+  own(slot: HealthSlot, nowMs: number): OwnHealth {
+    const at = this.#recordOf(slot);
+    const timeOf = (field: number): number =>
+      at < 0 || this.#load(at + field) === 0 ? 0 : this.#time(this.#load(at + field));
+    return {
+      inFlight: at < 0 ? 0 : this.#ownInFlight(slot.index),
+      cooldownUntil: timeOf(COOLDOWN_UNTIL),
+      lastStatus: at < 0 ? 0 : this.#load(at + LAST_STATUS),
+      latencyMs: at < 0 ? -1 : this.#latency(at, LATENCY, nowMs),
+      latencyAt: timeOf(LATENCY_AT),
+      successes: at < 0 ? 0 : this.#load(at + SUCCESSES),
+      successAt: timeOf(SUCCESS_AT),
+    };
+  }
+
+  /** The other nodes have told of a model. Main thread only. */
+  recordOthers(slot: HealthSlot, others: OthersHealth): void {
+    const at = this.#recordOf(slot);
+    if (at < 0) return;
+    const { inFlight, cooldownUntil, latencyMs, latencyAt } = others;
+    this.#put(at + OTHERS_IN_FLIGHT, inFlight);
+    this.#put(at + OTHERS_COOLDOWN_UNTIL, cooldownUntil === 0 ? 0 : this.#tick(cooldownUntil + TICK_MS - 1));
+    this.#put(at + OTHERS_LATENCY_AT, latencyMs < 0 ? 0 : this.#tick(latencyAt));
+    this.#put(at + OTHERS_LATENCY, latencyMs < 0 ? 0 : latencyUnits(latencyMs));
+  }
+
+  /** An attempt of another node was answered: a check that failed before says nothing more. */
+  recordOthersSuccess(slot: HealthSlot, atMs: number): void {
+    const at = this.#recordOf(slot);
+    if (at < 0) return;
+    const tick = this.#tick(atMs);
+    // Told from node to node, times creep; only the one that is needed is taken.
+    if (this.#checkHasFailed(at) && tick > this.#load(at + SUCCESS_AT))
+      Atomics.store(this.#records, at + SUCCESS_AT, tick);
   }
 
   /** A failed check counts until it is stale or an attempt has succeeded since. */
   standing(slot: HealthSlot, nowMs: number): Standing {
     const at = this.#recordOf(slot);
     if (at < 0) return WELL;
-    if (this.#load(at + CHECK_RESULT) === CHECK_FAILED && !this.#checkIsStale(at, nowMs)) {
+    if (this.#checkHasFailed(at) && !this.#checkIsStale(at, nowMs)) {
       if (this.#load(at + SUCCESS_AT) <= this.#load(at + CHECK_AT)) return UNHEALTHY;
     }
-    return this.#load(at + COOLDOWN_UNTIL) > this.#exactTick(nowMs) ? COOLING_DOWN : WELL;
+    const own = this.#load(at + COOLDOWN_UNTIL);
+    const others = this.#load(at + OTHERS_COOLDOWN_UNTIL);
+    if (own === 0 && others === 0) return WELL;
+    return Math.max(own, others) > this.#exactTick(nowMs) ? COOLING_DOWN : WELL;
   }
 
-  /** Average time to the first byte; -1 where there is none, or none that is young enough. */
+  /**
+   * Average time to the first byte; -1 where there is none, or none that is young enough. Where both this node and
+   * others have measured, the younger average weighs more.
+   */
   latencyMs(slot: HealthSlot, nowMs: number): number {
     const at = this.#recordOf(slot);
     if (at < 0) return -1;
-    const latency = this.#load(at + LATENCY);
-    if (latency === 0 || nowMs - this.#time(this.#load(at + LATENCY_AT)) > LATENCY_STALE_MS) return -1;
-    return latency / LATENCY_UNIT;
+    const own = this.#latency(at, LATENCY, nowMs);
+    // Read plainly, as the counts in flight are: what the main thread has just written is soon enough there.
+    if (this.#records[at + OTHERS_LATENCY] === 0) return own;
+    const others = this.#latency(at, OTHERS_LATENCY, nowMs);
+    if (own < 0 || others < 0) return Math.max(own, others);
+    const ownAge = AVERAGE_SPAN_MS + Math.max(0, nowMs - this.#time(this.#load(at + LATENCY_AT)));
+    const othersAge = AVERAGE_SPAN_MS + Math.max(0, nowMs - this.#time(this.#load(at + OTHERS_LATENCY_AT)));
+    return (own * othersAge + others * ownAge) / (ownAge + othersAge);
   }
 
   /** Everything that is known of a model, for people. */
   report(slot: HealthSlot, nowMs: number): HealthReport {
     const at = this.#recordOf(slot);
     const of = (field: number): number => (at < 0 ? 0 : this.#load(at + field));
-    const checked = of(CHECK_RESULT) !== NEVER_CHECKED;
+    const check = of(CHECK);
+    const checked = check !== NEVER_CHECKED;
     const stale = checked && this.#checkIsStale(at, nowMs);
-    const cooldown = of(COOLDOWN_UNTIL);
+    const cooldown = Math.max(of(COOLDOWN_UNTIL), of(OTHERS_COOLDOWN_UNTIL));
     return {
       standing: this.standing(slot, nowMs),
       unknown: of(SUCCESSES) + of(FAILURES) === 0 && (!checked || stale),
       cooldownUntil: cooldown > this.#exactTick(nowMs) ? this.#time(cooldown) : 0,
+      othersCooldown: cooldown > this.#exactTick(nowMs) && cooldown > of(COOLDOWN_UNTIL),
       lastStatus: of(LAST_STATUS),
       lastFailure: FAILURE_KINDS[of(LAST_FAILURE)] ?? "",
       latencyMs: this.latencyMs(slot, nowMs),
-      inFlight: this.inFlight(slot),
+      inFlight: at < 0 ? 0 : this.#ownInFlight(slot.index),
+      fleetInFlight: this.inFlight(slot),
       successes: of(SUCCESSES),
       failures: of(FAILURES),
       check: checked
-        ? { passed: of(CHECK_RESULT) === CHECK_PASSED, status: of(CHECK_STATUS), at: this.#time(of(CHECK_AT)), stale }
+        ? {
+            passed: (check & CHECK_RESULT_MASK) === CHECK_PASSED,
+            status: check >>> CHECK_RESULT_BITS,
+            at: this.#time(of(CHECK_AT)),
+            stale,
+          }
         : null,
     };
+  }
+
+  #ownInFlight(index: number): number {
+    let sum = 0;
+    for (let row = 0; row < this.#rows; row += 1) sum += this.#inFlight[row * this.#slots + index] as number;
+    return Math.max(0, sum);
+  }
+
+  /** `field`: of the latency; its time is in the next one. */
+  #latency(at: number, field: number, nowMs: number): number {
+    const latency = this.#load(at + field);
+    if (latency === 0 || nowMs - this.#time(this.#load(at + field + 1)) > LATENCY_STALE_MS) return -1;
+    return latency / LATENCY_UNIT;
+  }
+
+  #checkHasFailed(at: number): boolean {
+    return (this.#load(at + CHECK) & CHECK_RESULT_MASK) === CHECK_FAILED;
+  }
+
+  /** Most of what is told has not changed: then other threads may keep the line that they have read. */
+  #put(at: number, value: number): void {
+    if (this.#load(at) !== value) Atomics.store(this.#records, at, value | 0);
   }
 
   #checkIsStale(at: number, nowMs: number): boolean {
@@ -252,7 +332,7 @@ export class HealthTable {
 
   /** Puts a latency into the average; one of two threads at once tries again. */
   #sample(at: number, firstByteMs: number, nowMs: number): void {
-    const sample = Math.max(1, Math.round(Math.min(firstByteMs, MAX_LATENCY_MS) * LATENCY_UNIT));
+    const sample = latencyUnits(firstByteMs);
     const age = nowMs - this.#time(this.#load(at + LATENCY_AT));
     const weight = Math.max(LEAST_WEIGHT, 1 - Math.exp(-Math.max(0, age) / AVERAGE_SPAN_MS));
     for (let before = this.#load(at + LATENCY); ; ) {
@@ -286,4 +366,9 @@ export class HealthTable {
   #time(tick: number): number {
     return this.#origin + tick * TICK_MS;
   }
+}
+
+/** Never 0, which means that there is none. */
+function latencyUnits(ms: number): number {
+  return Math.max(1, Math.round(Math.min(ms, MAX_LATENCY_MS) * LATENCY_UNIT));
 }

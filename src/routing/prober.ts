@@ -6,6 +6,7 @@ import type { Resources } from "../config/resources.js";
 import type { ResolvedDirect, Snapshot } from "../config/snapshot.js";
 import type { BackgroundCheck } from "../config/traffic.js";
 import type { HealthTable } from "./health.js";
+import type { OtherNodes } from "./other-nodes.js";
 import { type HealthSlot, slotNames } from "./slots.js";
 
 /** Checks under way at once, on a node. */
@@ -46,6 +47,8 @@ export function checkedModels(resources: Resources, snapshot: Snapshot, health: 
 
 interface Scheduled {
   checked: CheckedModel;
+  /** When it came. */
+  readonly since: number;
   dueAt: number;
   underWay: boolean;
 }
@@ -69,23 +72,30 @@ export class CheckSchedule {
         continue;
       }
       const spread = Math.min(intervalMs, FIRST_SPREAD_MS);
-      this.#models.set(checked.name, { checked, dueAt: now + (spread * index) / models.length, underWay: false });
+      const dueAt = now + (spread * index) / models.length;
+      this.#models.set(checked.name, { checked, since: now, dueAt, underWay: false });
     }
   }
 
-  /** The checks to begin now, the longest overdue first; they count as under way until `finish`. */
-  begin(now: number): CheckedModel[] {
+  /**
+   * The checks to begin now, the longest overdue first; they count as under way until `finish`. One that is not this
+   * node's to make is left until its next beat; what is asked knows for how long the model has been in the schedule.
+   */
+  begin(now: number, isOurs: (checked: CheckedModel, knownMs: number) => boolean = () => true): CheckedModel[] {
     const due = [...this.#models.values()].filter(({ dueAt, underWay }) => !underWay && dueAt <= now);
     due.sort((left, right) => left.dueAt - right.dueAt);
-    const begun = due.slice(0, Math.max(0, AT_ONCE - this.#underWay));
-    for (const scheduled of begun) {
-      scheduled.underWay = true;
+    const begun: CheckedModel[] = [];
+    for (const scheduled of due) {
+      if (this.#underWay >= AT_ONCE) break;
       const intervalMs = scheduled.checked.check.intervalSeconds * 1_000;
       // At its beat, so that checks stay spread; one that has fallen behind begins a new beat.
       scheduled.dueAt = Math.max(scheduled.dueAt + intervalMs, now + intervalMs / 2);
+      if (!isOurs(scheduled.checked, now - scheduled.since)) continue;
+      scheduled.underWay = true;
+      this.#underWay += 1;
+      begun.push(scheduled.checked);
     }
-    this.#underWay += begun.length;
-    return begun.map(({ checked }) => checked);
+    return begun;
   }
 
   /** A check that `begin` gave out is over, however it ended. */
@@ -108,14 +118,17 @@ export class CheckSchedule {
 export class Prober {
   readonly #health: HealthTable;
   readonly #probe: Probe;
+  readonly #otherNodes: () => OtherNodes | null;
   readonly #schedule = new CheckSchedule();
   readonly #calls = new Set<AbortController>();
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
 
-  constructor(health: HealthTable, probe: Probe) {
+  /** `otherNodes`: those that check the same models; null while this node is alone. */
+  constructor(health: HealthTable, probe: Probe, otherNodes: () => OtherNodes | null = () => null) {
     this.#health = health;
     this.#probe = probe;
+    this.#otherNodes = otherNodes;
   }
 
   /** New resources are in force: these are checked from now on. */
@@ -134,13 +147,22 @@ export class Prober {
     if (this.#stopped) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    for (const checked of this.#schedule.begin(performance.now())) void this.#check(checked);
+    const begun = this.#schedule.begin(performance.now(), (checked, knownMs) => this.#isOurs(checked, knownMs));
+    for (const checked of begun) void this.#check(checked);
     const wait = this.#schedule.nextAt() - performance.now();
     // An interval of many days does not fit a timer; looking in between costs nothing.
     if (wait !== Number.POSITIVE_INFINITY) {
       this.#timer = setTimeout(() => this.#run(), Math.min(Math.max(0, wait), 3_600_000));
       this.#timer.unref();
     }
+  }
+
+  /** The first of the nodes checks a model; another steps in when nothing has been heard for too long. */
+  #isOurs({ name, slot, check }: CheckedModel, knownMs: number): boolean {
+    const rank = this.#otherNodes()?.checkRank(name) ?? 0;
+    if (rank === 0) return true;
+    const silentMs = Math.min(knownMs, Date.now() - this.#health.checkedAt(slot));
+    return silentMs > ((rank + 1) * check.intervalSeconds + check.timeoutSeconds) * 1_000;
   }
 
   async #check(checked: CheckedModel): Promise<void> {
@@ -167,7 +189,9 @@ export class Prober {
       return;
     }
     const passed = (status >= 200 && status < 300) || (status !== 0 && ignoreStatuses.includes(status));
-    this.#health.recordCheck(checked.slot, { passed, status, staleSeconds: staleAfterSeconds }, Date.now());
+    const result = { passed, status, staleSeconds: staleAfterSeconds };
+    this.#health.recordCheck(checked.slot, result, Date.now());
+    this.#otherNodes()?.checked(checked.name, result);
     this.#run();
   }
 }

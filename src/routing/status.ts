@@ -1,7 +1,9 @@
-/** What `/status/models` says: how every model of a node is doing. */
+/** What `/status/models` says: how every model of a node is doing, and what the other nodes say of it. */
 import type { ModelResource, Resources } from "../config/resources.js";
 import type { Snapshot } from "../config/snapshot.js";
-import { COOLING_DOWN, type HealthReport, type HealthTable, UNHEALTHY } from "./health.js";
+import { COOLING_DOWN, type HealthTable, UNHEALTHY } from "./health.js";
+import type { HealthReport } from "./health-report.js";
+import type { ForeignCooldown } from "./other-nodes.js";
 import { slotNames, targetNames } from "./slots.js";
 
 export type ModelState = "healthy" | "cooling_down" | "unhealthy" | "unknown";
@@ -14,13 +16,17 @@ export interface ModelStatus {
   /** Of a model with others behind it: the best state that one of them has. */
   readonly state: ModelState;
   readonly cooldown_until: string | null;
-  /** The upstream's last status. */
+  /** Who began it: `self`, or the name of another node. */
+  readonly cooldown_from: string | null;
+  /** The upstream's last status; beside another node's cooldown, the one that it began with. */
   readonly last_status: number | null;
   /** How the last attempt failed; null = it did not. */
   readonly last_failure: string | null;
   /** Average time to the first byte. */
   readonly latency_ms: number | null;
   readonly in_flight: number;
+  /** Over all nodes of the fleet. */
+  readonly fleet_in_flight: number;
   readonly successes: number;
   readonly failures: number;
   /** The last background check. */
@@ -39,17 +45,24 @@ export interface CheckStatus {
 /** Best first. */
 const STATES: readonly ModelState[] = ["healthy", "unknown", "cooling_down", "unhealthy"];
 
+export interface StatusParts {
+  readonly resources: Resources;
+  /** Of those resources. */
+  readonly snapshot: Snapshot;
+  readonly health: HealthTable;
+  /** The cooldown of other nodes that lasts longest. */
+  cooldownFrom(name: string): ForeignCooldown | null;
+}
+
 /** A row for each model in the file's order, then one for each target that only a pattern covers. */
-export function modelStatus(
-  resources: Resources,
-  snapshot: Snapshot,
-  health: HealthTable,
-  nowMs: number,
-): readonly ModelStatus[] {
+export function modelStatus(parts: StatusParts, nowMs: number): readonly ModelStatus[] {
+  const { resources, snapshot, health } = parts;
   const direct = new Map<string, ModelStatus>();
   for (const name of slotNames(resources)) {
     const provider = snapshot.findModel(name)?.direct?.entry.provider ?? null;
-    direct.set(name, directRow(name, provider, health.report(health.slotOf(name), nowMs)));
+    const report = health.report(health.slotOf(name), nowMs);
+    const foreign = report.othersCooldown ? parts.cooldownFrom(name) : null;
+    direct.set(name, directRow(name, provider, report, foreign));
   }
   const models = new Map(resources.models.map((model) => [model.name, model]));
   const rows = resources.models.map(
@@ -58,18 +71,26 @@ export function modelStatus(
   return [...rows, ...[...direct.values()].filter(({ name }) => !models.has(name))];
 }
 
-function directRow(name: string, provider: string | null, report: HealthReport): ModelStatus {
+function directRow(
+  name: string,
+  provider: string | null,
+  report: HealthReport,
+  foreign: ForeignCooldown | null,
+): ModelStatus {
   const { check } = report;
+  const lastStatus = foreign?.status || report.lastStatus;
   return {
     name,
     kind: "direct",
     provider,
     state: stateOfReport(report),
     cooldown_until: report.cooldownUntil === 0 ? null : timeText(report.cooldownUntil),
-    last_status: report.lastStatus === 0 ? null : report.lastStatus,
+    cooldown_from: report.cooldownUntil === 0 ? null : (foreign?.node ?? "self"),
+    last_status: lastStatus === 0 ? null : lastStatus,
     last_failure: report.lastFailure === "" ? null : report.lastFailure,
     latency_ms: report.latencyMs < 0 ? null : Math.round(report.latencyMs * 10) / 10,
     in_flight: report.inFlight,
+    fleet_in_flight: report.fleetInFlight,
     successes: report.successes,
     failures: report.failures,
     checks:
@@ -100,10 +121,12 @@ function virtualRow(model: ModelResource, stateOfTarget: (name: string) => Model
     provider: null,
     state: STATES.find((state) => states.includes(state)) ?? "unknown",
     cooldown_until: null,
+    cooldown_from: null,
     last_status: null,
     last_failure: null,
     latency_ms: null,
     in_flight: 0,
+    fleet_in_flight: 0,
     successes: 0,
     failures: 0,
     checks: null,

@@ -4,6 +4,7 @@ import { Acceptor } from "../acceptor/actor.js";
 import { NodeLoad } from "../acceptor/load.js";
 import { buildNode, swapResources } from "../acceptor/setup.js";
 import type { PriceRow } from "../config/prices.js";
+import { FleetCache } from "../cache/fleet.js";
 import { type CacheMemory, CacheStore } from "../cache/store.js";
 import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
@@ -14,6 +15,7 @@ import type { Node } from "../pipeline/node.js";
 import { Probes } from "../pipeline/probe.js";
 import type { BlockMap } from "../quota/blocks.js";
 import { type QuotaMemory, QuotaTable } from "../quota/table.js";
+import { Waiting } from "../quota/waiting.js";
 import { Router, type RoutingMemory } from "../routing/router.js";
 import type { SlotMap } from "../routing/slots.js";
 import { JournalWriter } from "../usage/journal.js";
@@ -70,8 +72,11 @@ const logOutput = new LogOutput(1, { delayMs: LOG_BATCH_MS, turn });
 const logger = createLogger({ level: config.log.level, write: (line) => logOutput.sink.write(line) });
 const metrics = new Metrics({ thread: setup.name });
 const quota = new QuotaTable(setup.quota, setup.row);
+const waiting = quota.grants === null ? null : new Waiting(quota.grants, () => outbox.send({ kind: "quota-wanted" }));
 const load = new NodeLoad(setup.load, setup.row, config.limits.body_memory_bytes);
 const cache = new CacheStore(setup.cache, setup.row);
+const { nats, cache: fleet } = config.cluster;
+const fleetCache = nats === null ? null : new FleetCache((message) => outbox.send(message), fleet.wait_ms);
 const turns = setup.turns === null ? null : new CacheStore(setup.turns, setup.row);
 quota.clearRow();
 cache.marks.clearRow();
@@ -96,7 +101,9 @@ const node: Node = buildNode({
   blocks,
   prices,
   quota,
+  waiting,
   cache,
+  fleetCache,
   turns,
   load,
   router,
@@ -136,6 +143,12 @@ function handle(message: AcceptorMessage): void {
       return;
     case "probe":
       void probes.probe(message).then((status) => outbox.send({ kind: "probed", ticket: message.ticket, status }));
+      return;
+    case "cache-told":
+      fleetCache?.told(message.ticket, message.found);
+      return;
+    case "granted":
+      waiting?.wake();
       return;
     case "throw":
       setImmediate(() => {

@@ -12,6 +12,7 @@ export interface Port {
 }
 
 const DEPTH = 0;
+const LOOK_MS = 1;
 
 /** Shared counter of one mailbox; hand the same memory to both sides. */
 export function allocateMailbox(): SharedArrayBuffer {
@@ -26,6 +27,7 @@ export class Outbox<Message> {
   readonly #capacity: number;
   #batch: Message[] = [];
   #dead = false;
+  #sent = 0;
   #deadLetters = 0;
 
   constructor(name: string, port: Port, memory: SharedArrayBuffer, capacity: number) {
@@ -42,6 +44,7 @@ export class Outbox<Message> {
       return false;
     }
     Atomics.add(this.#gauge, DEPTH, 1);
+    this.#sent += 1;
     if (this.#batch.push(message) === 1) queueMicrotask(() => this.flush());
     return true;
   }
@@ -52,6 +55,18 @@ export class Outbox<Message> {
     const batch = this.#batch;
     this.#batch = [];
     this.#port.postMessage(pack(batch));
+  }
+
+  /**
+   * Resolves when all that has been sent is read, when the actor is dead, or when the time is over. Whatever the
+   * actor does from then on, it does with these messages behind it.
+   */
+  async read(timeoutMs: number): Promise<void> {
+    const sent = this.#sent;
+    const end = performance.now() + timeoutMs;
+    while (!this.#dead && this.#sent - this.depth < sent && performance.now() < end) {
+      await new Promise((done) => setTimeout(done, LOOK_MS));
+    }
   }
 
   /** The actor behind it has gone: everything sent from now on is a dead letter. */

@@ -1,11 +1,8 @@
 /** A running gateway: supervisor, ops listener, reload and housekeeping, from start to drain. */
 import type { PurgeFilter } from "../cache/store.js";
 import type { ClusterActor } from "../cluster/actor.js";
-import type { ResourcesContext } from "../config/load.js";
 import { loadPrices, type PriceRow } from "../config/prices.js";
-import type { Resources } from "../config/resources.js";
 import { renderError } from "../config/result.js";
-import type { WeirConfig } from "../config/schema.js";
 import { LogGate, LogOutput } from "../observability/log-sink.js";
 import { createLogger, type Logger } from "../observability/logger.js";
 import { Metrics, METRICS_CONTENT_TYPE, mergeMetrics } from "../observability/metrics.js";
@@ -16,19 +13,16 @@ import { enforceBound } from "../usage/retention.js";
 import { journalDirectory } from "../usage/segments.js";
 import { entryFinder, keepBudgets } from "./budgets.js";
 import { joinCluster, statusAlone } from "./cluster.js";
-import { type ConfigStatus, configStatus, Reloader } from "./reload.js";
+import { InForce } from "./in-force.js";
 import { isFree } from "./port-probe.js";
+import { Reloader } from "./reload.js";
+import { configHouse, type Given, resourceStore, type Start, startingSet } from "./resource-source.js";
 import { Supervisor } from "./supervisor.js";
 import { tlsProblem } from "./tls-files.js";
 
 const RETENTION_MS = 60_000;
 
-export interface GatewayOptions {
-  readonly config: WeirConfig;
-  readonly resources: Resources;
-  /** The file to keep up with; null = the resources never change. */
-  readonly resourcesPath: string | null;
-  readonly context: ResourcesContext;
+export interface GatewayOptions extends Given {
   /** Rows of the user's own price file, `pricing.file`. */
   readonly prices: readonly PriceRow[];
 }
@@ -46,30 +40,35 @@ export class Gateway {
   readonly #metrics = new Metrics({ thread: "main" });
   readonly #supervisor: Supervisor;
   readonly #budgets: BudgetKeeper;
+  readonly #start: Start;
+  readonly #inForce: InForce;
   readonly #reloader: Reloader | null;
   readonly #ops: OpsServer;
-  readonly #startedAt = new Date();
   #retention: NodeJS.Timeout | null = null;
   /** null: this node is alone, or has not got that far. */
   #cluster: ClusterActor | null = null;
 
   constructor(options: GatewayOptions) {
-    const { config, resources, prices } = options;
+    const { config, prices } = options;
     this.#options = options;
     this.#logger = createLogger({ level: config.log.level, write: (line) => this.#output.sink.write(line) });
     const shared = { logger: this.#logger, metrics: this.#metrics };
+    this.#start = startingSet(options, this.#logger);
+    const { resources } = this.#start.set;
     this.#supervisor = new Supervisor({ config, resources, prices, logGate: this.#logGate, ...shared });
     this.#budgets = keepBudgets(config, this.#supervisor, shared);
+    this.#inForce = this.#makeInForce();
     this.#reloader = this.#makeReloader();
     this.#ops = new OpsServer({
       ready: () => !this.#supervisor.draining && this.#supervisor.listening > 0,
       metrics: async () => mergeMetrics([this.#metrics.collect(), ...(await this.#supervisor.collect())]),
       metricsContentType: METRICS_CONTENT_TYPE,
-      configStatus: () => this.configStatus,
+      configStatus: () => this.#inForce.status,
       modelStatus: () => ({ models: this.#supervisor.models }),
       clusterStatus: () => this.#cluster?.status ?? statusAlone(config),
       admin: {
         keyHashes: config.ops.admin_key_hashes,
+        resources: resourceStore(options, () => this.#inForce, () => this.#cluster),
         purgeCache: (filter) => this.#purgeCache(filter),
       },
     });
@@ -85,8 +84,9 @@ export class Gateway {
     return this.#logger;
   }
 
-  get configStatus(): ConfigStatus {
-    return this.#reloader?.status ?? configStatus(this.#options.resources, this.#startedAt, null);
+  /** Did it start with the resources that it was given? */
+  get servesGiven(): boolean {
+    return !this.#start.fromSnapshot;
   }
 
   /** Listens; null when an address or the journal cannot be had (the log says which, and why). */
@@ -114,11 +114,11 @@ export class Gateway {
       return null;
     }
     // Before the first request: what was spent counts.
-    const { resources } = this.#options;
+    const { resources } = this.#start.set;
     await this.#budgets.start(resources.traffic.budgets, this.#supervisor.places, entryFinder(resources));
     const port = await this.#supervisor.start();
     if (port === null) return null;
-    this.#cluster = await joinCluster(config, this.#supervisor, { logger: this.#logger, metrics: this.#metrics });
+    await this.#join();
     this.#reloader?.watch();
     this.#enforceRetention();
     this.#retention = setInterval(() => this.#enforceRetention(), RETENTION_MS);
@@ -165,8 +165,16 @@ export class Gateway {
     this.#output.flushSync();
   }
 
+  async #join(): Promise<void> {
+    const tell = { logger: this.#logger, metrics: this.#metrics };
+    const parts = { inForce: this.#inForce, reloader: this.#reloader, logger: this.#logger };
+    const house = configHouse(this.#options, this.#start, parts);
+    this.#cluster = await joinCluster(this.#options.config, this.#supervisor, tell, house);
+  }
+
   #purgeCache(filter: PurgeFilter): number {
     const purged = this.#supervisor.cache.purge(filter);
+    this.#cluster?.cache.purge(filter);
     this.#logger.info({ ...filter, purged }, "cache purged");
     return purged;
   }
@@ -196,19 +204,23 @@ export class Gateway {
     this.#logger.info({ file, rows: result.value.rows.length, dated: result.value.dated }, "prices reloaded");
   }
 
-  #makeReloader(): Reloader | null {
-    const { resourcesPath, context, resources } = this.#options;
-    if (resourcesPath === null) return null;
-    return new Reloader({
-      path: resourcesPath,
-      context,
-      initial: resources,
+  #makeInForce(): InForce {
+    return new InForce({
+      initial: this.#start.set,
       logger: this.#logger,
       metrics: this.#metrics,
-      apply: (next) => {
-        this.#supervisor.replaceResources(next);
-        void this.#budgets.adopt(next.traffic.budgets, this.#supervisor.places, entryFinder(next));
+      settled: () => this.#supervisor.settled(),
+      apply: ({ resources }) => {
+        this.#supervisor.replaceResources(resources);
+        void this.#budgets.adopt(resources.traffic.budgets, this.#supervisor.places, entryFinder(resources));
       },
     });
+  }
+
+  #makeReloader(): Reloader | null {
+    const { resourcesPath: path, context, resources } = this.#options;
+    if (path === null) return null;
+    const { revision } = resources.resources;
+    return new Reloader({ path, context, inForce: this.#inForce, logger: this.#logger }, revision);
   }
 }

@@ -1,4 +1,5 @@
 /** Every message between the threads of a node: plain tagged data, one union, switched over exhaustively. */
+import type { CacheAsk, CacheKept } from "../cache/fleet.js";
 import type { PriceRow } from "../config/prices.js";
 import type { Resources } from "../config/resources.js";
 import type { BlockMap } from "../quota/blocks.js";
@@ -33,6 +34,10 @@ export type AcceptorMessage =
       readonly maxTokens: number;
       readonly timeoutMs: number;
     }
+  /** What came of asking for an answer that other nodes keep: is it in the node's memory now? */
+  | { readonly kind: "cache-told"; readonly ticket: number; readonly found: boolean }
+  /** The fleet has granted something, or has nothing: requests that wait may look again. */
+  | { readonly kind: "granted" }
   /** Debug hook: throw inside the acceptor. */
   | { readonly kind: "throw" };
 
@@ -43,7 +48,11 @@ export type SupervisorMessage =
   | { readonly kind: "crashed"; readonly error: ErrorData }
   | { readonly kind: "drained"; readonly cut: number }
   | { readonly kind: "collected"; readonly ticket: number; readonly metrics: unknown }
-  | { readonly kind: "probed"; readonly ticket: number; readonly status: number };
+  | { readonly kind: "probed"; readonly ticket: number; readonly status: number }
+  /** Requests wait for what the fleet may grant: somebody is to look what is wanted. */
+  | { readonly kind: "quota-wanted" }
+  | CacheAsk
+  | CacheKept;
 
 export function errorData(error: unknown): ErrorData {
   if (error instanceof Error) return { name: error.name, message: error.message, stack: error.stack ?? "" };

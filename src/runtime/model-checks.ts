@@ -16,7 +16,8 @@ export class ModelChecks {
   constructor(routing: SharedRouting, send: (message: AcceptorMessage) => boolean) {
     this.#routing = routing;
     this.#send = send;
-    this.#prober = new Prober(routing.health, (model, call) => this.#probe(model, call));
+    const probe = (model: CheckedModel, call: ProbeCall) => this.#probe(model, call);
+    this.#prober = new Prober(routing.health, probe, () => routing.otherNodes);
   }
 
   /** New resources are in force. */

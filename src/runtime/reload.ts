@@ -4,10 +4,9 @@
  */
 import { unwatchFile, watchFile } from "node:fs";
 import { renderError, type ResourcesContext } from "../config/load.js";
-import type { Resources } from "../config/resources.js";
 import type { Logger } from "../observability/logger.js";
-import type { Metrics } from "../observability/metrics.js";
-import { loadResourceFile } from "./resource-file.js";
+import type { InForce } from "./in-force.js";
+import { loadResourceFileSet } from "./resource-file.js";
 
 const WATCH_MS = 500;
 /** Longer than a look takes to come round: a file that is still being written is seen to change once more. */
@@ -16,36 +15,22 @@ const SETTLE_MS = 600;
 export interface ReloadOptions {
   readonly path: string;
   readonly context: ResourcesContext;
-  readonly initial: Resources;
+  readonly inForce: InForce;
   readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** Puts new resources in force; throws when they cannot be. */
-  apply(resources: Resources): void;
-}
-
-/** What `/status/config` says. */
-export interface ConfigStatus {
-  readonly source: string;
-  readonly revision: string;
-  readonly loaded_at: string;
-  readonly provider_keys: number;
-  readonly models: number;
-  readonly api_keys: number;
-  /** The last file that was not taken, until a good one comes. */
-  readonly refused: { readonly at: string; readonly errors: readonly string[] } | null;
 }
 
 export class Reloader {
   readonly #options: ReloadOptions;
-  #serving: Resources;
-  #loadedAt = new Date();
-  #refused: ConfigStatus["refused"] = null;
+  /** Of the file as it was last read. */
+  #revision: string;
   #settling: NodeJS.Timeout | null = null;
+  #retired = false;
+  #told = false;
 
-  constructor(options: ReloadOptions) {
+  /** `revision` is that of the file as it has been read already. */
+  constructor(options: ReloadOptions, revision: string) {
     this.#options = options;
-    this.#serving = options.initial;
-    this.#countRevision();
+    this.#revision = revision;
   }
 
   /**
@@ -57,7 +42,12 @@ export class Reloader {
       if (now.mtimeMs !== before.mtimeMs || now.size !== before.size || now.ino !== before.ino) this.#settle();
     });
     // What was written between the first reading and now, nobody has seen.
-    if (this.#hasOtherText()) this.#settle();
+    if (!this.#retired && this.#hasOtherText()) this.#settle();
+  }
+
+  /** The resources come from NATS from now on: the file is not read any more. */
+  retire(): void {
+    this.#retired = true;
   }
 
   stop(): void {
@@ -67,28 +57,19 @@ export class Reloader {
 
   /** Reads the file again and puts it in force if it is good. */
   reload(cause: string): void {
-    const { path, context, logger, metrics } = this.#options;
-    const result = loadResourceFile(path, context);
+    const { path, context, inForce, logger } = this.#options;
+    if (this.#retired) {
+      if (!this.#told) logger.warn({ file: path, cause }, "the resources are those in NATS: the file is not read");
+      this.#told = true;
+      return;
+    }
+    const result = loadResourceFileSet(path, context);
     if (!result.ok) {
-      this.#refuse(result.errors.map(renderError));
+      inForce.refuse(result.errors.map(renderError));
       return;
     }
-    try {
-      this.#options.apply(result.value);
-    } catch (error) {
-      this.#refuse([error instanceof Error ? error.message : String(error)]);
-      return;
-    }
-    this.#serving = result.value;
-    this.#loadedAt = new Date();
-    this.#refused = null;
-    this.#countRevision();
-    metrics.cell("weir_config_reloads_total", "applied").add(1);
-    logger.info({ revision: result.value.revision, cause }, "resources reloaded");
-  }
-
-  get status(): ConfigStatus {
-    return configStatus(this.#serving, this.#loadedAt, this.#refused);
+    const { source, revision } = result.value.resources;
+    if (inForce.take({ ...result.value, source, revision }, cause)) this.#revision = revision;
   }
 
   #settle(): void {
@@ -97,33 +78,7 @@ export class Reloader {
   }
 
   #hasOtherText(): boolean {
-    const result = loadResourceFile(this.#options.path, this.#options.context);
-    return !result.ok || result.value.revision !== this.#serving.revision;
+    const result = loadResourceFileSet(this.#options.path, this.#options.context);
+    return !result.ok || result.value.resources.revision !== this.#revision;
   }
-
-  #refuse(errors: readonly string[]): void {
-    this.#refused = { at: new Date().toISOString(), errors };
-    this.#options.metrics.cell("weir_config_reloads_total", "refused").add(1);
-    this.#options.logger.error(
-      { errors, serving: this.#serving.revision },
-      "resources refused; the last good ones serve on",
-    );
-  }
-
-  #countRevision(): void {
-    this.#options.metrics.clear("weir_config_revision_info");
-    this.#options.metrics.cell("weir_config_revision_info", this.#serving.revision).value = 1;
-  }
-}
-
-export function configStatus(serving: Resources, loadedAt: Date, refused: ConfigStatus["refused"]): ConfigStatus {
-  return {
-    source: serving.source,
-    revision: serving.revision,
-    loaded_at: loadedAt.toISOString(),
-    provider_keys: serving.providerKeys.length,
-    models: serving.models.length,
-    api_keys: serving.apiKeys.length,
-    refused,
-  };
 }

@@ -10,26 +10,30 @@ import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { LogGate } from "../observability/log-sink.js";
 import type { Logger } from "../observability/logger.js";
-import { type Metrics, type MetricObjects, retainTotals } from "../observability/metrics.js";
+import type { Metrics, MetricObjects } from "../observability/metrics.js";
 import { BlockAllocator, type BlockMap, Places } from "../quota/blocks.js";
+import { GrantTable } from "../quota/grants.js";
 import { allocateQuotaMemory, type QuotaMemory, QuotaTable } from "../quota/table.js";
 import { SharedRouting } from "../routing/shared.js";
 import type { SlotMap } from "../routing/slots.js";
 import type { ModelStatus } from "../routing/status.js";
 import type { PackedSetup, ThreadSetup } from "./acceptor-thread.js";
 import { allocateMailbox, Outbox, receive } from "./actor.js";
-import { watchCache, watchTurns } from "./cache-watch.js";
+import { CacheDesk } from "./cache-desk.js";
+import { allocateTurns, watchCache } from "./cache-watch.js";
 import type { AcceptorMessage, ErrorData, SupervisorMessage } from "./messages.js";
 import { ModelChecks } from "./model-checks.js";
 import { freePort } from "./port-probe.js";
 import { restartDelay } from "./restart.js";
+import { ThreadMetrics } from "./thread-metrics.js";
 import { pack } from "./wire.js";
 
 /** Limited things (keys and models with limits) that a node can count. */
 const QUOTA_BLOCKS = 65_536;
 const MAILBOX_CAPACITY = 1_024;
-/** How long a scrape waits for an acceptor's metrics, milliseconds. */
-const COLLECT_MS = 1_000;
+/** How long a thread may take to read new resources, and when it is offered them again where it has no room. */
+const READ_MS = 2_000;
+const OFFER_MS = 20;
 /** A thread that is leaving gives its row free within seconds. */
 const ROW_WAIT_MS = 200;
 
@@ -60,26 +64,27 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   /** The counters, from the main thread. */
   readonly table: QuotaTable;
+  /** What the fleet grants this node; null = the node is alone. */
+  readonly grants: GrantTable | null;
   readonly #quota: QuotaMemory;
   readonly #cacheMemory: CacheMemory;
   readonly #turnMemory: CacheMemory | null;
   /** The cache, from the main thread. */
   readonly cache: CacheStore;
+  readonly cacheDesk = new CacheDesk();
   readonly #load: SharedArrayBuffer;
-  readonly #routing: SharedRouting;
+  /** What the threads know of the models, from the main thread. */
+  readonly routing: SharedRouting;
   readonly #checks: ModelChecks;
   readonly #allocator: BlockAllocator;
   readonly #rows: number;
   readonly #threads = new Set<AcceptorThread>();
-  readonly #collecting = new Map<number, (metrics: MetricObjects) => void>();
+  readonly #threadMetrics = new ThreadMetrics();
   readonly #crashTimes: number[] = [];
-  /** What threads that are gone had counted; a total must not fall because a thread went. */
-  #retired: MetricObjects = [];
   #resources: Resources;
   #blocks: BlockMap;
   #slots: SlotMap;
   #prices: readonly PriceRow[];
-  #ticket = 0;
   #started = 0;
   /** The port in use; differs from the configured one when that is 0. */
   #port: number;
@@ -91,22 +96,25 @@ export class Supervisor {
     this.#options = options;
     // Twice the acceptors: a crashed one and its replacement live side by side for a moment.
     this.#rows = options.config.acceptors * 2 + 2;
-    this.#quota = allocateQuotaMemory(QUOTA_BLOCKS, this.#rows);
+    const { nats, on_partition: onPartition } = options.config.cluster;
+    this.#quota = allocateQuotaMemory(QUOTA_BLOCKS, this.#rows, undefined, nats !== null);
     this.#cacheMemory = allocateCacheMemory(options.config.cache.memory_bytes);
     this.cache = new CacheStore(this.#cacheMemory, this.#rows);
     watchCache(this.cache, options.metrics);
-    this.#turnMemory = this.#allocateTurns();
+    this.#turnMemory = allocateTurns(options.config.responses.state.memory_bytes, this.#rows, options.metrics);
     this.#load = allocateLoadMemory(this.#rows);
-    this.#routing = new SharedRouting(this.#rows);
-    this.#checks = new ModelChecks(this.#routing, (message) => this.#sendToOne(message));
+    this.routing = new SharedRouting(this.#rows);
+    this.#checks = new ModelChecks(this.routing, (message) => this.#sendToOne(message));
     // A row of no thread: it is the supervisor's name at the lock.
     this.table = new QuotaTable(this.#quota, this.#rows);
+    const { table } = this;
+    this.grants = nats === null ? null : new GrantTable({ table, onPartition, wake: () => this.#tellGranted() });
     this.#allocator = new BlockAllocator(QUOTA_BLOCKS, (block) => this.table.clearBlock(block));
     this.#port = options.config.listen.port;
     this.#resources = options.resources;
     this.#prices = options.prices;
     this.#blocks = this.#assign(options.resources);
-    this.#slots = this.#routing.assign(options.resources);
+    this.#slots = this.routing.assign(options.resources);
     options.metrics.onCollect(() => this.#countMailboxes());
   }
 
@@ -128,21 +136,33 @@ export class Supervisor {
   /** Hands new resources to every acceptor. Throws when they have more limits than a node can count. */
   replaceResources(resources: Resources): void {
     this.#blocks = this.#assign(resources);
-    this.#slots = this.#routing.assign(resources);
+    this.#slots = this.routing.assign(resources);
     this.#resources = resources;
     this.#checks.adopt();
-    for (const thread of this.#threads) thread.outbox.send(this.#inForce());
+    for (const thread of this.#threads) this.#offer(thread);
+  }
+
+  /** Resolves when whatever a client sends from now on meets the resources that were handed over last. */
+  async settled(): Promise<void> {
+    const listening = [...this.#threads].filter(({ state }) => state === "listening");
+    await Promise.all(listening.map(({ outbox }) => outbox.read(READ_MS)));
   }
 
   /** Hands other prices to every acceptor. */
   replacePrices(prices: readonly PriceRow[]): void {
     this.#prices = prices;
-    for (const thread of this.#threads) thread.outbox.send(this.#inForce());
+    for (const thread of this.#threads) this.#offer(thread);
   }
 
   /** Where the things that are limited count. */
   get places(): Places {
     return new Places(this.#blocks);
+  }
+
+  /** No thread may go on with old ones because its mailbox was full for a moment. */
+  #offer(thread: AcceptorThread): void {
+    if (thread.outbox.send(this.#inForce()) || !this.#threads.has(thread)) return;
+    setTimeout(() => this.#offer(thread), OFFER_MS).unref();
   }
 
   #inForce(): AcceptorMessage {
@@ -155,6 +175,11 @@ export class Supervisor {
     let count = 0;
     for (const thread of this.#threads) if (thread.state === "listening") count += 1;
     return count;
+  }
+
+  /** Does any cache policy share its answers with other nodes? */
+  get sharesAnswers(): boolean {
+    return this.#resources.traffic.cachePolicies.some(({ enabled, backend }) => enabled && backend === "cluster");
   }
 
   /** Journal writers that are alive. */
@@ -170,7 +195,7 @@ export class Supervisor {
 
   /** How every model is doing now. */
   get models(): readonly ModelStatus[] {
-    return this.#routing.status(Date.now());
+    return this.routing.status(Date.now());
   }
 
   get draining(): boolean {
@@ -179,8 +204,7 @@ export class Supervisor {
 
   /** The metrics of every acceptor, living or gone. */
   async collect(): Promise<MetricObjects[]> {
-    const answers = [...this.#threads].map((thread) => this.#collectFrom(thread));
-    return [this.#retired, ...(await Promise.all(answers))];
+    return this.#threadMetrics.collect([...this.#threads].map(({ outbox }) => outbox));
   }
 
   /** Lets in-flight requests finish, then ends the acceptors. Resolves when all are gone. */
@@ -223,9 +247,15 @@ export class Supervisor {
     });
   }
 
+  /** Only where requests wait for it. */
+  #tellGranted(): void {
+    for (const { row, outbox } of this.#threads) if (this.grants?.waits(row) === true) outbox.send({ kind: "granted" });
+  }
+
   #assign(resources: Resources): BlockMap {
     const blocks = this.#allocator.assign(resources);
     if (blocks === null) throw new Error(`more than ${QUOTA_BLOCKS} keys and models with limits`);
+    this.grants?.adopt(blocks);
     return blocks;
   }
 
@@ -252,7 +282,7 @@ export class Supervisor {
       cache: this.#cacheMemory,
       turns: this.#turnMemory,
       load: this.#load,
-      routing: this.#routing.memory,
+      routing: this.routing.memory,
       logGate: this.#options.logGate,
       inbox,
       outbox: outboxMemory,
@@ -291,10 +321,17 @@ export class Supervisor {
         if (message.cut > 0) this.#options.logger.warn({ thread: thread.name, cut: message.cut }, "requests were cut");
         return;
       case "collected":
-        this.#collected(message.ticket, message.metrics as MetricObjects);
+        this.#threadMetrics.collected(message.ticket, message.metrics as MetricObjects);
         return;
       case "probed":
         this.#checks.answered(message.ticket, message.status);
+        return;
+      case "quota-wanted":
+        this.grants?.hearBell();
+        return;
+      case "cache-ask":
+      case "cache-kept":
+        this.cacheDesk.hear(message, (reply) => thread.outbox.send(reply));
         return;
       default:
         message satisfies never;
@@ -307,7 +344,7 @@ export class Supervisor {
     thread.replaces?.outbox.send({ kind: "leave" });
     thread.replaces = null;
     // What changed while the thread was starting did not reach it.
-    thread.outbox.send(this.#inForce());
+    this.#offer(thread);
     this.#reportPort(port);
   }
 
@@ -341,16 +378,6 @@ export class Supervisor {
     }, delay);
   }
 
-  /** Memory for conversations that are kept; null = none are. */
-  #allocateTurns(): CacheMemory | null {
-    const { config, metrics } = this.#options;
-    const { memory_bytes } = config.responses.state;
-    if (memory_bytes === 0) return null;
-    const memory = allocateCacheMemory(memory_bytes);
-    watchTurns(new CacheStore(memory, this.#rows), metrics);
-    return memory;
-  }
-
   #gone(thread: AcceptorThread): void {
     const before = thread.state;
     thread.state = "gone";
@@ -361,33 +388,13 @@ export class Supervisor {
     new CacheStore(this.#cacheMemory, thread.row).bury();
     if (this.#turnMemory !== null) new CacheStore(this.#turnMemory, thread.row).bury();
     new NodeLoad(this.#load, thread.row, 0).clearRow();
-    this.#routing.bury(thread.row);
+    this.routing.bury(thread.row);
     this.#checks.abandon();
     this.#threads.delete(thread);
     // One that dies before the first has listened would die again: that is no crash but a start that fails.
     if (before === "starting" && this.#onFirstListening !== null) this.#reportPort(null);
     else if (before === "listening" || before === "starting") this.#replace(thread);
     if (this.#threads.size === 0) this.#onEmpty?.();
-  }
-
-  #collectFrom(thread: AcceptorThread): Promise<MetricObjects> {
-    const ticket = ++this.#ticket;
-    return new Promise((done) => {
-      const finish = (metrics: MetricObjects) => {
-        clearTimeout(timer);
-        this.#collecting.delete(ticket);
-        done(metrics);
-      };
-      const timer = setTimeout(() => finish([]), COLLECT_MS);
-      this.#collecting.set(ticket, finish);
-      if (!thread.outbox.send({ kind: "collect", ticket })) finish([]);
-    });
-  }
-
-  /** Ticket 0 is a thread's farewell. */
-  #collected(ticket: number, metrics: MetricObjects): void {
-    if (ticket === 0) this.#retired = retainTotals(this.#retired, metrics);
-    else this.#collecting.get(ticket)?.(metrics);
   }
 
   #countMailboxes(): void {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { allocateShard, type NewEntry, Shard } from "../../../src/cache/shard.js";
+import type { NewEntry } from "../../../src/cache/entries.js";
+import { allocateShard, Shard } from "../../../src/cache/shard.js";
 import { allocateCacheMemory, CacheStore, tagOf } from "../../../src/cache/store.js";
 
 const KIB = 1024;
@@ -41,6 +42,16 @@ describe("the store", () => {
     expect(found?.meta.toString()).toBe("meta of a");
     expect(found?.body.toString()).toBe("body of a");
     expect(right.get(keyOf("b"), NOW)).toBeNull();
+  });
+
+  it("shows what it has to one that is no caller, and until when; that is no second chance", () => {
+    const [store] = twoViews(64 * KIB);
+    store.put(entry("seen"), 0);
+    expect(store.peek(keyOf("seen"), NOW)).toMatchObject({ expiresAt: NOW + 1000 });
+    for (let index = 0; store.evictions === 0; index += 1) {
+      expect(store.put(entry(index, { body: Buffer.alloc(4 * KIB) }), 0)).toBe(true);
+    }
+    expect(store.peek(keyOf("seen"), NOW)).toBeNull();
   });
 
   it("keeps the newest of several with one key", () => {

@@ -96,18 +96,14 @@ describe("what is not supported yet", () => {
   const text = `${HEAD}
 mcp_servers: [{name: g, secret: "\${NOT_SET}"}]
 provider_keys: [${KEY}]
-cache_policies:
-  - {name: shared, backend: cluster, ttl_seconds: no, applies_to: "\${NOT_SET}"}
-  - {name: own, backend: memory}
 guardrails:
-  - {name: later, kind: semantic, categories: []}
+  - {name: later, kind: semantic, categories: no, hook: "\${NOT_SET}"}
   - {name: now, kind: keyword, patterns: [], window_size: 100, created_at: "\${NOT_SET}"}
 guardrail_attachments:
   - {guardrail: later, scope_type: env}
   - {guardrail: now, scope_type: env}
 `;
   const places = [
-    "cache_policies[0].backend",
     "guardrails[0].kind",
     "guardrails[1].created_at",
     "guardrails[1].window_size",
@@ -121,7 +117,6 @@ guardrail_attachments:
   it("is left out, and listed, when asked for", () => {
     const result = parseResources(text, contextWith({}, { ignoreUnsupported: true }));
     const { traffic } = loaded(result);
-    expect(traffic.cachePolicies.map(({ name }) => name)).toEqual(["own"]);
     expect(traffic.guardrails.map(({ name }) => name)).toEqual(["now"]);
     expect(traffic.attachments).toEqual([{ guardrail: "now", scope: "env", scopeRef: "", priority: 0 }]);
     const listed = result.ok && result.ignored.map((error) => error.path).sort();

@@ -44,7 +44,8 @@ describe("loadConfig", () => {
   });
 
   it("reads where NATS is, from the file or the environment", () => {
-    expect(loaded(load("")).cluster).toEqual({ name: "weir", replicas: 1, nats: null });
+    const alone = { name: "weir", replicas: 1, on_partition: "fair_share", nats: null };
+    expect(loaded(load("")).cluster).toMatchObject(alone);
     expect(loaded(load("cluster: {nats: }")).cluster.nats).toBeNull();
     const none = { creds_file: null, nkey_file: null, user: null, password: null, token: null, tls: null };
     const nats = { ...none, servers: ["nats://a:4222", "b"] };

@@ -35,8 +35,14 @@ describe("a policy with scope and window", () => {
     ["day", { rpd: 5, tpd: 7 }],
   ])("counts in windows of a %s", (window, limits) => {
     const found = policy(`scope: team, scope_ref: t, window: ${window}, max_requests: 5, max_tokens: 7`);
-    const rule = { limits, condition: test("team", "t"), groupBy: [], schedules: [] };
+    const rule = { limits, condition: test("team", "t"), groupBy: [], schedules: [], onPartition: null };
     expect(found).toEqual({ id: "p", name: "p", ...rule });
+  });
+
+  it("says what it is for a node that cannot reach the fleet, if it says so", () => {
+    const open = policy("scope: team, window: day, max_tokens: 1, on_partition: open");
+    expect(open).toMatchObject({ onPartition: "open" });
+    expect(policy("scope: team, window: day, max_tokens: 1")).toMatchObject({ onPartition: null });
   });
 
   it.each([
@@ -90,7 +96,7 @@ describe("a policy with limits and conditions", () => {
   it("has all limits, and an id of its own", () => {
     const limits = { rps: 1, rpm: 2, rph: 3, rpd: 4, tps: 5, tpm: 6, tph: 7, tpd: 8, concurrency: 9 };
     const entry = `{id: i, display_name: p, limits: ${JSON.stringify(limits)}, group_by: [model, team]}`;
-    const rule = { limits, condition: null, groupBy: ["model", "team"], schedules: [] };
+    const rule = { limits, condition: null, groupBy: ["model", "team"], schedules: [], onPartition: null };
     expect(traffic(`rate_limit_policies: [${entry}]`).policies).toEqual([{ id: "i", name: "p", ...rule }]);
   });
 
@@ -320,11 +326,12 @@ describe("cache policies", () => {
 
   it("have what is given, and names for ids", () => {
     const semantic = "semantic: {embedding_model_id: id-a, threshold: 0.5, embedding_timeout_ms: 9, max_entries: 2}";
-    const fields = `id: i, enabled: false, applies_to: "api_key: id-ci", scope: env, ttl_seconds: 5, purge_generation: 2, streams: false, collapse: true, ${semantic}`;
+    const fields = `id: i, enabled: false, applies_to: "api_key: id-ci", backend: cluster, scope: env, ttl_seconds: 5, purge_generation: 2, streams: false, collapse: true, ${semantic}`;
     expect(traffic(`cache_policies: [{name: c, ${fields}}]`).cachePolicies[0]).toMatchObject({
       id: "i",
       enabled: false,
       appliesTo: { kind: "api_key", name: "ci" },
+      backend: "cluster",
       scope: "env",
       ttlSeconds: 5,
       purgeGeneration: 2,
@@ -343,8 +350,7 @@ describe("cache policies", () => {
     ["applies_to: 'model:gone'", "applies_to: there is no model of this name"],
     ["applies_to: 'model:p-*'", "applies_to: must name one model, without a *"],
     ["applies_to: 'api_key:gone'", "applies_to: there is no API key of this name"],
-    ["backend: redis", "backend: must be one of memory"],
-    ["backend: cluster", "backend: not yet supported"],
+    ["backend: redis", "backend: must be one of memory, cluster"],
     ["ttl_seconds: 0", "ttl_seconds: must be at least 1"],
     ["scope: team", "scope: must be one of api_key, env"],
     ["semantic: {}", "semantic.embedding_model: is required (or embedding_model_id)"],

@@ -98,7 +98,16 @@ function model(name: string, rateLimit: DirectModel["rateLimit"] = null): Resolv
 }
 
 function policy(id: string, more: Partial<RateLimitPolicy> = {}): RateLimitPolicy {
-  return { id, name: `policy ${id}`, limits: { rpm: 1 }, condition: null, groupBy: [], schedules: [], ...more };
+  return {
+    id,
+    name: `policy ${id}`,
+    limits: { rpm: 1 },
+    condition: null,
+    groupBy: [],
+    schedules: [],
+    onPartition: null,
+    ...more,
+  };
 }
 
 interface Parts {

@@ -153,4 +153,33 @@ describe("the prober", () => {
     expect(standing()).toBe(WELL);
     prober.stop();
   });
+
+  it("leaves checks to the node whose they are, and steps in by rank when nothing is heard", async () => {
+    const probe = vi.fn<Probe>(async () => ({ status: 200 }));
+    const checked = vi.fn();
+    let rank = 1;
+    const fleet = checkedFleet(1);
+    const prober = new Prober(fleet.shared.health, probe, () => ({
+      checkRank: () => rank,
+      checked,
+      cooldownFrom: () => null,
+    }));
+    prober.adopt(modelsNamed(fleet));
+    const hear = () =>
+      fleet.shared.health.recordCheck(fleet.slot("m0"), { passed: true, status: 200, staleSeconds: 120 }, Date.now());
+    for (let minute = 0; minute < 10; minute += 1) {
+      await vi.advanceTimersByTimeAsync(MINUTE);
+      hear();
+    }
+    expect(probe).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(2 * MINUTE);
+    expect(probe).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(MINUTE);
+    expect(probe).toHaveBeenCalledTimes(1);
+    expect(checked).toHaveBeenCalledExactlyOnceWith("m0", { passed: true, status: 200, staleSeconds: 120 });
+    rank = 0;
+    await vi.advanceTimersByTimeAsync(3 * MINUTE);
+    expect(probe).toHaveBeenCalledTimes(4);
+    prober.stop();
+  });
 });

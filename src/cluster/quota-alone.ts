@@ -1,0 +1,38 @@
+/** What a node may take of a limit while it cannot ask: `on_partition`. */
+import type { OnPartition } from "../config/traffic.js";
+
+/** A connection that is lost for less than this is most often back at once, and the others go on meanwhile. */
+const GRACE_MS = 3_000;
+/** Of a node's share, the part that it may take in that time. */
+const GRACE_PART = 8;
+
+export interface BucketFacts {
+  /** What nobody is known to hold. */
+  readonly rest: number;
+  /** What this node has taken alone of it. */
+  readonly solo: number;
+  /** Nothing was granted of it to anybody, as far as is known. */
+  readonly isFresh: boolean;
+  readonly amount: number;
+}
+
+export interface FleetFacts {
+  /** As last known, this node included. */
+  readonly members: number;
+  /** For how long nobody could be asked; 0: the owner of the bucket does not answer. */
+  readonly lostForMs: number;
+  /** Has this node ever been told who else there is? */
+  readonly knowsFleet: boolean;
+}
+
+/** Units that the node may take now. */
+export function allowanceAlone(mode: OnPartition, bucket: BucketFacts, fleet: FleetFacts): number {
+  if (mode === "closed") return 0;
+  if (mode === "open") return Number.POSITIVE_INFINITY;
+  const { rest, solo, isFresh, amount } = bucket;
+  const { members, lostForMs, knowsFleet } = fleet;
+  const isGrace = lostForMs < GRACE_MS && !(knowsFleet && members <= 1);
+  const share = Math.floor(Math.max(0, rest + solo) / (members * (isGrace ? GRACE_PART : 1)));
+  const least = isFresh && !isGrace && amount >= 1 ? 1 : 0;
+  return Math.max(0, Math.max(share, least) - solo);
+}
