@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../../test/e2e/gateway.js";
 import { freePort } from "../load/children.js";
+import { atExit } from "./ending.js";
 
 const PLACES = ["haproxy", "/usr/sbin/haproxy", "/usr/local/sbin/haproxy"];
 const START_MS = 10_000;
@@ -23,11 +24,13 @@ export class Balancer {
   readonly url: string;
   readonly #statusUrl: string;
   readonly #child: ChildProcess;
+  readonly #unregister: () => void;
 
   private constructor(port: number, statusPort: number, child: ChildProcess) {
     this.url = `http://127.0.0.1:${port}`;
     this.#statusUrl = `http://127.0.0.1:${statusPort}/;csv`;
     this.#child = child;
+    this.#unregister = atExit(() => void child.kill("SIGKILL"));
   }
 
   static async start(folder: string, nodes: readonly BalancedNode[]): Promise<Balancer> {
@@ -61,14 +64,11 @@ export class Balancer {
 
   /** Ends it by its own pid. */
   async dispose(): Promise<void> {
+    this.#unregister();
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = new Promise<void>((done) => this.#child.once("exit", () => done()));
-    this.killNow();
-    await ended;
-  }
-
-  killNow(): void {
     this.#child.kill("SIGKILL");
+    await ended;
   }
 }
 

@@ -1,11 +1,12 @@
 /** The whole fleet on loopback: NATS servers, nodes, balancer and upstream. It ends all of it by the pids it knows. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { sha256, until } from "../../test/e2e/gateway.js";
 import { firstLine } from "../load/children.js";
+import { atExit } from "./ending.js";
 import { Balancer, HAPROXY_PROGRAM } from "./balancer.js";
 import { NatsCluster } from "./nats-cluster.js";
 import { FleetNode } from "./node.js";
@@ -37,7 +38,8 @@ export class Fleet {
   readonly nats: NatsCluster;
   readonly nodes: readonly FleetNode[];
   readonly #folder: string;
-  readonly #upstream: { readonly child: ChildProcess; readonly url: string };
+  readonly #upstream: Upstream;
+  readonly #unregister: () => void;
   #balancer: Balancer | null = null;
 
   private constructor(nats: NatsCluster, nodes: readonly FleetNode[], folder: string, upstream: Upstream) {
@@ -45,18 +47,23 @@ export class Fleet {
     this.nodes = nodes;
     this.#folder = folder;
     this.#upstream = upstream;
+    this.#unregister = atExit(() => {
+      for (const node of nodes) node.killNow();
+    });
   }
 
   /** Resolves when the started nodes serve, know each other and the balancer sends to them. */
   static async start(options: FleetOptions): Promise<Fleet> {
-    const folder = mkdtempSync(join(tmpdir(), "weir-rig-"));
     const upstream = await startUpstream();
-    const nats = await NatsCluster.create();
+    const nats = await NatsCluster.create().catch((error: unknown) => {
+      upstream.end();
+      throw error;
+    });
+    const folder = mkdtempSync(join(tmpdir(), "weir-rig-"));
     const shared = { folder, natsUrls: nats.urls, replicas: nats.count, resources: resources(upstream.url, options) };
     const config = options.config ?? {};
     const nodes = await Promise.all(NODES.map((name) => FleetNode.create({ ...shared, name, config })));
     const fleet = new Fleet(nats, nodes, folder, upstream);
-    process.once("exit", fleet.#killNow);
     try {
       await fleet.#begin(options);
     } catch (error) {
@@ -124,32 +131,31 @@ export class Fleet {
 
   /** Ends everything and removes its files. */
   async dispose(): Promise<void> {
-    process.off("exit", this.#killNow);
+    this.#unregister();
     await this.#balancer?.dispose();
     await Promise.all(this.nodes.map((node) => node.dispose()));
     await this.nats.dispose();
-    this.#upstream.child.kill("SIGKILL");
+    this.#upstream.end();
     rmSync(this.#folder, { recursive: true, force: true });
   }
-
-  readonly #killNow = (): void => {
-    this.#balancer?.killNow();
-    for (const node of this.nodes) node.killNow();
-    this.nats.killNow();
-    this.#upstream.child.kill("SIGKILL");
-  };
 }
 
 interface Upstream {
-  readonly child: ChildProcess;
   readonly url: string;
+  end(): void;
 }
 
 async function startUpstream(): Promise<Upstream> {
   const args = ["--import", import.meta.resolve("tsx"), fileURLToPath(new URL("upstream.ts", import.meta.url))];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+  const kill = (): void => void child.kill("SIGKILL");
+  const unregister = atExit(kill);
   const { port } = JSON.parse(await firstLine(child)) as { port: number };
-  return { child, url: `http://127.0.0.1:${port}` };
+  const end = (): void => {
+    unregister();
+    kill();
+  };
+  return { url: `http://127.0.0.1:${port}`, end };
 }
 
 /** The entry that scenarios change: key and header must always come together. */

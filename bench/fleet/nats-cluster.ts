@@ -2,6 +2,7 @@
 import { NatsServer } from "../../test/e2e/nats.js";
 import { until } from "../../test/e2e/gateway.js";
 import { freePort } from "../load/children.js";
+import { atExit } from "./ending.js";
 
 const SERVERS = [0, 1, 2] as const;
 const READY_MS = 30_000;
@@ -19,9 +20,13 @@ interface Monitored {
 
 export class NatsCluster {
   readonly #servers: readonly Monitored[];
+  readonly #unregister: () => void;
 
   private constructor(servers: readonly Monitored[]) {
     this.#servers = servers;
+    this.#unregister = atExit(() => {
+      for (const { server } of servers) void server.kill();
+    });
   }
 
   /** Resolves when streams can be made. */
@@ -40,7 +45,10 @@ export class NatsCluster {
       servers.push({ server, monitor: monitors[index] as number });
     }
     const cluster = new NatsCluster(servers);
-    await cluster.startAll();
+    await cluster.startAll().catch(async (error: unknown) => {
+      await cluster.dispose();
+      throw error;
+    });
     return cluster;
   }
 
@@ -97,12 +105,8 @@ export class NatsCluster {
 
   /** Kills all and removes their files. */
   async dispose(): Promise<void> {
+    this.#unregister();
     await Promise.all(this.#servers.map(({ server }) => server.dispose()));
-  }
-
-  /** For the process's end, where nothing can be awaited. */
-  killNow(): void {
-    for (const { server } of this.#servers) void server.kill();
   }
 }
 

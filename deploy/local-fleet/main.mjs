@@ -1,13 +1,13 @@
 /** The local fleet: starts the parts in their order, tells where they are, keeps them running, ends them in order. */
-import { accessSync, constants, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { ensureBuilt, ensureInstalled, SetupError } from "../install.mjs";
-import { findNatsServer } from "../nats-server.mjs";
 import { Child, FleetError } from "./child.mjs";
 import { readOptions, USAGE } from "./options.mjs";
 import { addressOf, planFleet } from "./plan.mjs";
+import { findPrograms } from "./programs.mjs";
 
 const READY_MS = 60_000;
 const PROBE_MS = 1_000;
@@ -26,30 +26,6 @@ const finished = new Promise((done) => {
 });
 
 const tell = (line) => process.stderr.write(`fleet: ${line}\n`);
-
-function isExecutable(path) {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function findHaproxy() {
-  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
-  return folders.map((folder) => join(folder, "haproxy")).find(isExecutable) ?? null;
-}
-
-function findPrograms() {
-  const programs = { nats: findNatsServer(), haproxy: findHaproxy() };
-  const missing = [programs.nats === null ? "nats-server" : "", programs.haproxy === null ? "haproxy" : ""];
-  const names = missing.filter((name) => name !== "");
-  if (names.length > 0) {
-    throw new FleetError(`${names.join(" and ")} missing; on Debian and Ubuntu: apt-get install ${names.join(" ")}`);
-  }
-  return programs;
-}
 
 function probe(url) {
   return new Promise((done) => {

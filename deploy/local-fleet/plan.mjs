@@ -45,7 +45,7 @@ function natsPart({ directory, ports, secrets, programs, base }, index) {
   const others = ports.route.filter((_port, at) => at !== index);
   return {
     name,
-    program: programs.nats,
+    program: programs["nats-server"],
     args: ["-c", join(ROOT, "deploy", "nats", "nats.conf")],
     env: {
       ...base,
@@ -169,8 +169,8 @@ function inheritedEnvironment() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !OURS.test(name)));
 }
 
-/** Ports by kind; 0 as the base: whatever is free now. Throws a FleetError when one of fixed ports is taken. */
-async function findPorts(base, nodes) {
+/** Ports by kind; 0 as the base: whatever is free now. Throws a FleetError when a fixed one is taken. */
+export async function findPorts(base, nodes) {
   const counts = { proxy: 1, status: 1, node: nodes, ops: nodes };
   for (const kind of ["nats", "monitor", "route"]) counts[kind] = NATS_SERVERS;
   const wanted = Object.entries(counts).flatMap(([kind, count]) =>

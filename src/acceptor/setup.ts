@@ -63,13 +63,12 @@ export function buildNode(parts: AcceptorParts): Node {
     overflows.value = quota.overflows;
     evicted.value = parts.cache.evictions;
   });
-  const { connect_ms } = config.timeouts;
   const snapshot = new Snapshot(parts.resources);
   const pricing = new Pricing(parts.prices);
   const cache = new NodeCache(parts.cache, parts.fleetCache);
   cache.usePolicies(snapshot.traffic.cachePolicies);
   parts.router.usePrices((model) => comparablePrice(pricing.of(model)));
-  const sender = new Sender({ connectMs: connect_ms, connectionsPerOrigin: config.limits.upstream_connections });
+  const sender = senderOf(config);
   return {
     config,
     name: config.node_name,
@@ -115,6 +114,10 @@ export function buildNode(parts: AcceptorParts): Node {
     pricing,
     budgets: budgetsOf(snapshot, parts.blocks, pricing),
   };
+}
+
+function senderOf({ timeouts, limits }: WeirConfig): Sender {
+  return new Sender({ connectMs: timeouts.connect_ms, connectionsPerOrigin: limits.upstream_connections });
 }
 
 function turnsOf({ turns, config, metrics }: AcceptorParts): TurnStore | null {

@@ -57,9 +57,7 @@ export function storedEntry(key: string, data: Uint8Array, revision: number): St
 
 /** In an order that does not depend on who reads them, or when. */
 export function inOrder<T extends RawEntry>(entries: Iterable<T>): T[] {
-  return [...entries].sort(
-    (one, other) => compare(one.collection, other.collection) || compare(one.name, other.name),
-  );
+  return [...entries].sort((one, other) => compare(one.collection, other.collection) || compare(one.name, other.name));
 }
 
 function compare(one: string, other: string): number {

@@ -21,11 +21,9 @@ const BY_HAND_MS = 5_000;
 
 /** What the rest of the node does with resources. */
 export interface ConfigHouse {
-  /** Entries of the file that the node was given; null = it was given none. */
-  readonly seed: readonly RawEntry[] | null;
-  /** Entries of the snapshot file that it has started from; null = of none. */
-  readonly known: readonly RawEntry[] | null;
-  /** Where the next one is kept. */
+  /** The entries in force, wherever they came from; null = nobody has given this node any. */
+  given(): readonly RawEntry[] | null;
+  /** Where the snapshot of the last good ones is kept. */
   readonly path: string;
   readonly read: ReadEntries;
   /** Puts a set in force; false: it cannot be. */
@@ -65,15 +63,12 @@ export class ConfigSync {
   /** The state that was last read as a whole. */
   #at = "";
   #errors: readonly ConfigError[] = [];
-  /** What this node last had from NATS. */
-  #last: readonly RawEntry[] | null;
   #seeding = false;
   #byHand: NodeJS.Timeout | null = null;
   #problem = "";
 
   constructor(options: ConfigSyncOptions) {
     this.#options = options;
-    this.#last = options.known;
     const { connection, names, replicas, path, log } = options;
     this.#snapshots = new SnapshotKeeper(path, log);
     this.bucket = new ConfigBucket({ connection, names, replicas, log, onChange: () => this.#changed() });
@@ -114,7 +109,7 @@ export class ConfigSync {
 
   /** This passes by itself. */
   get isSeeding(): boolean {
-    return this.bucket.state?.seeded === false && this.#given !== null;
+    return this.bucket.state?.seeded === false && this.#options.given() !== null;
   }
 
   get status(): ConfigSyncStatus {
@@ -128,17 +123,17 @@ export class ConfigSync {
     };
   }
 
-  /** What an empty bucket is filled from: what came from NATS before goes before the file. */
-  get #given(): readonly RawEntry[] | null {
-    return this.#last ?? this.#options.seed;
-  }
-
   #changed(): void {
     const { state } = this.bucket;
     if (state === null || this.#stopping.signal.aborted) return;
-    if (state.seeded) this.#offer(state);
-    else if (this.#given !== null) void this.#seed(this.#given);
-    else this.#waitForHands(state);
+    if (state.seeded) {
+      this.#offer(state);
+      return;
+    }
+    // A bucket that was in use and is empty now is filled with what was last in it.
+    const given = this.#options.given();
+    if (given === null) this.#waitForHands(state);
+    else void this.#seed(given);
   }
 
   #offer(state: ConfigState): void {
@@ -154,8 +149,10 @@ export class ConfigSync {
       return;
     }
     const { revision } = state;
-    if (!take({ ...set.value, source: SOURCE, revision: String(revision) })) return;
-    this.#last = set.value.entries;
+    if (!take({ ...set.value, source: SOURCE, revision: String(revision) })) {
+      this.#errors = [{ file: SOURCE, path: "", message: "cannot be put in force, see /status/config", line: null }];
+      return;
+    }
     this.#snapshots.keep({ fleet: this.#options.fleet, revision, entries: plainEntries(set.value.entries) });
   }
 
@@ -168,7 +165,7 @@ export class ConfigSync {
       const created = await seedEntries(open, entries);
       const revision = await markSeeded(open, node);
       this.#problem = "";
-      log.info({ created, of: entries.length }, "the resources of this node are in NATS");
+      if (created > 0) log.info({ created, of: entries.length }, "the resources of this node were put into NATS");
       if (revision !== null) this.#auditSeed(entries, revision);
     } catch (error) {
       const reason = reasonOf(error);

@@ -76,7 +76,11 @@ export function parseResourceSet(text: string, context: ResourcesContext, source
  * The resources of entries that stand in no file. Messages name an entry instead of counting it:
  * `models "gpt-4o".provider_key`. `revision` must be another one for other entries.
  */
-export function parseEntries(entries: readonly RawEntry[], context: ResourcesContext, origin: Origin): Result<ResourceSet> {
+export function parseEntries(
+  entries: readonly RawEntry[],
+  context: ResourcesContext,
+  origin: Origin,
+): Result<ResourceSet> {
   const { source, revision, memory } = origin;
   const { root, placeOf } = rootOf(entries, FORMAT_VERSION);
   const written = { value: root, lineOf: () => null, placeOf };

@@ -47,4 +47,3 @@ export function problem(status: AdminStatus, message: string, errors: readonly R
 export function notAllowed(allow: string): AdminAnswer {
   return { ...problem("405 Method Not Allowed", `Use ${allow}.`), headers: { allow } };
 }
-

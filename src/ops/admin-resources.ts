@@ -69,7 +69,9 @@ function answerCollection(
   if (call.method === "post" && collection === "api_keys") return createKey(call, store);
   if (call.method !== "get") return notAllowed(collection === "api_keys" ? "GET, POST" : "GET");
   const { revision, source, entries } = store.listing();
-  const items = [...entries].filter((entry) => entry.collection === collection).map((entry) => itemOf(collection, entry));
+  const items = [...entries]
+    .filter((entry) => entry.collection === collection)
+    .map((entry) => itemOf(collection, entry));
   items.sort((one, other) => (one.name < other.name ? -1 : 1));
   return { status: "200 OK", body: { revision, source, items } };
 }
@@ -105,7 +107,8 @@ async function put(place: Place, call: Call, store: ResourceStore): Promise<Admi
   const body = parsed(call.body);
   if (body === null) return problem("400 Bad Request", "The body must be the entry, as a JSON object.");
   const nameErrors = wrongNames(collection, body, name);
-  if (nameErrors.length > 0) return problem("400 Bad Request", "The entry has another name than the address.", nameErrors);
+  if (nameErrors.length > 0)
+    return problem("400 Bad Request", "The entry has another name than the address.", nameErrors);
   const value = named(collection, body, name);
   const change: ConfigChange = {
     ...place,

@@ -23,7 +23,7 @@ export function keepBudgets(
   const keeper = new BudgetKeeper({
     directory: journalDirectory(config.data_dir),
     path: join(config.data_dir, "budgets.json"),
-    table: supervisor.table,
+    table: supervisor.counters.table,
     live: () => supervisor.writers,
     log: {
       info: (fields, message) => logger.info(fields, message),

@@ -21,7 +21,7 @@ export async function joinCluster(
   house: ConfigHouse | null,
 ): Promise<ClusterActor | null> {
   const { cluster, usage, node_name, data_dir } = config;
-  if (cluster.nats === null || supervisor.grants === null) return null;
+  if (cluster.nats === null || supervisor.counters.grants === null) return null;
   const { ClusterActor } = await import("../cluster/actor.js");
   const { logger, metrics } = tell;
   const actor = new ClusterActor({
@@ -36,7 +36,7 @@ export async function joinCluster(
       store: supervisor.cache,
       wanted: () => supervisor.sharesAnswers,
     },
-    grants: supervisor.grants,
+    grants: supervisor.counters.grants,
     load: () => supervisor.load,
     config: house,
     routing: supervisor.routing,

@@ -68,7 +68,11 @@ export class Gateway {
       clusterStatus: () => this.#cluster?.status ?? statusAlone(config),
       admin: {
         keyHashes: config.ops.admin_key_hashes,
-        resources: resourceStore(options, () => this.#inForce, () => this.#cluster),
+        resources: resourceStore(
+          options,
+          () => this.#inForce,
+          () => this.#cluster,
+        ),
         purgeCache: (filter) => this.#purgeCache(filter),
       },
     });
@@ -115,7 +119,7 @@ export class Gateway {
     }
     // Before the first request: what was spent counts.
     const { resources } = this.#start.set;
-    await this.#budgets.start(resources.traffic.budgets, this.#supervisor.places, entryFinder(resources));
+    await this.#budgets.start(resources.traffic.budgets, this.#supervisor.counters.places, entryFinder(resources));
     const port = await this.#supervisor.start();
     if (port === null) return null;
     await this.#join();
@@ -212,7 +216,7 @@ export class Gateway {
       settled: () => this.#supervisor.settled(),
       apply: ({ resources }) => {
         this.#supervisor.replaceResources(resources);
-        void this.#budgets.adopt(resources.traffic.budgets, this.#supervisor.places, entryFinder(resources));
+        void this.#budgets.adopt(resources.traffic.budgets, this.#supervisor.counters.places, entryFinder(resources));
       },
     });
   }

@@ -64,20 +64,25 @@ export function configHouse(
   start: Start,
   { inForce, reloader, logger }: { inForce: InForce; reloader: Reloader | null; logger: Logger },
 ): ConfigHouse | null {
-  const { config, context, resources, resourcesPath } = given;
+  const { config, context, resourcesPath } = given;
   if (!isFromNats(config)) return null;
   const path = join(config.data_dir, SNAPSHOT_FILE);
   if (start.fromSnapshot) {
     reloader?.retire();
     setTimeout(() => {
       const { source, revision } = inForce.serving;
-      if (source === SNAPSHOT) logger.warn({ file: path, revision }, "NATS is away: the resources are those of the snapshot file");
+      if (source === SNAPSHOT)
+        logger.warn({ file: path, revision }, "NATS is away: the resources are those of the snapshot file");
     }, AWAY_MS).unref();
   }
   const memory = new EntryMemory();
   return {
-    seed: resourcesPath === null ? null : resources.entries,
-    known: start.fromSnapshot ? start.set.entries : null,
+    // The embedded default is this node's own, and nobody else's.
+    given: () => {
+      const { serving } = inForce;
+      const isOwn = resourcesPath === null && serving === start.set && !start.fromSnapshot;
+      return isOwn ? null : serving.entries;
+    },
     path,
     read: (entries, origin) => readEntries(entries, context, { ...origin, memory }),
     take: (set) => {
@@ -125,7 +130,13 @@ function servingListing({ serving }: InForce, path: string | null): Listing {
 }
 
 function reasonNotToWrite({ config, resourcesPath }: Given): string {
-  const place = resourcesPath === null ? "no file was given, so they are the embedded default" : `they stand in the file ${resourcesPath}`;
-  const remedy = config.cluster.nats === null ? "Change the file, or give the node NATS." : "Change the file: cluster.config is file.";
+  const place =
+    resourcesPath === null
+      ? "no file was given, so they are the embedded default"
+      : `they stand in the file ${resourcesPath}`;
+  const remedy =
+    config.cluster.nats === null
+      ? "Change the file, or give the node NATS."
+      : "Change the file: cluster.config is file.";
   return `The resources are not changed here: ${place}. ${remedy}`;
 }

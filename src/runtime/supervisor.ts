@@ -11,9 +11,6 @@ import type { WeirConfig } from "../config/schema.js";
 import { LogGate } from "../observability/log-sink.js";
 import type { Logger } from "../observability/logger.js";
 import type { Metrics, MetricObjects } from "../observability/metrics.js";
-import { BlockAllocator, type BlockMap, Places } from "../quota/blocks.js";
-import { GrantTable } from "../quota/grants.js";
-import { allocateQuotaMemory, type QuotaMemory, QuotaTable } from "../quota/table.js";
 import { SharedRouting } from "../routing/shared.js";
 import type { SlotMap } from "../routing/slots.js";
 import type { ModelStatus } from "../routing/status.js";
@@ -21,6 +18,7 @@ import type { PackedSetup, ThreadSetup } from "./acceptor-thread.js";
 import { allocateMailbox, Outbox, receive } from "./actor.js";
 import { CacheDesk } from "./cache-desk.js";
 import { allocateTurns, watchCache } from "./cache-watch.js";
+import { Counters } from "./counters.js";
 import type { AcceptorMessage, ErrorData, SupervisorMessage } from "./messages.js";
 import { ModelChecks } from "./model-checks.js";
 import { freePort } from "./port-probe.js";
@@ -28,8 +26,6 @@ import { restartDelay } from "./restart.js";
 import { ThreadMetrics } from "./thread-metrics.js";
 import { pack } from "./wire.js";
 
-/** Limited things (keys and models with limits) that a node can count. */
-const QUOTA_BLOCKS = 65_536;
 const MAILBOX_CAPACITY = 1_024;
 /** How long a thread may take to read new resources, and when it is offered them again where it has no room. */
 const READ_MS = 2_000;
@@ -62,11 +58,7 @@ export interface SupervisorOptions {
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  /** The counters, from the main thread. */
-  readonly table: QuotaTable;
-  /** What the fleet grants this node; null = the node is alone. */
-  readonly grants: GrantTable | null;
-  readonly #quota: QuotaMemory;
+  readonly counters: Counters;
   readonly #cacheMemory: CacheMemory;
   readonly #turnMemory: CacheMemory | null;
   /** The cache, from the main thread. */
@@ -76,13 +68,11 @@ export class Supervisor {
   /** What the threads know of the models, from the main thread. */
   readonly routing: SharedRouting;
   readonly #checks: ModelChecks;
-  readonly #allocator: BlockAllocator;
   readonly #rows: number;
   readonly #threads = new Set<AcceptorThread>();
   readonly #threadMetrics = new ThreadMetrics();
   readonly #crashTimes: number[] = [];
   #resources: Resources;
-  #blocks: BlockMap;
   #slots: SlotMap;
   #prices: readonly PriceRow[];
   #started = 0;
@@ -96,8 +86,8 @@ export class Supervisor {
     this.#options = options;
     // Twice the acceptors: a crashed one and its replacement live side by side for a moment.
     this.#rows = options.config.acceptors * 2 + 2;
-    const { nats, on_partition: onPartition } = options.config.cluster;
-    this.#quota = allocateQuotaMemory(QUOTA_BLOCKS, this.#rows, undefined, nats !== null);
+    const { cluster } = options.config;
+    this.counters = new Counters({ cluster, rows: this.#rows, wake: () => this.#tellGranted() });
     this.#cacheMemory = allocateCacheMemory(options.config.cache.memory_bytes);
     this.cache = new CacheStore(this.#cacheMemory, this.#rows);
     watchCache(this.cache, options.metrics);
@@ -105,15 +95,10 @@ export class Supervisor {
     this.#load = allocateLoadMemory(this.#rows);
     this.routing = new SharedRouting(this.#rows);
     this.#checks = new ModelChecks(this.routing, (message) => this.#sendToOne(message));
-    // A row of no thread: it is the supervisor's name at the lock.
-    this.table = new QuotaTable(this.#quota, this.#rows);
-    const { table } = this;
-    this.grants = nats === null ? null : new GrantTable({ table, onPartition, wake: () => this.#tellGranted() });
-    this.#allocator = new BlockAllocator(QUOTA_BLOCKS, (block) => this.table.clearBlock(block));
     this.#port = options.config.listen.port;
     this.#resources = options.resources;
     this.#prices = options.prices;
-    this.#blocks = this.#assign(options.resources);
+    this.counters.adopt(options.resources);
     this.#slots = this.routing.assign(options.resources);
     options.metrics.onCollect(() => this.#countMailboxes());
   }
@@ -135,7 +120,7 @@ export class Supervisor {
 
   /** Hands new resources to every acceptor. Throws when they have more limits than a node can count. */
   replaceResources(resources: Resources): void {
-    this.#blocks = this.#assign(resources);
+    this.counters.adopt(resources);
     this.#slots = this.routing.assign(resources);
     this.#resources = resources;
     this.#checks.adopt();
@@ -154,11 +139,6 @@ export class Supervisor {
     for (const thread of this.#threads) this.#offer(thread);
   }
 
-  /** Where the things that are limited count. */
-  get places(): Places {
-    return new Places(this.#blocks);
-  }
-
   /** No thread may go on with old ones because its mailbox was full for a moment. */
   #offer(thread: AcceptorThread): void {
     if (thread.outbox.send(this.#inForce()) || !this.#threads.has(thread)) return;
@@ -167,7 +147,7 @@ export class Supervisor {
 
   #inForce(): AcceptorMessage {
     const resources = this.#resources;
-    return { kind: "resources", resources, blocks: this.#blocks, slots: this.#slots, prices: this.#prices };
+    return { kind: "resources", resources, blocks: this.counters.blocks, slots: this.#slots, prices: this.#prices };
   }
 
   /** Listening acceptors. */
@@ -249,14 +229,8 @@ export class Supervisor {
 
   /** Only where requests wait for it. */
   #tellGranted(): void {
-    for (const { row, outbox } of this.#threads) if (this.grants?.waits(row) === true) outbox.send({ kind: "granted" });
-  }
-
-  #assign(resources: Resources): BlockMap {
-    const blocks = this.#allocator.assign(resources);
-    if (blocks === null) throw new Error(`more than ${QUOTA_BLOCKS} keys and models with limits`);
-    this.grants?.adopt(blocks);
-    return blocks;
+    const { grants } = this.counters;
+    for (const { row, outbox } of this.#threads) if (grants?.waits(row) === true) outbox.send({ kind: "granted" });
   }
 
   #spawn(replaces: AcceptorThread | null): void {
@@ -269,7 +243,7 @@ export class Supervisor {
     const packed: PackedSetup = {
       config: { ...config, listen: { ...config.listen, port: this.#port } },
       resources: this.#resources,
-      blocks: this.#blocks,
+      blocks: this.counters.blocks,
       slots: this.#slots,
       prices: this.#prices,
       writer,
@@ -278,7 +252,7 @@ export class Supervisor {
       name,
       row,
       packed: pack(packed),
-      quota: this.#quota,
+      quota: this.counters.memory,
       cache: this.#cacheMemory,
       turns: this.#turnMemory,
       load: this.#load,
@@ -327,7 +301,7 @@ export class Supervisor {
         this.#checks.answered(message.ticket, message.status);
         return;
       case "quota-wanted":
-        this.grants?.hearBell();
+        this.counters.grants?.hearBell();
         return;
       case "cache-ask":
       case "cache-kept":
@@ -384,7 +358,7 @@ export class Supervisor {
     thread.outbox.close();
     new LogGate(this.#options.logGate).release(thread.row + 2);
     // Whatever it did not get to give back: places of keys and models, its part of the node's load, the lock.
-    new QuotaTable(this.#quota, thread.row).bury();
+    this.counters.bury(thread.row);
     new CacheStore(this.#cacheMemory, thread.row).bury();
     if (this.#turnMemory !== null) new CacheStore(this.#turnMemory, thread.row).bury();
     new NodeLoad(this.#load, thread.row, 0).clearRow();

@@ -1,161 +1,30 @@
 /** Cache policies with `backend: cluster`: what one node has answered, another gives again; purges reach all. */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { ClusterStatus } from "../../src/cluster/actor.js";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
 import { ADMIN_KEY, cacheOf, fresh, OTHER_KEY, question } from "./cache-gateway.js";
 import { eventOf } from "./calls.js";
-import { oneProvider, type RunningGateway, sha256, startGateway, until } from "./gateway.js";
-import { NATS_PROGRAM, NATS_REASON, NatsServer } from "./nats.js";
+import {
+  askAndShare,
+  cacheStatus,
+  inBucket,
+  open,
+  purge,
+  STREAM,
+  startNats,
+  startNode,
+  Wire,
+} from "./cluster-cache-nodes.js";
+import { type RunningGateway, until } from "./gateway.js";
+import { NATS_PROGRAM, NATS_REASON, type NatsServer } from "./nats.js";
 import { ask, page } from "./wire.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
-const STREAM = "KV_WEIR_CACHE";
-const POLICIES = [
-  { name: "short", applies_to: "model:gpt-short", backend: "cluster", ttl_seconds: 5 },
-  { name: "own", applies_to: "model:gpt-own", backend: "memory" },
-  { name: "together", applies_to: "model:gpt-together", backend: "cluster", collapse: true },
-  { name: "everybody", applies_to: "model:gpt-all", backend: "cluster", scope: "env" },
-  { name: "shared", backend: "cluster" },
-];
-
 let upstream: FakeUpstream;
 let nats: NatsServer;
 let first: RunningGateway;
 let second: RunningGateway;
-
-/** The way to NATS, which can be cut, and can fall silent without a word. */
-class Wire {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  #cut = false;
-  port = 0;
-
-  constructor(target: number) {
-    this.#server = createServer((near) => {
-      if (this.#cut) {
-        near.destroy();
-        return;
-      }
-      const far = connect(target, "127.0.0.1");
-      for (const socket of [near, far]) {
-        this.#sockets.add(socket);
-        socket.on("error", () => {});
-        socket.on("close", () => {
-          this.#sockets.delete(socket);
-          near.destroy();
-          far.destroy();
-        });
-      }
-      near.pipe(far);
-      far.pipe(near);
-    });
-  }
-
-  listen(): Promise<void> {
-    return new Promise((done) => {
-      this.#server.listen(0, "127.0.0.1", () => {
-        this.port = (this.#server.address() as { port: number }).port;
-        done();
-      });
-    });
-  }
-
-  silence(): void {
-    for (const socket of this.#sockets) socket.unpipe().pause();
-  }
-
-  cut(): void {
-    this.#cut = true;
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  mend(): void {
-    this.#cut = false;
-  }
-
-  close(): void {
-    this.cut();
-    this.#server.close();
-  }
-}
-
-/** What docs/operations.md lets a node do. */
-function documentedRights(): string {
-  const document = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
-  return /```text\n(permissions[^`]*)```/.exec(document)?.[1] ?? "";
-}
-
-/** A server that allows a node no more than what the documents say. */
-function startNats(): Promise<NatsServer> {
-  const users = `{user: node, password: secret, ${documentedRights()}}, {user: admin, password: admin}`;
-  const config = `authorization { users: [${users}] }\n`;
-  return NatsServer.create({ config, login: { user: "admin", pass: "admin" } });
-}
-
-/** `waitMs`: long where a busy machine must not look like a miss. */
-async function startNode(name: string, url = nats.url, waitMs = 5_000): Promise<RunningGateway> {
-  const plain = oneProvider(upstream.url);
-  const other = { display_name: "other", key_hash: sha256(OTHER_KEY), allowed_models: ["*"] };
-  const models = ["gpt-short", "gpt-own", "gpt-together", "gpt-all"].map((model) => ({
-    display_name: model,
-    provider: "openai",
-    model_name: model,
-    provider_key: "openai-main",
-  }));
-  const cache = { max_bytes: 8 * 1024 * 1024, wait_ms: waitMs };
-  const gateway = await startGateway({
-    config: {
-      acceptors: 2,
-      node_name: name,
-      ops: { listen: "127.0.0.1:0", admin_key_hashes: [sha256(ADMIN_KEY)] },
-      cluster: { nats: { servers: [url], user: "node", password: "secret" }, cache },
-    },
-    resources: {
-      ...plain,
-      models: [...models, ...(plain.models as object[])],
-      api_keys: [...(plain.api_keys as object[]), other],
-      cache_policies: POLICIES,
-    },
-  });
-  await open(gateway);
-  return gateway;
-}
-
-async function cacheStatus({ opsUrl }: RunningGateway): Promise<NonNullable<ClusterStatus["cache"]>> {
-  const { cache } = (await page(`${opsUrl}/status/cluster`)).json as ClusterStatus;
-  if (cache === null) throw new Error("the node says nothing of the cache");
-  return cache;
-}
-
-/** Waits until the node can use the bucket. */
-function open(gateway: RunningGateway): Promise<unknown> {
-  return until(async () => (await cacheStatus(gateway)).open, 20_000);
-}
-
-/** Asks, and waits until the answer is there for other nodes. */
-async function askAndShare(gateway: RunningGateway, body: unknown, key?: string) {
-  const { stored } = await cacheStatus(gateway);
-  const answer = await ask(gateway.url, body, key === undefined ? {} : { key });
-  expect([answer.status, cacheOf(answer)]).toEqual([200, "miss"]);
-  await until(async () => (await cacheStatus(gateway)).stored > stored, 10_000);
-  return answer;
-}
-
-function purge({ opsUrl }: RunningGateway, body: unknown) {
-  return ask(opsUrl, body, { path: "/admin/v1/cache/purge", key: ADMIN_KEY });
-}
-
-/** Answers of a policy in the bucket. */
-function inBucket(policy = "*"): Promise<number> {
-  return nats.with(async (manager) => {
-    const { state } = await manager.streams.info(STREAM, { subjects_filter: `$KV.WEIR_CACHE.e.${policy}.>` });
-    return Object.keys(state.subjects ?? {}).length;
-  });
-}
 
 function sum(text: string, metric: string): number {
   const lines = text.split("\n").filter((line) => line.startsWith(metric));
@@ -171,8 +40,8 @@ beforeEach(() => upstream.reset());
 describe.skipIf(NATS_PROGRAM === null)(`two nodes with one cache${NATS_REASON}`, () => {
   beforeAll(async () => {
     nats = await startNats();
-    first = await startNode("first");
-    second = await startNode("second");
+    first = await startNode("first", { upstream, url: nats.url });
+    second = await startNode("second", { upstream, url: nats.url });
   });
   afterAll(async () => {
     for (const gateway of [first, second]) await gateway?.dispose();
@@ -291,17 +160,17 @@ describe.skipIf(NATS_PROGRAM === null)(`two nodes with one cache${NATS_REASON}`,
   test("a purge at one empties the other, and the bucket, of what it names", async () => {
     const everything = await purge(first, {});
     expect(everything.status).toBe(200);
-    await until(async () => (await inBucket()) === 0);
+    await until(async () => (await inBucket(nats)) === 0);
     const [mine, others, whole] = [question(), question(), question(fresh(), { model: "gpt-all" })];
     await askAndShare(first, mine);
     await askAndShare(first, others, OTHER_KEY);
     await askAndShare(first, whole, OTHER_KEY);
     expect(cacheOf(await ask(second.url, mine))).toBe("hit");
-    expect(await inBucket()).toBe(3);
+    expect(await inBucket(nats)).toBe(3);
     const { purges } = await cacheStatus(second);
     // Whose answer it was counts, also where all keys may have it.
     expect((await purge(first, { api_key: "other" })).json).toEqual({ purged: 2 });
-    await until(async () => (await inBucket()) === 1);
+    await until(async () => (await inBucket(nats)) === 1);
     await until(async () => (await cacheStatus(second)).purges === purges + 1);
     expect(cacheOf(await ask(second.url, mine))).toBe("hit");
     expect(cacheOf(await ask(second.url, whole))).toBe("miss");
@@ -322,7 +191,7 @@ describe.skipIf(NATS_PROGRAM === null)(`two nodes with one cache${NATS_REASON}`,
       stdio: "ignore",
     });
     expect(await new Promise((done) => child.once("close", done))).toBe(0);
-    await until(async () => (await inBucket("shared")) === 0);
+    await until(async () => (await inBucket(nats, "shared")) === 0);
     await until(
       async () => cacheOf(await ask(second.url, body, { headers: { "cache-control": "no-store" } })) === "miss",
     );
@@ -340,8 +209,8 @@ describe.skipIf(NATS_PROGRAM === null)(`while NATS is away${NATS_REASON}`, () =>
     nats = await startNats();
     wire = new Wire(nats.port);
     await wire.listen();
-    first = await startNode("first");
-    second = await startNode("second", `nats://127.0.0.1:${wire.port}`, 50);
+    first = await startNode("first", { upstream, url: nats.url });
+    second = await startNode("second", { upstream, url: `nats://127.0.0.1:${wire.port}`, waitMs: 50 });
   });
   afterEach(async () => {
     for (const gateway of [first, second]) await gateway?.dispose();

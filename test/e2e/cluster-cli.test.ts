@@ -128,8 +128,7 @@ describe.skipIf(NATS_PROGRAM === null)(`the commands at a fleet${NATS_REASON}`, 
 
   it("apply a file: it is in force on both nodes", async () => {
     const next = resourcesOf();
-    const bound = { model: "gpt-alias", max_fallbacks: 0 };
-    next.models.unshift({ display_name: "best", routing: { targets: [{ model: bound.model }] } });
+    next.models.unshift({ display_name: "best", routing: { targets: [{ model: "gpt-alias" }] } });
     next.models = next.models.filter((model: File) => model.display_name !== "claude-*");
     next.api_keys[0].rate_limit = { rpm: 100_000 };
     next.provider_keys[1].api_key = "sk-another";
@@ -173,6 +172,7 @@ describe.skipIf(NATS_PROGRAM === null)(`the commands at a fleet${NATS_REASON}`, 
     next.provider_keys[0].api_key = `$${"{NOBODY_SETS_THIS}"}`;
     next.provider_keys.length = 1;
     next.models = next.models.slice(0, 1);
+    delete next.api_keys;
     const { code, stdout, stderr } = await weir(["apply", "-f", fileOf(next), ...at(first)]);
     expect([code, stdout]).toEqual([1, ""]);
     expect(stderr).toContain("provider_keys/openai-main: the gateway refuses (400)");
@@ -207,7 +207,7 @@ describe.skipIf(NATS_PROGRAM === null)(`the commands at a fleet${NATS_REASON}`, 
     }
   });
 
-  it("tell of a key that is in use elsewhere, and of who may not ask", async () => {
+  it("tell who may not ask, and who is not the one to be asked", async () => {
     const refused = await weir(["get", "models", ...at(first)], { WEIR_ADMIN_KEY: "wrong" });
     expect([refused.code, refused.stderr]).toEqual([1, "the gateway refuses (401): The admin key is unknown.\n"]);
     const nobody = await weir(["get", "models", ...at(first)], { WEIR_ADMIN_KEY: "" });

@@ -15,7 +15,7 @@ import { ADAPTERS } from "../../../src/providers/provider.js";
 export type Tree = any;
 
 /** What the environment adds to the weir.yaml of a fleet. */
-export const NODE_ENVIRONMENT = { WEIR_CLUSTER__NATS__PASSWORD: "secret" };
+const NODE_ENVIRONMENT = { WEIR_CLUSTER__NATS__PASSWORD: "secret" };
 
 export function pathOf(name: string): string {
   return fileURLToPath(new URL(`../../../deploy/${name}`, import.meta.url));
@@ -39,9 +39,10 @@ export function documentsOf(name: string): Tree[] {
   });
 }
 
-/** A weir.yaml as a node of that fleet reads it. */
+/** A weir.yaml as a node reads it. */
 export function configOf(name: string): WeirConfig {
-  const loaded = loadConfig(pathOf(name), NODE_ENVIRONMENT);
+  const isAlone = !textOf(name).includes("cluster:");
+  const loaded = loadConfig(pathOf(name), isAlone ? {} : NODE_ENVIRONMENT);
   if (!loaded.ok) throw new Error(loaded.errors.map(renderError).join("\n"));
   return loaded.value;
 }

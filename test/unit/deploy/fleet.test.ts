@@ -1,7 +1,6 @@
 /** What the nodes share: the balancer, the users of NATS, and the fleet on loopback. */
 import { execFile } from "node:child_process";
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import { fleetNames, nameRows } from "../../../src/cluster/subjects.js";
 import { configOf, pathOf, textOf } from "./files.js";
@@ -14,23 +13,20 @@ interface Options {
   readonly build: boolean;
 }
 
-const { readOptions } = (await import(new URL("../../../deploy/local-fleet/options.mjs", import.meta.url).href)) as {
+const local = new URL("../../../deploy/local-fleet/", import.meta.url).href;
+const { readOptions } = (await import(`${local}options.mjs`)) as {
   readOptions(argv: readonly string[]): Options | null;
 };
-
-const FOLDERS = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
-
-function find(program: string): string | null {
-  const isThere = (path: string): boolean => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  return FOLDERS.map((folder) => join(folder, program)).find(isThere) ?? null;
-}
+const { findHaproxy, findPrograms } = (await import(`${local}programs.mjs`)) as {
+  findHaproxy(path?: string): string | null;
+  findPrograms(found: Record<string, string | null>): Record<string, string>;
+};
+const { findPorts } = (await import(`${local}plan.mjs`)) as {
+  findPorts(base: number, nodes: number): Promise<Record<string, number[]>>;
+};
+const { findNatsServer } = (await import(new URL("../../../deploy/nats-server.mjs", import.meta.url).href)) as {
+  findNatsServer(): string | null;
+};
 
 function run(program: string, args: readonly string[], env: Record<string, string>): Promise<string> {
   return new Promise((done) => {
@@ -38,8 +34,8 @@ function run(program: string, args: readonly string[], env: Record<string, strin
   });
 }
 
-const haproxy = find("haproxy");
-const nats = find("nats-server");
+const haproxy = findHaproxy();
+const nats = findNatsServer();
 
 describe("the balancer's configuration", () => {
   const text = textOf("haproxy/haproxy.cfg");
@@ -134,4 +130,31 @@ describe("the command line of the local fleet", () => {
       expect(() => readOptions(argv)).toThrow(/usage: deploy\/local-fleet\.sh/);
     },
   );
+});
+
+describe("the local fleet", () => {
+  it("says how to install what is missing", () => {
+    const found = { "nats-server": "/usr/sbin/nats-server", haproxy: "/usr/sbin/haproxy" };
+    expect(findPrograms(found)).toBe(found);
+    expect(() => findPrograms({ ...found, haproxy: null })).toThrow("there is no haproxy here; on Debian");
+    expect(() => findPrograms({ "nats-server": null, haproxy: null })).toThrow("apt-get install nats-server haproxy");
+  });
+
+  it("finds free ports, no two the same", async () => {
+    const ports = await findPorts(0, 6);
+    const all = Object.values(ports).flat();
+    expect(ports.node?.length).toBe(6);
+    expect(new Set(all).size).toBe(2 + 2 * 6 + 3 * 3);
+  });
+
+  it("says which port is taken", async () => {
+    const server = createServer();
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    const { port } = server.address() as AddressInfo;
+    try {
+      await expect(findPorts(port, 1)).rejects.toThrow(`port ${port} (proxy) is taken: give another base with --port`);
+    } finally {
+      server.close();
+    }
+  });
 });

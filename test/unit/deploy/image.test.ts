@@ -48,7 +48,7 @@ describe("the image", () => {
   it("runs nothing in its last stage that would need a shell there", () => {
     expect(last).not.toMatch(/^RUN /m);
     for (const line of last.match(/^(?:\s*CMD|ENTRYPOINT) .*$/gm) ?? []) expect(line).toMatch(/\["/);
-    expect(last.match(/^FROM|^\$\{RUNTIME_IMAGE\}/m)?.[0]).toBe("${RUNTIME_IMAGE}");
+    expect(last).toMatch(/^\$\{RUNTIME_IMAGE\}$/m);
   });
 
   it("is not root, ends by draining, and tells its health", () => {

@@ -1,47 +1,14 @@
 /** Limits that hold for a fleet: what a node may count is what it was granted. */
-import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import type { RateLimit } from "../../../src/config/resources.js";
-import { type Failure, isFailure } from "../../../src/errors.js";
-import { CONCURRENCY, GrantTable } from "../../../src/quota/grants.js";
-import type { LimitLayer } from "../../../src/quota/layers.js";
-import {
-  admitLayers,
-  admitOrWant,
-  type Lease,
-  settleLease,
-  voidLease,
-  WANTING,
-  type Wanting,
-} from "../../../src/quota/lease.js";
-import { allocateQuotaMemory, QuotaTable } from "../../../src/quota/table.js";
+import { isFailure } from "../../../src/errors.js";
+import { CONCURRENCY, type GrantTable } from "../../../src/quota/grants.js";
+import { admitLayers, settleLease, WANTING } from "../../../src/quota/lease.js";
+import { QuotaTable } from "../../../src/quota/table.js";
+import { admit, leaseOf, NOW_WINDOW, RPM, setUpFleet as setUp, SOME_TIME } from "./grants-setup.js";
 import { dimensionOf, fingerprint, groupLayer, keyLayer, MINUTE, NOON } from "./quota-setup.js";
 
-const RPM = dimensionOf("rpm");
 const TPM = dimensionOf("tpm");
-const NOW_WINDOW = NOON / MINUTE;
-/** Neither near the window's beginning nor its end. */
-const SOME_TIME = NOON + 20_000;
-
-function setUp(wake: () => void = () => {}) {
-  const memory = allocateQuotaMemory(8, 3, 64, true);
-  const clock = { now: SOME_TIME };
-  const main = new QuotaTable(memory, 3);
-  const grants = new GrantTable({ table: main, onPartition: "fair_share", wake, clock: () => clock.now });
-  grants.adopt({ "api_key:k": 0, "model:m": 1, "policy:p1": 7 });
-  return { memory, clock, main, grants, table: new QuotaTable(memory, 0), other: new QuotaTable(memory, 1) };
-}
-
-type Setup = ReturnType<typeof setUp>;
-
-function admit({ table, clock }: Setup, layers: readonly LimitLayer[], tokens = 1): Lease | Failure | Wanting {
-  return admitOrWant(table, { layers, money: [], tokens, micros: 0 }, () => clock.now);
-}
-
-function leaseOf(admitted: Lease | Failure | Wanting): Lease {
-  if (admitted === WANTING || isFailure(admitted)) throw new Error("not admitted");
-  return admitted;
-}
 
 const give = (grants: GrantTable, units: number, more: { rest?: number; dryUntil?: number; window?: number } = {}) =>
   grants.grant("api_key:k", RPM, more.window ?? NOW_WINDOW, { units, rest: 0, dryUntil: 0, ...more });
@@ -363,56 +330,5 @@ describe("the main thread", () => {
     new QuotaTable(setup.memory, 0).bury();
     expect(setup.grants.waits(0)).toBe(false);
     leaseOf(admit({ ...setup, table: setup.other }, [keyLayer({ concurrency: 3 })]));
-  });
-});
-
-describe("whatever is asked, granted, taken back and given up, in whatever order", () => {
-  const step = fc.oneof(
-    fc.record({ kind: fc.constant("ask" as const), thread: fc.nat(1), waits: fc.boolean() }),
-    fc.record({ kind: fc.constant("grant" as const), units: fc.nat(4), dry: fc.boolean(), ahead: fc.nat(1) }),
-    fc.record({ kind: fc.constant("take back" as const), keep: fc.nat(3), ahead: fc.nat(1) }),
-    fc.record({ kind: fc.constant("void" as const), which: fc.nat(20) }),
-    fc.record({ kind: fc.constant("later" as const), ms: fc.integer({ min: -30, max: 400 }) }),
-  );
-
-  it("no window counts more requests than were granted for it and not taken back, nor more than its limit", () => {
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
-        const setup = setUp();
-        const layer = keyLayer({ rps: 6 });
-        const granted = new Map<number, number>();
-        const leases: Lease[] = [];
-        const change = (window: number, by: number) => granted.set(window, (granted.get(window) ?? 0) + by);
-        const windowNow = () => Math.floor(setup.clock.now / 1_000);
-        for (const one of steps) {
-          if (one.kind === "later") setup.clock.now += one.ms;
-          else if (one.kind === "grant") {
-            const dryUntil = one.dry ? setup.clock.now + 100 : 0;
-            const window = windowNow() + one.ahead;
-            change(window, setup.grants.grant("api_key:k", 0, window, { units: one.units, rest: 0, dryUntil }));
-          } else if (one.kind === "take back") {
-            const window = windowNow() + one.ahead;
-            change(window, -setup.grants.takeBack("api_key:k", 0, window, one.keep));
-          } else if (one.kind === "void") {
-            const [lease] = leases.splice(one.which % Math.max(1, leases.length), 1);
-            if (lease !== undefined) voidLease(setup.table, lease);
-          } else {
-            const table = one.thread === 0 ? setup.table : setup.other;
-            const demand = { layers: [layer], money: [], tokens: 0, micros: 0 };
-            const outcome = one.waits
-              ? admitOrWant(table, demand, () => setup.clock.now)
-              : admitLayers(table, [layer], 0, () => setup.clock.now);
-            if (outcome !== WANTING && !isFailure(outcome)) leases.push(outcome);
-          }
-          for (const [window, units] of granted) {
-            const held = setup.grants.holding("api_key:k", 0, window);
-            if (held === null) continue;
-            expect(held.granted).toBe(units);
-            expect(held.used).toBeLessThanOrEqual(Math.max(0, Math.min(units, 6)));
-          }
-        }
-      }),
-      { numRuns: 400 },
-    );
   });
 });
