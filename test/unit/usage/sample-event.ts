@@ -1,4 +1,4 @@
-import type { UsageEvent } from "../../../src/usage/event.js";
+import { NO_UNITS, type UsageEvent } from "../../../src/usage/event.js";
 
 /** A usage event with everything in its place; `change` replaces fields. */
 export function sampleEvent(change: Partial<UsageEvent> = {}): UsageEvent {
@@ -35,15 +35,7 @@ export function sampleEvent(change: Partial<UsageEvent> = {}): UsageEvent {
     cache_write_tokens: 0,
     cache_write_1h_tokens: 0,
     reasoning_tokens: 1,
-    input_audio_tokens: 0,
-    input_image_tokens: 0,
-    output_audio_tokens: 0,
-    images: 0,
-    image_size: "",
-    image_quality: "",
-    audio_seconds: 0,
-    characters: 0,
-    search_units: 0,
+    ...NO_UNITS,
     cost_usd: 0.000_012_5,
     price_known: true,
     saved_input_tokens: 0,
