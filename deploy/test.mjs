@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fetchHaproxy, findHaproxy } from "./haproxy.mjs";
 import { elapsed, ensureBuilt, ensureInstalled, ROOT, run, SetupError, say, signalRunning } from "./install.mjs";
 import { fetchNatsServer, findNatsServer } from "./nats-server.mjs";
 
@@ -77,10 +78,10 @@ function countReport(path, code) {
 }
 
 /** Without one, the tests that need it are skipped, and counted as skipped. */
-async function provideNatsServer() {
-  if (findNatsServer() !== null) return;
-  say("there is no nats-server here; fetching Debian's package …");
-  if ((await fetchNatsServer()) === null) say("nats-server could not be fetched: tests of the fleet are skipped");
+async function provide(program, find, fetch) {
+  if (find() !== null) return;
+  say(`there is no ${program} here; fetching Debian's package …`);
+  if ((await fetch()) === null) say(`${program} could not be fetched: tests of the fleet are skipped`);
 }
 
 function vitest(project) {
@@ -103,7 +104,8 @@ async function main() {
   await check("types: src", [tsc, "-p", "tsconfig.json", "--noEmit"]);
   await check("types: test and bench", [tsc, "-p", "test/tsconfig.json"]);
   await vitest("fast");
-  await provideNatsServer();
+  await provide("nats-server", findNatsServer, fetchNatsServer);
+  await provide("haproxy", findHaproxy, fetchHaproxy);
   await vitest("e2e");
 }
 

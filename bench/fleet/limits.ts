@@ -8,7 +8,6 @@ import { countWindows, type FaultTime, type LimitBar, type WindowCount, windowPr
 
 export type LimitKind = "rpm" | "tpm" | "rps";
 
-const OFFERED = 3;
 /** What a request of the rig uses, and what it asks for at most. */
 const INPUT = 10;
 const OUTPUT = 40;
@@ -24,43 +23,31 @@ export interface Shape {
   readonly kind: LimitKind;
   readonly limit: number;
   readonly windowMs: number;
-  /** Requests that the limit lets through in a window. */
-  readonly requests: number;
+  /** Requests a second that are offered. */
+  readonly rate: number;
   readonly unit: (arrival: readonly [number, number]) => number;
   readonly excess: number;
   readonly least: LimitBar["least"];
 }
 
+const REQUESTS = { windowMs: 60_000, unit: () => 1, excess: 0, least: [0.99, 0.9] } as const;
+
 export const SHAPES: Readonly<Record<LimitKind, Shape>> = {
-  rpm: {
-    kind: "rpm",
-    limit: 600,
-    windowMs: 60_000,
-    requests: 600,
-    unit: () => 1,
-    excess: 0,
-    least: [0.99, 0.9],
-  },
+  rpm: { ...REQUESTS, kind: "rpm", limit: 600, rate: 30 },
   tpm: {
+    ...REQUESTS,
     kind: "tpm",
     limit: 600 * (INPUT + OUTPUT),
-    windowMs: 60_000,
-    requests: 600,
+    rate: 30,
     unit: ([, tokens]) => tokens,
     excess: 3 * (INPUT + OUTPUT),
-    least: [0.99, 0.9],
   },
   // A second is hardly longer than it takes to ask: the bar's upper side holds, the lower one is half.
-  rps: {
-    kind: "rps",
-    limit: 100,
-    windowMs: 1_000,
-    requests: 100,
-    unit: () => 1,
-    excess: 0,
-    least: [0.5, 0.5],
-  },
+  rps: { ...REQUESTS, kind: "rps", limit: 100, windowMs: 1_000, rate: 300, least: [0.5, 0.5] },
 };
+
+/** Used up within seconds, so that what happens next in the same minute shows whether anything is counted twice. */
+export const BRIEF: Shape = { ...REQUESTS, kind: "rpm", limit: 120, rate: 30 };
 
 /** Steady windows first; then a node is killed, comes back, a NATS server is killed, comes back. */
 export async function limitScenario(kind: LimitKind, options: RigOptions): Promise<Outcome> {
@@ -86,13 +73,13 @@ export async function limitScenario(kind: LimitKind, options: RigOptions): Promi
   }
 }
 
-/** Three times as much as a limit lets through, by the limited key. What is neither passed nor refused has failed. */
-export function offer(fleet: Fleet, { requests, windowMs }: Shape, onReply: (reply: Reply) => void): Load {
+/** More than a limit lets through, by the limited key. What is neither passed nor refused has failed. */
+export function offer(fleet: Fleet, { rate }: Shape, onReply: (reply: Reply) => void): Load {
   return new Load({
     urls: fleet.urls,
     keys: [LIMITED_KEY],
     model: LIMITED_MODEL,
-    rate: (requests * OFFERED * 1_000) / windowMs,
+    rate,
     lanes: 256,
     wanted: { input: INPUT, output: OUTPUT },
     maxTokens: OUTPUT,

@@ -3,7 +3,7 @@ import { until } from "../../test/e2e/gateway.js";
 import { pause } from "../load/children.js";
 import { type Account, type Received, takeAccount } from "./account.js";
 import { CALLER_KEY, Fleet, MODEL } from "./fleet.js";
-import { admitted, NOTICED_MS, nextWindow, offer, reach, SHAPES, type Shape } from "./limits.js";
+import { admitted, BRIEF, NOTICED_MS, nextWindow, offer, reach, SHAPES, type Shape } from "./limits.js";
 import { Load, type Reply } from "./load.js";
 import { few, type Outcome, type RigOptions } from "./outcome.js";
 import { describe } from "./rolling-restart.js";
@@ -12,20 +12,32 @@ import { type FaultTime, type WindowCount, windowProblems } from "./windows.js";
 const BAR_MS = 60_000;
 const RATE = 100;
 const LOST_MS = 10_000;
+/** A short run's limit is used up after so long; and it goes on for so long when NATS is back. */
+const BRIEF_MS = 6_000;
 
-/** What happened, and when. */
+/** When it was away, ms since 1970. */
 interface Absence {
-  readonly windows: readonly WindowCount[];
-  readonly faults: readonly FaultTime[];
-  readonly awayMs: number;
+  readonly goneAt: number;
+  readonly backAt: number;
+  /** What each node had not sent by then, bytes. */
   readonly backlogs: readonly number[];
+}
+
+/** When it is to go, and what is counted. */
+interface Schedule {
+  readonly shape: Shape;
+  /** The first window, ms since 1970. */
+  readonly from: number;
+  readonly goneAt: number;
+  /** When the load may end after a return at this time. */
+  end(backAt: number): number;
 }
 
 export async function natsAway(options: RigOptions): Promise<Outcome> {
   const { awayMs, balanced } = options;
   const begun = performance.now();
-  // A minute's window shows what is counted twice; a short run has no time for it.
-  const shape = awayMs < BAR_MS ? SHAPES.rps : SHAPES.rpm;
+  const isBrief = awayMs < BAR_MS;
+  const shape = isBrief ? BRIEF : SHAPES.rpm;
   const fleet = await Fleet.start({ balanced, limit: { [shape.kind]: shape.limit } });
   try {
     const received: Received[] = [];
@@ -35,7 +47,7 @@ export async function natsAway(options: RigOptions): Promise<Outcome> {
       if (status === 200) received.push({ user, requestId, attempts });
       else failed.push(reply);
     };
-    const from = await nextWindow(shape);
+    const schedule = await (isBrief ? briefSchedule() : fullSchedule());
     const load = new Load({
       urls: fleet.urls,
       keys: [CALLER_KEY],
@@ -49,18 +61,20 @@ export async function natsAway(options: RigOptions): Promise<Outcome> {
     const limited = offer(fleet, shape, (reply) => {
       if (reply.status !== 429) note(reply);
     });
-    const absence = await play(fleet, shape, from, options);
+    const absence = await play(fleet, schedule, options);
+    await reach(schedule.end(absence.backAt));
     await Promise.all([load.stop(), limited.stop()]);
+    const windows = await windowsOf(fleet, schedule);
     const account = await takeAccount(fleet, received);
-    const problems = [...failed.map(describe), ...account.problems, ...limitProblems(absence, shape)];
-    if (load.skipped > 0) problems.push(`${load.skipped} requests found all lanes busy`);
+    const problems = [...failed.map(describe), ...account.problems, ...limitProblems(windows, absence, shape)];
     if (absence.backlogs.some((bytes) => bytes === 0)) problems.push("a node had no backlog while NATS was away");
+    const counts = { requests: load.sent, "all lanes busy": load.skipped, failed: failed.length };
     return {
       scenario: "nats-away",
       variant: "",
       bar: `no failed request, no event lost or doubled, ${shape.kind} ${shape.limit} kept within 1 %`,
-      short: awayMs < BAR_MS,
-      figures: figuresOf(absence, account, { requests: load.sent, failed: failed.length, problems: problems.length }),
+      short: isBrief,
+      figures: { ...figuresOf(absence, account, windows), ...counts, problems: problems.length },
       problems: few(problems),
       seconds: (performance.now() - begun) / 1_000,
     };
@@ -69,43 +83,60 @@ export async function natsAway(options: RigOptions): Promise<Outcome> {
   }
 }
 
-/** Gone in the middle of a window, when its limit is used up; back in the middle of another. */
-async function play(fleet: Fleet, shape: Shape, from: number, { awayMs, say }: RigOptions): Promise<Absence> {
+/** Gone in the middle of the second minute, when its limit is used up; what then is left is a whole minute and more. */
+async function fullSchedule(): Promise<Schedule> {
+  const shape = SHAPES.rpm;
   const { windowMs } = shape;
-  const calm = windowMs < 10_000 ? 3 : 1;
-  await reach(from + (calm + 0.5) * windowMs);
-  const goneAt = Date.now();
+  const from = await nextWindow(shape);
+  const end = (backAt: number): number => from + (Math.ceil((backAt + NOTICED_MS - from) / windowMs) + 1) * windowMs;
+  return { shape, from, goneAt: from + 1.5 * windowMs, end };
+}
+
+/** Begins at once, unless the minute is nearly over. */
+async function briefSchedule(): Promise<Schedule> {
+  const left = BRIEF.windowMs - (Date.now() % BRIEF.windowMs);
+  if (left < BRIEF_MS) await pause(left);
+  const from = Math.floor(Date.now() / BRIEF.windowMs) * BRIEF.windowMs;
+  return { shape: BRIEF, from, goneAt: Date.now() + BRIEF_MS, end: (backAt) => backAt + BRIEF_MS };
+}
+
+async function play(fleet: Fleet, { goneAt }: Schedule, { awayMs, say }: RigOptions): Promise<Absence> {
+  await reach(goneAt);
   await fleet.nats.killAll();
   say("  all NATS servers killed");
   for (const node of fleet.nodes) await until(async () => (await node.status()).nats?.state !== "connected", LOST_MS);
-  await pause(Math.max(0, awayMs - (Date.now() - goneAt)));
+  await reach(goneAt + awayMs);
   const backlogs = await Promise.all(fleet.nodes.map(async (node) => (await node.status()).usage?.backlog_bytes ?? 0));
   await fleet.nats.startAll();
   say("  and started again");
   await fleet.settled();
-  const backAt = Date.now();
-  const windows = Math.ceil((backAt + NOTICED_MS - from) / windowMs) + calm;
-  await reach(from + windows * windowMs);
-  const faults = [
-    { what: "NATS goes", from: goneAt, to: goneAt + NOTICED_MS },
-    { what: "NATS comes back", from: goneAt + awayMs, to: backAt + NOTICED_MS },
-  ];
-  return { windows: await admitted(fleet, shape, from, windows), faults, awayMs: backAt - goneAt, backlogs };
+  return { goneAt, backAt: Date.now(), backlogs };
+}
+
+async function windowsOf(fleet: Fleet, { shape, from }: Schedule): Promise<WindowCount[]> {
+  return admitted(fleet, shape, from, Math.ceil((Date.now() - from) / shape.windowMs));
 }
 
 /** Its nodes share a limit evenly while they cannot ask each other, so even then all of it is to be had. */
-function limitProblems({ windows, faults }: Absence, { limit, windowMs, excess, least }: Shape): string[] {
-  return windowProblems(windows, { limit, windowMs, excess, least, faults });
+function limitProblems(windows: readonly WindowCount[], { goneAt, backAt }: Absence, shape: Shape): string[] {
+  const { limit, windowMs, excess, least } = shape;
+  const faults: FaultTime[] = [
+    { what: "NATS goes", from: goneAt, to: goneAt + NOTICED_MS },
+    { what: "NATS comes back", from: backAt - NOTICED_MS, to: backAt + NOTICED_MS },
+  ];
+  // The last window is cut short by the end of the load.
+  const whole = windows.slice(0, -1);
+  const last = windows.slice(-1).map((window) => ({ ...window, units: Math.max(window.units, limit) }));
+  return windowProblems([...whole, ...last], { limit, windowMs, excess, least, faults });
 }
 
 function figuresOf(
-  { windows, awayMs, backlogs }: Absence,
+  { goneAt, backAt, backlogs }: Absence,
   { messages, events }: Account,
-  counts: Record<string, number>,
+  windows: readonly WindowCount[],
 ): Record<string, number | string> {
   return {
-    "away s": Math.round(awayMs / 100) / 10,
-    ...counts,
+    "away s": Math.round((backAt - goneAt) / 100) / 10,
     "backlog KiB": Math.round(backlogs.reduce((sum, bytes) => sum + bytes, 0) / 1024),
     messages,
     events,

@@ -23,6 +23,9 @@ interface Phase {
   /** Of everything, usage included, as the servers count, by all nodes. */
   readonly wire: number;
   readonly refused: number;
+  readonly failed: number;
+  /** Of limits, by all nodes since they were started. */
+  readonly total: number;
 }
 
 export async function quotaMessages(options: RigOptions): Promise<Outcome> {
@@ -38,10 +41,11 @@ export async function quotaMessages(options: RigOptions): Promise<Outcome> {
     const [slow, fast] = phases as [Phase, Phase];
     const perRequest = (fast.all - slow.all) / (fast.answered - slow.answered);
     const problems: string[] = [];
-    if (fast.all === 0) problems.push("the nodes told no messages of limits: nothing was measured");
-    for (const { most, rate, refused } of phases) {
+    if (fast.total === 0) problems.push("the nodes told no messages of limits: nothing was measured");
+    for (const { most, rate, refused, failed } of phases) {
       if (most >= MOST_PER_SECOND) problems.push(`${most} messages a second of one node at ${rate} requests a second`);
       if (refused > 0) problems.push(`${refused} requests were refused below their limits`);
+      if (failed > 0) problems.push(`${failed} requests failed`);
     }
     if (perRequest > MOST_PER_REQUEST) problems.push(`${perRequest} messages for each request more`);
     return {
@@ -66,6 +70,7 @@ export async function quotaMessages(options: RigOptions): Promise<Outcome> {
 async function measure(fleet: Fleet, keys: readonly string[], rate: number, milliseconds: number): Promise<Phase> {
   let answered = 0;
   let refused = 0;
+  let failed = 0;
   const load = new Load({
     urls: fleet.urls,
     keys,
@@ -75,7 +80,8 @@ async function measure(fleet: Fleet, keys: readonly string[], rate: number, mill
     maxTokens: 50,
     onReply: ({ status }) => {
       if (status === 200) answered += 1;
-      else refused += 1;
+      else if (status === 429) refused += 1;
+      else failed += 1;
     },
   });
   await pause(WARM_MS);
@@ -95,6 +101,8 @@ async function measure(fleet: Fleet, keys: readonly string[], rate: number, mill
     all: nodes.reduce((sum, count) => sum + count, 0),
     wire: (after.wire - before.wire) / seconds,
     refused,
+    failed,
+    total: after.nodes.reduce((sum, count) => sum + count, 0),
   };
 }
 

@@ -98,7 +98,7 @@ data_dir: ${JSON.stringify(join(folder, "data"))}
 acceptors: 1
 trusted_proxies: [${HOST}/32]
 drain:
-  notice_ms: 1500
+  notice_ms: 2000
   max_ms: 10000
 cluster:
   replicas: ${NATS_SERVERS}

@@ -1,23 +1,7 @@
 /** The programs that a local fleet needs and does not bring along. */
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
+import { findHaproxy } from "../haproxy.mjs";
 import { findNatsServer } from "../nats-server.mjs";
 import { FleetError } from "./child.mjs";
-
-function isExecutable(path) {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Path of HAProxy: on the PATH, or where systems put it; null = none. */
-export function findHaproxy(path = process.env.PATH ?? "") {
-  const folders = [...path.split(delimiter), "/usr/sbin", "/usr/local/sbin"];
-  return folders.map((folder) => join(folder, "haproxy")).find(isExecutable) ?? null;
-}
 
 /**
  * @returns {{ "nats-server": string, haproxy: string }}

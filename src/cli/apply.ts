@@ -38,6 +38,8 @@ ${ADMIN_USAGE}`;
 
 /** How long a node may take to hear of what another has written; the bar for the fleet is a tenth of a second. */
 const PROPAGATION_MS = 300;
+/** What such a gateway says in its retry-after. */
+const AWAY_MS = 1_000;
 
 /** Runs `weir apply ARGV…`; answers the exit code: 0, 1 with the reasons on stderr, 2 for a bad command line. */
 export function apply(argv: readonly string[], context: FileCommandContext): Promise<number> {
@@ -98,6 +100,8 @@ class Application {
   #equal = 0;
   /** Changes that are over and done with, those included that turned out to be none. */
   #settled = 0;
+  /** How often it may still wait for a gateway that cannot write. */
+  #waits = 3;
 
   constructor(client: AdminClient, context: CommandContext) {
     this.#client = client;
@@ -156,7 +160,7 @@ class Application {
   /** null: it is done. An error that concerns this entry alone is answered, any other thrown. */
   async #try(change: Change): Promise<AdminError | null> {
     try {
-      await (change.kind === "delete" ? this.#delete(change) : this.#write(change));
+      await this.#whenWritable(() => (change.kind === "delete" ? this.#delete(change) : this.#write(change)));
       this.#settled += 1;
       return null;
     } catch (error) {
@@ -164,6 +168,20 @@ class Application {
       const concernsIt = change.kind === "delete" ? [400, 409, 412] : [400, 412, 413];
       if (concernsIt.includes(error.status)) return error;
       throw new AdminError(`${labelOf(change)}: ${error.message}`, error.status, error.reasons);
+    }
+  }
+
+  /** A fleet that cannot be written to just now often can be in a moment: its NATS has a new leader, or has started. */
+  async #whenWritable(action: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        await action();
+        return;
+      } catch (error) {
+        if (!(error instanceof AdminError) || error.status !== 503 || this.#waits === 0) throw error;
+        this.#waits -= 1;
+        await rest(AWAY_MS);
+      }
     }
   }
 

@@ -149,9 +149,9 @@ export class ClusterActor {
     this.#rollup.stop();
     this.cache.stop();
     this.health.stop();
-    this.quota.stop();
     await this.config?.stop();
     await this.usage.stop(FINISH_MS);
+    this.quota.stop();
     this.membership.stop();
     await this.connection.stop();
   }

@@ -22,7 +22,17 @@ import {
 import { type ClusterLog, reasonOf } from "./log.js";
 import { delay, within } from "./time.js";
 
-export { AckPolicy, DeliverPolicy, DiscardPolicy, ErrorCode, headers, NatsError, nanos, RetentionPolicy, StorageType } from "nats";
+export {
+  AckPolicy,
+  DeliverPolicy,
+  DiscardPolicy,
+  ErrorCode,
+  headers,
+  NatsError,
+  nanos,
+  RetentionPolicy,
+  StorageType,
+} from "nats";
 export type { JetStreamClient, JetStreamManager, JsMsg, KV, KvEntry, StreamConfig, StreamInfo } from "nats";
 
 const DIAL_MS = 3_000;

@@ -41,6 +41,8 @@ export interface AskerOptions {
   readonly isLive: () => boolean;
   /** For how long it has not been possible, milliseconds; 0 while it is. */
   readonly lostFor: () => number;
+  /** Members, this instance included, as they were last known for certain. */
+  readonly fleetSize: () => number;
   /** Has this instance been a member of its fleet, so that it knows the others? */
   readonly knowsFleet: () => boolean;
   /** Milliseconds since the epoch. */
@@ -185,10 +187,10 @@ export class QuotaAsker {
 
   /** Nobody can be asked. */
   #takeAlone(entry: Entry, want: Want, now: number): void {
-    const { ledger, self, view, lostFor, knowsFleet } = this.#options;
+    const { ledger, self, fleetSize, lostFor, knowsFleet } = this.#options;
     const wanted = Math.max(want.want, want.urgent ? 1 : this.#sizes.usual(want));
     const facts = { rest: ledger.rest(entry), solo: entry.solo, isFresh: entry.rows.length === 0, amount: want.amount };
-    const fleet = { members: view.size, lostForMs: lostFor(), knowsFleet: knowsFleet() };
+    const fleet = { members: fleetSize(), lostForMs: lostFor(), knowsFleet: knowsFleet() };
     const units = Math.min(wanted, allowanceAlone(want.onPartition, facts, fleet));
     if (units > 0) {
       entry.solo += units;

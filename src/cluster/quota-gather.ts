@@ -14,9 +14,13 @@ const LONGEST_MS = 3_500;
 
 export interface GatherOptions {
   readonly isLive: () => boolean;
-  /** Members that may know something; without this instance. */
-  readonly others: () => readonly string[];
-  /** Asks one of them for everything; what it says is in the ledger when this resolves. Never rejects. */
+  readonly self: string;
+  /** This instance, and all others that may know something. */
+  readonly live: () => readonly string[];
+  /**
+   * Asks one of them for everything; what it says is in the ledger when this resolves. Never rejects. This instance asks
+   * itself too: who does not hear itself is cut off, though its connection looks well, and nobody has really gone.
+   */
   readonly ask: (instance: string, timeoutMs: number) => Promise<"told" | "gone" | "late">;
   readonly gone: (instance: string) => void;
   /** All have told. */
@@ -81,20 +85,20 @@ export class QuotaGather {
   }
 
   async #run(settle: boolean, signal: AbortSignal): Promise<void> {
-    const { clock, others, ask, gone, done, isLive } = this.#options;
+    const { clock, self, live, ask, gone, done, isLive } = this.#options;
     if (settle) await delay(SETTLE_MS, signal);
     const until = clock() + LONGEST_MS;
     const told = new Set<string>();
-    while (!signal.aborted && isLive() && clock() < until) {
-      const asked = others().filter((instance) => !told.has(instance));
+    while (!signal.aborted && isLive() && (clock() < until || !told.has(self))) {
+      const asked = live().filter((instance) => !told.has(instance));
       if (asked.length === 0) break;
       const found = await Promise.all(asked.map((instance) => ask(instance, ANSWER_MS)));
       if (signal.aborted) return;
       for (const [at, instance] of asked.entries()) {
-        if (found[at] !== "late") told.add(instance);
+        if (found[at] === "told" || (found[at] === "gone" && instance !== self)) told.add(instance);
         if (found[at] === "gone") gone(instance);
       }
-      if (found.includes("late")) await delay(RETRY_MS, signal);
+      if (asked.some((instance) => !told.has(instance))) await delay(RETRY_MS, signal);
     }
     if (signal.aborted || !isLive()) return;
     this.#isReady = true;

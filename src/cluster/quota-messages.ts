@@ -42,8 +42,11 @@ export type QuotaMessage =
       readonly insteadOf: readonly string[];
     }
   | { readonly kind: "recall"; readonly from: string; readonly buckets: readonly BucketId[] }
-  /** What do you know? To be told before the answer, in messages of kind "ledger". */
-  | { readonly kind: "gather"; readonly from: string }
+  /**
+   * What do you know of what is mine if these live? To be told before the answer, in messages of kind "ledger".
+   * Without names: those that the asked one knows.
+   */
+  | { readonly kind: "gather"; readonly from: string; readonly live: readonly string[] }
   | { readonly kind: "ledger"; readonly from: string; readonly entries: readonly EntryData[] };
 
 export type QuotaReply =
@@ -80,7 +83,7 @@ const messageSchema = z.discriminatedUnion("kind", [
     from: name,
     buckets: z.array(z.tuple([bucket, dimension, window]).rest(z.unknown())).max(MAX_ENTRIES),
   }),
-  z.object({ v, kind: z.literal("gather"), from: name }),
+  z.object({ v, kind: z.literal("gather"), from: name, live: names.default([]) }),
   z.object({ v, kind: z.literal("ledger"), from: name, names, entries }),
 ]);
 
@@ -133,7 +136,7 @@ export function packMessage(message: QuotaMessage): Uint8Array {
     case "recall":
       return pack({ v: 1, kind, from, buckets: message.buckets.map((id) => [id.bucket, id.dimension, id.window]) });
     case "gather":
-      return pack({ v: 1, kind, from });
+      return pack({ v: 1, kind, from, live: message.live });
     case "ledger": {
       const told = message.entries.map(table.entry);
       return pack({ v: 1, kind, from, names: table.list, entries: told });
@@ -165,7 +168,7 @@ export function unpackMessage(bytes: Uint8Array): QuotaMessage | null {
         })),
       };
     case "gather":
-      return { kind: "gather", from };
+      return { kind: "gather", from, live: message.live };
     case "ledger":
       return { kind: "ledger", from, entries: message.entries.map((entry) => read(message.names, entry)) };
     default:

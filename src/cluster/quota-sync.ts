@@ -25,6 +25,7 @@ const EXPIRE_MS = 5_000;
 /** Asks wait for so long while this instance gathers. */
 const GATHER_WAIT_MS = 800;
 const PROBE_MS = 100;
+const STALLED_MS = 1_000;
 
 export interface QuotaOptions {
   readonly connection: QuotaConnection;
@@ -67,10 +68,13 @@ export class QuotaSync {
   #leave: (() => void)[] = [];
   #timer: NodeJS.Timeout | null = null;
   #members = new Set<string>();
+  #tickedAt = 0;
   #toldAt = 0;
   #expiredAt = 0;
   #lostAt: number;
   #wasLive = false;
+  /** Members when it was last certain. */
+  #size = 1;
   #hurried = false;
   #rate = { at: 0, messages: 0, perSecond: 0 };
 
@@ -96,10 +100,14 @@ export class QuotaSync {
     });
     this.#gather = new QuotaGather({
       isLive: () => this.#isLive,
-      others: () => view.live.filter((instance) => instance !== self),
-      ask: (instance, timeoutMs) => wire.gather(instance, timeoutMs),
+      self,
+      live: () => view.live,
+      ask: (instance, timeoutMs) => wire.gather(instance, view.live, timeoutMs),
       gone: (instance) => view.suspect(instance),
-      done: () => this.#asker.hurry(),
+      done: () => {
+        this.#size = view.size;
+        this.#asker.hurry();
+      },
       clock,
     });
     this.#asker = new QuotaAsker({
@@ -111,6 +119,7 @@ export class QuotaSync {
       request: (owner, asks, insteadOf) => this.#request(owner, asks, insteadOf),
       isLive: () => this.#isLive,
       lostFor: () => (this.#isLive ? 0 : this.#clock() - this.#lostAt),
+      fleetSize: () => this.#fleetSize,
       knowsFleet: () => this.#gather.knowsFleet,
       clock: wallClock,
     });
@@ -121,6 +130,7 @@ export class QuotaSync {
     const { connection, membership, names, self, grants } = this.#options;
     const hear = (message: Incoming): void => this.#hear(message);
     this.#lostAt = this.#clock();
+    this.#tickedAt = this.#clock();
     this.#members = this.#instances();
     this.#leave = [
       connection.subscribe(names.quotaLedger, hear),
@@ -150,8 +160,11 @@ export class QuotaSync {
 
   /** Called by itself every 20 ms. */
   tick(): void {
-    this.#asker.tick();
     const now = this.#clock();
+    // This thread was held up: others may have taken it for gone.
+    if (now - this.#tickedAt > STALLED_MS && this.#isLive) this.#gather.begin(false);
+    this.#tickedAt = now;
+    this.#asker.tick();
     if (now - this.#toldAt >= (this.#ledger.isUrgent ? TELL_OWN_MS : TELL_MS)) this.#tell(now);
     if (now - this.#rate.at >= 1_000) this.#count(now);
     if (now - this.#expiredAt < EXPIRE_MS) return;
@@ -175,6 +188,11 @@ export class QuotaSync {
 
   get #isLive(): boolean {
     return this.#options.connection.live !== null;
+  }
+
+  /** Who is not heard any more may be cut off, or we are: then those count that were known before. */
+  get #fleetSize(): number {
+    return this.#gather.knowsFleet ? this.#size : this.#view.size;
   }
 
   #instances(): Set<string> {
@@ -229,18 +247,25 @@ export class QuotaSync {
     this.#members = this.#instances();
     let gone = false;
     // Who was here all the time and is heard of only now may have granted what falls to this one.
-    for (const instance of this.#members) if (!before.has(instance)) void this.#wire.gather(instance, PROBE_MS);
+    for (const instance of this.#members)
+      if (!before.has(instance)) void this.#wire.gather(instance, this.#view.live, PROBE_MS);
     for (const instance of before) {
       if (this.#members.has(instance)) continue;
       gone = true;
       this.#view.left(instance);
     }
+    this.#size = Math.max(this.#size, this.#view.size);
     if (gone && this.#isLive) this.#gather.begin(false);
   }
 
   #hear({ data, respond }: Incoming): void {
     const message = unpackMessage(data);
-    if (message === null || message.from === this.#options.self) return;
+    if (message === null) return;
+    if (message.from === this.#options.self) {
+      // See `QuotaGather`.
+      if (message.kind === "gather") this.#wire.answer({ kind: "ledger", entries: [] }, respond);
+      return;
+    }
     this.#wire.counts.received += 1;
     this.#view.heard(message.from);
     void this.#handle(message, respond);
@@ -253,7 +278,7 @@ export class QuotaSync {
         this.#learn(message.entries);
         return;
       case "gather":
-        wire.tell(this.#forOwner(message.from), message.from);
+        wire.tell(this.#forOwner(message.from, message.live), message.from);
         wire.answer({ kind: "ledger", entries: [] }, respond);
         return;
       case "recall":
@@ -278,12 +303,13 @@ export class QuotaSync {
   }
 
   /** What the instance is to know as an owner, and what it holds. */
-  #forOwner(instance: string): EntryData[] {
+  #forOwner(instance: string, named: readonly string[]): EntryData[] {
+    const live = named.length === 0 ? this.#view.live : named;
     const found: EntryData[] = [];
     for (const entry of this.#ledger.entries()) {
       if (entry.rows.length === 0) continue;
       const isHolder = entry.rows.some(({ holder }) => holder === instance);
-      if (isHolder || this.#view.owner(entry.bucket) === instance) found.push(this.#ledger.data(entry));
+      if (isHolder || this.#view.ownerAmong(live, entry.bucket) === instance) found.push(this.#ledger.data(entry));
     }
     return found;
   }
@@ -339,7 +365,7 @@ export class QuotaSync {
     const accused = insteadOf.filter((instance) =>
       asks.some(({ entry }) => this.#view.owner(entry.bucket) === instance),
     );
-    const found = await Promise.all(accused.map((instance) => this.#wire.gather(instance, PROBE_MS)));
+    const found = await Promise.all(accused.map((instance) => this.#wire.gather(instance, this.#view.live, PROBE_MS)));
     const gone = accused.filter((_, at) => found[at] === "gone");
     for (const instance of gone) this.#view.suspect(instance);
     if (gone.length > 0 && this.#isLive) this.#gather.begin(false);

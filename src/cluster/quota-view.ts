@@ -81,11 +81,16 @@ export class QuotaView {
   }
 
   owner(bucket: string, except: readonly string[] = []): string {
+    const live = except.length === 0 ? this.live : this.live.filter((instance) => !except.includes(instance));
+    return this.ownerAmong(live, bucket);
+  }
+
+  /** The owner if these live, whatever is known here. */
+  ownerAmong(live: readonly string[], bucket: string): string {
     const bucketHash = hash32(bucket);
     let best = this.#options.self;
     let highest = -1;
-    for (const instance of this.live) {
-      if (except.includes(instance)) continue;
+    for (const instance of live) {
       const score = mixed(this.#seed(instance) ^ bucketHash);
       if (score < highest || (score === highest && instance > best)) continue;
       highest = score;

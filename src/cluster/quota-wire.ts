@@ -54,8 +54,8 @@ export class QuotaWire {
   }
 
   /** All that an instance knows; it comes in messages of its own, before this resolves. */
-  async gather(instance: string, timeoutMs: number): Promise<"told" | "gone" | "late"> {
-    const reply = await this.#request(instance, { kind: "gather", from: this.#options.self }, timeoutMs);
+  async gather(instance: string, live: readonly string[], timeoutMs: number): Promise<"told" | "gone" | "late"> {
+    const reply = await this.#request(instance, { kind: "gather", from: this.#options.self, live }, timeoutMs);
     return typeof reply === "string" ? reply : "told";
   }
 

@@ -1,7 +1,7 @@
 /** The traffic rules among the resources: routing, prices, policies, budgets, caches and guardrails, as the hot path reads them. */
 import type { RateLimit } from "./resources.js";
 
-/** What a limit of the fleet is for a node that cannot reach the others: its share, none, or nothing at all. */
+/** What a limit of the fleet is for a node that cannot reach the others: a share of it, all of it, or nothing. */
 export const ON_PARTITION = ["fair_share", "open", "closed"] as const;
 export type OnPartition = (typeof ON_PARTITION)[number];
 

@@ -55,7 +55,17 @@ export async function joinCluster(
 
 /** What a node says that has no NATS. */
 export function statusAlone({ cluster }: WeirConfig): ClusterStatus {
-  return { name: cluster.name, self: "", nats: null, members: [], config: null, health: null, quota: null, usage: null, cache: null };
+  return {
+    name: cluster.name,
+    self: "",
+    nats: null,
+    members: [],
+    config: null,
+    health: null,
+    quota: null,
+    usage: null,
+    cache: null,
+  };
 }
 
 function show({ connection, membership, usage, cache, quota }: ClusterActor, metrics: Metrics): void {

@@ -10,12 +10,13 @@ import { NatsServer } from "./nats.js";
 import { ask, page } from "./wire.js";
 
 export const STREAM = "KV_WEIR_CACHE";
+/** The first that fits counts, by the file's order and by their names' alike. */
 const POLICIES = [
-  { name: "short", applies_to: "model:gpt-short", backend: "cluster", ttl_seconds: 5 },
-  { name: "own", applies_to: "model:gpt-own", backend: "memory" },
-  { name: "together", applies_to: "model:gpt-together", backend: "cluster", collapse: true },
-  { name: "everybody", applies_to: "model:gpt-all", backend: "cluster", scope: "env" },
-  { name: "shared", backend: "cluster" },
+  { name: "a-short", applies_to: "model:gpt-short", backend: "cluster", ttl_seconds: 5 },
+  { name: "b-own", applies_to: "model:gpt-own", backend: "memory" },
+  { name: "c-together", applies_to: "model:gpt-together", backend: "cluster", collapse: true },
+  { name: "d-everybody", applies_to: "model:gpt-all", backend: "cluster", scope: "env" },
+  { name: "e-shared", backend: "cluster" },
 ];
 
 /** The way to NATS, which can be cut, and can fall silent without a word. */

@@ -174,7 +174,7 @@ describe.skipIf(NATS_PROGRAM === null)(`two nodes with one cache${NATS_REASON}`,
     await until(async () => (await cacheStatus(second)).purges === purges + 1);
     expect(cacheOf(await ask(second.url, mine))).toBe("hit");
     expect(cacheOf(await ask(second.url, whole))).toBe("miss");
-    await purge(second, { policy: "shared", model: "gpt-test" });
+    await purge(second, { policy: "e-shared", model: "gpt-test" });
     await until(async () => (await cacheStatus(first)).purges > 0);
     await until(
       async () => cacheOf(await ask(first.url, mine, { headers: { "cache-control": "no-store" } })) === "miss",
@@ -186,12 +186,12 @@ describe.skipIf(NATS_PROGRAM === null)(`two nodes with one cache${NATS_REASON}`,
     const body = question();
     await askAndShare(first, body);
     expect(cacheOf(await ask(second.url, body))).toBe("hit");
-    const child = spawn(process.execPath, [MAIN, "cache", "purge", "--policy", "shared", "--url", first.opsUrl], {
+    const child = spawn(process.execPath, [MAIN, "cache", "purge", "--policy", "e-shared", "--url", first.opsUrl], {
       env: { PATH: process.env.PATH ?? "", WEIR_ADMIN_KEY: ADMIN_KEY },
       stdio: "ignore",
     });
     expect(await new Promise((done) => child.once("close", done))).toBe(0);
-    await until(async () => (await inBucket(nats, "shared")) === 0);
+    await until(async () => (await inBucket(nats, "e-shared")) === 0);
     await until(
       async () => cacheOf(await ask(second.url, body, { headers: { "cache-control": "no-store" } })) === "miss",
     );
@@ -262,8 +262,8 @@ describe.skipIf(NATS_PROGRAM === null)(`while NATS is away${NATS_REASON}`, () =>
     }
     wire.cut();
     await until(async () => !(await cacheStatus(second)).open, 20_000);
-    await purge(first, { policy: "everybody" });
-    await purge(second, { policy: "shared" });
+    await purge(first, { policy: "d-everybody" });
+    await purge(second, { policy: "e-shared" });
     expect(cacheOf(await ask(second.url, one))).toBe("hit");
     expect(cacheOf(await ask(first.url, other))).toBe("hit");
     wire.mend();

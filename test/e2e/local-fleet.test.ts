@@ -32,7 +32,7 @@ interface Fleet {
   readonly nats: readonly Place[];
 }
 
-const { findHaproxy } = (await import(new URL("../../deploy/local-fleet/programs.mjs", import.meta.url).href)) as {
+const { findHaproxy } = (await import(new URL("../../deploy/haproxy.mjs", import.meta.url).href)) as {
   findHaproxy(): string | null;
 };
 const missing = [NATS_PROGRAM === null ? "nats-server" : "", findHaproxy() === null ? "haproxy" : ""].filter(Boolean);
@@ -156,6 +156,42 @@ describe.skipIf(reason !== "")(`a fleet on loopback${reason}`, () => {
       }, BACK_MS);
     }
   });
+
+  it("fails no request and cuts no stream while each node is restarted in its turn", async () => {
+    const tally = new Map<string, number>();
+    let isOver = false;
+    const count = (outcome: string) => tally.set(outcome, (tally.get(outcome) ?? 0) + 1);
+    const askOn = async (stream: boolean): Promise<void> => {
+      while (!isOver) {
+        const knobs = stream ? { words: 25, gap_ms: 60 } : { delay_ms: 20 };
+        const body = { model: "simulator", stream, messages: [{ role: "user", content: "Hi" }] };
+        const headers = { authorization: `Bearer ${fleet().key}` };
+        const asked = call(`${fleet().url}/v1/chat/completions`, {
+          headers,
+          body: { ...body, metadata: { simulator: knobs } },
+        });
+        const outcome = await asked.then(
+          ({ status, text }) => `${status}${!stream || text.includes("[DONE]") ? "" : " cut"}`,
+          (error: Error) => error.message,
+        );
+        count(`${stream ? "stream" : "whole"}: ${outcome}`);
+      }
+    };
+    const asking = [true, true, true, true, false, false].map(askOn);
+    for (const index of [0, 1, 2]) {
+      const pid = fleet().nodes[index]?.pid ?? 0;
+      process.kill(pid, "SIGTERM");
+      await until(() => ![null, pid].includes(fleet().nodes[index]?.pid ?? null), BACK_MS);
+      await until(async () => {
+        const { text } = await call(`${fleet().balancer.status}/metrics`, { headers: {} });
+        return text.includes(`haproxy_server_status{proxy="nodes",server="weir-${index + 1}",state="UP"} 1`);
+      }, BACK_MS);
+    }
+    isOver = true;
+    await Promise.all(asking);
+    expect([...tally.keys()].sort()).toEqual(["stream: 200", "whole: 200"]);
+    expect(tally.get("stream: 200")).toBeGreaterThan(10);
+  }, 120_000);
 
   it("ends with everything that it started, and keeps a directory that was named", async () => {
     const all = pids();

@@ -224,6 +224,17 @@ describe("weir apply that cannot be finished", () => {
     expect(bench.gateway.writes).toHaveLength(1);
   });
 
+  it("waits a moment for NATS", async () => {
+    const { gateway } = bench;
+    gateway.refuseWrites = { status: 503, body: { error: { message: "NATS cannot be reached." } } };
+    gateway.beforeWrite = () => {
+      if (gateway.writes.length > 1) gateway.refuseWrites = null;
+    };
+    const { code, stdout } = await applied(FULL);
+    expect([code, gateway.writes.length]).toEqual([0, 9]);
+    expect(stdout).toContain("8 created");
+  });
+
   it("says that what it wrote is not in force, where others have spoilt it", async () => {
     bench.gateway.notInForce = [{ path: 'guardrails "x"', message: "is not JSON" }];
     const { code, stdout, stderr } = await applied(FULL);

@@ -30,7 +30,7 @@ export class Network {
 
   send(from: FakeNats, to: FakeNats, deliver: () => void): void {
     this.messages += 1;
-    if (this.#air.isLost()) return;
+    if (from.deaf || to.deaf || this.#air.isLost()) return;
     const way = `${from.id}>${to.id}`;
     const at = Math.max(this.#last.get(way) ?? 0, performance.now() + this.#air.delay());
     this.#last.set(way, at);
@@ -45,6 +45,8 @@ export class Network {
 export class FakeNats implements QuotaConnection {
   readonly id: string;
   generation = 0;
+  /** Nothing comes in or out, and nobody notices. */
+  deaf = false;
   state: ConnectionState = "connecting";
   live: QuotaConnection["live"] = null;
   readonly #network: Network;

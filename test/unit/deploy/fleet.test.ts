@@ -17,12 +17,14 @@ const local = new URL("../../../deploy/local-fleet/", import.meta.url).href;
 const { readOptions } = (await import(`${local}options.mjs`)) as {
   readOptions(argv: readonly string[]): Options | null;
 };
-const { findHaproxy, findPrograms } = (await import(`${local}programs.mjs`)) as {
-  findHaproxy(path?: string): string | null;
+const { findPrograms } = (await import(`${local}programs.mjs`)) as {
   findPrograms(found: Record<string, string | null>): Record<string, string>;
 };
 const { findPorts } = (await import(`${local}plan.mjs`)) as {
   findPorts(base: number, nodes: number): Promise<Record<string, number[]>>;
+};
+const { findHaproxy } = (await import(new URL("../../../deploy/haproxy.mjs", import.meta.url).href)) as {
+  findHaproxy(): string | null;
 };
 const { findNatsServer } = (await import(new URL("../../../deploy/nats-server.mjs", import.meta.url).href)) as {
   findNatsServer(): string | null;

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of variables in resources is in play here.
 import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { StoredEntry } from "../../../src/cluster/config-entries.js";
@@ -63,13 +64,12 @@ interface Headers {
   readonly ifNoneMatch?: string;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: an answer is looked into field by field.
-function call(
-  method: string,
-  path: string,
-  body: unknown = "",
-  headers: Headers = {},
-): Promise<AdminAnswer & { body: any }> {
+interface Answer extends AdminAnswer {
+  // biome-ignore lint/suspicious/noExplicitAny: an answer is looked into field by field.
+  readonly body: any;
+}
+
+function call(method: string, path: string, body: unknown = "", headers: Headers = {}): Promise<Answer> {
   const [place = "", query = ""] = path.split("?");
   const request = {
     method,
