@@ -131,6 +131,20 @@ export interface SemanticModel extends ModelSettings {
 
 export type ModelResource = DirectModel | RoutingModel | EnsembleModel | SemanticModel;
 
+/** Names of the models that stand behind an entry; [] = one provider does. */
+export function memberNames(entry: ModelResource): string[] {
+  switch (entry.kind) {
+    case "direct":
+      return [];
+    case "routing":
+      return entry.routing.targets.map((target) => target.model);
+    case "ensemble":
+      return [...entry.ensemble.panel.map((member) => member.model), entry.ensemble.judge.model];
+    case "semantic":
+      return [entry.semantic.defaultTarget, ...entry.semantic.routes.map((route) => route.target)];
+  }
+}
+
 export interface ApiKeyResource {
   readonly name: string;
   /** SHA-256 of the key, 64 lower-case hex digits. */

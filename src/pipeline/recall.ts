@@ -4,6 +4,7 @@ import type { Operation } from "../dialects/dialect.js";
 import { answerFromCache } from "./cache-hit.js";
 import type { Exchange } from "./exchange.js";
 import { type LookUp, recordMiss, sharesAnswers } from "./look-up.js";
+import { membersOpen } from "./members-open.js";
 import type { Node } from "./node.js";
 import type { Stage, StageOutcome } from "./pipeline.js";
 import { Recollection } from "./recollection.js";
@@ -59,7 +60,10 @@ function lookUpOf(exchange: Exchange, node: Node): LookUp | null {
   const body = readKeyedBody(exchange.body);
   if (body === null) return null;
   const { scope } = chosen;
-  const counting = forwardedBy(exchange, node);
+  const forwarded = forwardedBy(exchange, node);
+  const open = membersOpen(exchange, model);
+  // No header has such a name.
+  const counting = open === "" ? forwarded : [...forwarded, "open to the caller", open];
   const parts = { scope, operation: route.operation, strict: isStrict(exchange), headers: counting };
   return { chosen, key: cacheKey(parts, body), headers: counting, reads, stores };
 }

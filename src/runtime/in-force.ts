@@ -62,6 +62,8 @@ export class InForce {
     this.#serving = set;
     this.#refused = null;
     this.#settling = this.#options.settled().then(() => {
+      // Of two that follow each other closely, the first may be told last.
+      if (this.#serving !== set) return;
       this.#settled = set;
       this.#loadedAt = new Date();
     });

@@ -3,6 +3,7 @@
  * tokens are) or for one unit; costs are micro-dollars, in thousandths.
  */
 import type { PriceRow, TokenPrices } from "../config/prices.js";
+import { memberNames } from "../config/resources.js";
 import type { ResolvedDirect, ResolvedModel } from "../config/snapshot.js";
 import type { ModelCost } from "../config/traffic.js";
 import { BUNDLED_PRICES } from "../providers/prices/catalog.js";
@@ -167,7 +168,7 @@ export class Pricing {
     const known = this.#dearest.get(model);
     if (known !== undefined) return known;
     let dearest = UNKNOWN_PRICE;
-    for (const name of membersOf(model)) {
+    for (const name of memberNames(model.entry)) {
       const member = find(name);
       // A member may itself stand for several; none stands for itself, which configuration checks.
       if (member === undefined || member === model) continue;
@@ -176,19 +177,6 @@ export class Pricing {
     }
     this.#dearest.set(model, dearest);
     return dearest;
-  }
-}
-
-function membersOf({ entry }: ResolvedModel): string[] {
-  switch (entry.kind) {
-    case "direct":
-      return [];
-    case "routing":
-      return entry.routing.targets.map((target) => target.model);
-    case "ensemble":
-      return [...entry.ensemble.panel.map((member) => member.model), entry.ensemble.judge.model];
-    case "semantic":
-      return [entry.semantic.defaultTarget, ...entry.semantic.routes.map((route) => route.target)];
   }
 }
 

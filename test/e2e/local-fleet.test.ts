@@ -200,6 +200,11 @@ describe.skipIf(reason !== "")(`a fleet on loopback${reason}`, () => {
     expect(await running.ended, running.output()).toBe(0);
     expect(all.filter(lives)).toEqual([]);
     expect(await countEvents("node-1")).toBeGreaterThan(0);
-    expect(readFileSync(join(directory, "node-1", "log"), "utf8")).toContain('"msg":"stopped"');
+    for (const name of ["node-1", "node-2", "node-3"]) {
+      const log = readFileSync(join(directory, name, "log"), "utf8");
+      expect(log).toContain('"msg":"stopped"');
+      // The users of deploy/nats have the rights that nodes need, in a cluster too.
+      expect(log).not.toMatch(/permissions violation/i);
+    }
   });
 });
