@@ -131,10 +131,12 @@ export class Admission implements Lease {
     const { id, endsAt } = layer.periodAt(this.admittedAt);
     const period = table.enterPeriod(block, id);
     table.keepUntil(block, endsAt);
-    const spent = table.spent(block);
-    const left = layer.limitMicros - spent - table.reserved(block, period);
-    if (left <= 0 && layer.action === "block") {
-      this.#refuse().money(layer, { spentMicros: spent, nowMs: this.admittedAt, endsAt });
+    if (layer.action === "block") {
+      const spentMicros = table.spent(block);
+      const reservedMicros = table.reserved(block, period);
+      if (spentMicros + reservedMicros >= table.ceiling(block, layer.limitMicros)) {
+        this.#refuse().money(layer, { spentMicros, reservedMicros, nowMs: this.admittedAt, endsAt });
+      }
     }
     this.money.push({ layer, block, generation: table.generation(block), period, micros: estimate });
   }

@@ -37,6 +37,18 @@ export function counterName(budget: Budget, owner: string): string {
   return JSON.stringify(["budget", budget.id, budget.scope, budget.period, budget.timezone, owner]);
 }
 
+/** The identity and the owner that a counter's name is made of; two times "" for what is no such name. */
+export function counterNamed(name: string): readonly [identity: string, owner: string] {
+  try {
+    const parts: unknown = JSON.parse(name);
+    const owner: unknown = Array.isArray(parts) ? parts.at(-1) : null;
+    if (Array.isArray(parts) && typeof owner === "string") return [JSON.stringify([...parts.slice(0, -1), ""]), owner];
+  } catch {
+    // Not ours.
+  }
+  return ["", ""];
+}
+
 class BudgetLayer implements MoneyLayer {
   readonly label: string;
   readonly name: string;
@@ -92,6 +104,7 @@ export class BudgetCounters {
 /** All budgets, found by whom they concern: there may be one at each of many thousand keys. */
 export class BudgetSet {
   readonly counters: readonly BudgetCounters[];
+  readonly byIdentity: ReadonlyMap<string, BudgetCounters>;
   /** Those that concern one key, team, user or model, by scope and name; the others by scope alone. */
   readonly #byRef = new Map<string, BudgetCounters[]>();
   readonly #entryOf: EntryOf;
@@ -116,6 +129,14 @@ export class BudgetSet {
       else known.push(counters);
       return counters;
     });
+    this.byIdentity = new Map(this.counters.map((counters) => [counters.identity, counters]));
+  }
+
+  /** Whose counter has this name; null = none of these budgets has. */
+  find(name: string): { readonly counters: BudgetCounters; readonly owner: string } | null {
+    const [identity, owner] = counterNamed(name);
+    const counters = this.byIdentity.get(identity);
+    return counters === undefined ? null : { counters, owner };
   }
 
   /** Calls `visit` with every budget that concerns this spender, and whose counter of it. */

@@ -155,11 +155,17 @@ function settleMoney(table: QuotaTable, held: MoneyHolding, micros: number, foun
   table.changeReserved(block, period, -held.micros);
   if (table.period(block) !== period) return found;
   if (micros !== 0) table.changeSpent(block, micros);
-  return crossed(table, layer, block, found);
+  // For a fleet's budget one of its nodes tells, which is not known here.
+  return table.sharesMoney ? found : crossed(table, layer, block, found);
 }
 
-/** Adds the fractions that what is spent has reached and nobody has told of. */
-function crossed(table: QuotaTable, layer: MoneyLayer, block: number, found: Crossing[] | null): Crossing[] | null {
+/** Marks as told, and adds to `found`, the fractions that what is spent has reached and nobody has told of. */
+export function crossed(
+  table: QuotaTable,
+  layer: MoneyLayer,
+  block: number,
+  found: Crossing[] | null,
+): Crossing[] | null {
   const spentMicros = table.spent(block);
   const told = table.told(block);
   let crossings = found;
@@ -189,7 +195,7 @@ export function balanceOf(table: QuotaTable, layer: MoneyLayer, clock: () => num
 
 /**
  * Adds what was spent in a period before this node counted it: totals kept over a restart. Fractions that it
- * reaches are taken as told. A period that is over is passed by.
+ * reaches are taken as told, and other nodes are taken to know it. A period that is over is passed by.
  */
 export function restoreSpent(
   table: QuotaTable,
@@ -206,6 +212,7 @@ export function restoreSpent(
     table.keepUntil(block, endsAt);
     if (period !== past.period) return;
     table.changeSpent(block, past.micros);
+    table.addSettled(block, past.micros);
     crossed(table, layer, block, null);
   } finally {
     table.unlock();

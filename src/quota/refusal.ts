@@ -16,6 +16,7 @@ const MICROS = 1e6;
 /** Where a budget stands at an admission. */
 interface MoneyState {
   readonly spentMicros: number;
+  readonly reservedMicros: number;
   readonly nowMs: number;
   /** Of the period. */
   readonly endsAt: number;
@@ -30,6 +31,7 @@ export class Refusal {
   #matter = "";
   #seconds = 0;
   #spentMicros = 0;
+  #reservedMicros = 0;
   #resetsAt = 0;
 
   /** A window of `layer` is used up. */
@@ -49,7 +51,7 @@ export class Refusal {
 
   /** A budget is spent, or what is left of it is reserved by requests under way. */
   money(layer: MoneyLayer, state: MoneyState): void {
-    const { spentMicros, nowMs, endsAt } = state;
+    const { spentMicros, reservedMicros, nowMs, endsAt } = state;
     const spent = spentMicros >= layer.limitMicros;
     const toEnd = Math.min(LONGEST_RETRY_SECONDS, Math.max(1, Math.ceil((endsAt - nowMs) / 1_000)));
     const seconds = spent ? toEnd : CONCURRENCY_RETRY_SECONDS;
@@ -58,6 +60,7 @@ export class Refusal {
     this.#budget = layer;
     this.#limit = null;
     this.#spentMicros = spentMicros;
+    this.#reservedMicros = reservedMicros;
     this.#resetsAt = endsAt;
   }
 
@@ -65,6 +68,12 @@ export class Refusal {
     if (this.#budget !== null) return this.#budgetFailure(this.#budget);
     if (this.#limit !== null) return this.#limitFailure(this.#limit);
     throw new Error("nothing has refused");
+  }
+
+  #matterOf({ limitMicros }: MoneyLayer): string {
+    if (this.#spentMicros >= limitMicros) return "is exhausted";
+    if (this.#spentMicros + this.#reservedMicros >= limitMicros) return "is reserved by requests under way";
+    return "has nothing left for this node now, as others may be spending the rest";
   }
 
   #limited(layer: LimitLayer, matter: string, seconds: number): void {
@@ -89,7 +98,7 @@ export class Refusal {
       spent_usd: this.#spentMicros / MICROS,
       resets_at: resetsAt,
     };
-    const spent = this.#spentMicros >= layer.limitMicros ? "is exhausted" : "is reserved by requests under way";
+    const spent = this.#matterOf(layer);
     const end = resetsAt === null ? "It does not reset." : `It resets at ${resetsAt}.`;
     const amounts = `$${budget.limit_usd} (scope ${layer.scope}, $${budget.spent_usd} spent)`;
     const message = `The ${layer.label} of ${amounts} ${spent}. ${end}`;

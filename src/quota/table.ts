@@ -17,9 +17,16 @@ const GENERATION = DIMENSIONS.length * PAIR;
 const PERIOD = GENERATION + 1;
 const SPENT = PERIOD + 1;
 const TOLD = SPENT + 1;
+/** Of what was spent: what other nodes have, and what this node has that all others know of. */
+const OTHERS = TOLD + 1;
+const SETTLED = OTHERS + 1;
 /** One block a limited thing (a key, a model, a group of a policy, a budget's owner). */
-const BLOCK = TOLD + 1;
+const BLOCK = SETTLED + 1;
 const HEADER_BYTES = 64;
+/** In the header, behind the lock: how budgets are shared with other nodes. */
+const FLEET_BYTE = 8;
+const SHARES = 0;
+const CLOSED_SINCE = 1;
 const SPINS = 200;
 /** Blocks for what appears with the requests. Memory that nothing touches costs nothing. */
 const HASHED_BLOCKS = 262_144;
@@ -62,6 +69,13 @@ export function allocateQuotaMemory(named: number, rows: number, hashed = HASHED
   };
 }
 
+/** How money is shared with other nodes. */
+export interface MoneyShares {
+  /** 0 = there are no other nodes. */
+  readonly shares: number;
+  readonly closedSince: number;
+}
+
 /** One thread's view of the node's counters. */
 export class QuotaTable {
   /** What models' answers are usually long. */
@@ -74,6 +88,7 @@ export class QuotaTable {
   overflows = 0;
   readonly #lock: Int32Array;
   readonly #values: Float64Array;
+  readonly #fleet: Float64Array;
   readonly #inFlight: Int32Array;
   readonly #held: Float64Array;
   readonly #directory: GroupDirectory;
@@ -88,6 +103,7 @@ export class QuotaTable {
   constructor(memory: QuotaMemory, row: number) {
     this.#lock = new Int32Array(memory.counters, 0, 1);
     this.#values = new Float64Array(memory.counters, HEADER_BYTES);
+    this.#fleet = new Float64Array(memory.counters, FLEET_BYTE, CLOSED_SINCE + 1);
     this.#inFlight = new Int32Array(memory.inFlight);
     this.#held = new Float64Array(memory.held);
     this.#directory = new GroupDirectory(memory.directory, memory.hashed, memory.named);
@@ -251,8 +267,7 @@ export class QuotaTable {
     const counted = this.#values[at + PERIOD] as number;
     if (counted >= period) return counted;
     this.#values[at + PERIOD] = period;
-    this.#values[at + SPENT] = 0;
-    this.#values[at + TOLD] = 0;
+    this.#values.fill(0, at + SPENT, at + BLOCK);
     return period;
   }
 
@@ -277,6 +292,50 @@ export class QuotaTable {
 
   tell(block: number, fraction: number): void {
     this.#values[block * BLOCK + TOLD] = fraction;
+  }
+
+  /** Do budgets hold for several nodes? */
+  get sharesMoney(): boolean {
+    return this.#fleet[SHARES] !== 0;
+  }
+
+  /**
+   * What is known to be left of each budget is divided by `shares`, of which this node has one. Periods that begin
+   * after `closedSince` (milliseconds since the epoch; 0 = none do) have nothing.
+   */
+  shareMoney({ shares, closedSince }: MoneyShares): void {
+    this.#fleet[SHARES] = shares;
+    this.#fleet[CLOSED_SINCE] = closedSince;
+  }
+
+  /** Up to where this node may spend and reserve, what others have spent included, of a limit in micro-dollars. */
+  ceiling(block: number, limit: number): number {
+    const shares = this.#fleet[SHARES] as number;
+    if (shares === 0) return limit;
+    const at = block * BLOCK;
+    const closedSince = this.#fleet[CLOSED_SINCE] as number;
+    if (closedSince > 0 && (this.#values[at + PERIOD] as number) > closedSince) return 0;
+    const known = (this.#values[at + OTHERS] as number) + (this.#values[at + SETTLED] as number);
+    return known >= limit ? limit : known + (limit - known) / shares;
+  }
+
+  /** Micro-dollars that others have spent, in all: what is new of them is added to what is spent. */
+  learnOthers(block: number, micros: number): void {
+    const at = block * BLOCK + OTHERS;
+    this.changeSpent(block, micros - (this.#values[at] as number));
+    this.#values[at] = micros;
+  }
+
+  /** Of what this node has spent, the part that all others know of is this now. It never gets less. */
+  settleOwn(block: number, micros: number): void {
+    const at = block * BLOCK + SETTLED;
+    if (micros > (this.#values[at] as number)) this.#values[at] = micros;
+  }
+
+  /** That part has grown. */
+  addSettled(block: number, micros: number): void {
+    const at = block * BLOCK + SETTLED;
+    this.#values[at] = (this.#values[at] as number) + micros;
   }
 
   /** Micro-dollars reserved in a period, over all threads. */

@@ -3,6 +3,7 @@ import type { Resources } from "../config/resources.js";
 import type { WeirConfig } from "../config/schema.js";
 import { BlockAllocator, type BlockMap, Places } from "../quota/blocks.js";
 import { GrantTable } from "../quota/grants.js";
+import { firstShares } from "../quota/money-share.js";
 import { allocateQuotaMemory, type QuotaMemory, QuotaTable } from "../quota/table.js";
 
 /** Limited things (keys and models with limits) that a node can count. */
@@ -30,6 +31,7 @@ export class Counters {
     // A row of no thread: it is the main thread's name at the lock.
     const table = new QuotaTable(this.memory, rows);
     this.table = table;
+    if (nats !== null) table.shareMoney(firstShares(onPartition));
     this.grants = nats === null ? null : new GrantTable({ table, onPartition, wake });
     this.#allocator = new BlockAllocator(QUOTA_BLOCKS, (block) => table.clearBlock(block));
   }

@@ -4,7 +4,7 @@
  * counted themselves: what was spent before the start, or before a budget was there. It runs on the main thread.
  */
 import type { Budget } from "../config/traffic.js";
-import { BudgetSet, type EntryOf } from "../quota/budget.js";
+import { BudgetSet, counterName, type EntryOf } from "../quota/budget.js";
 import type { PlaceFinder } from "../quota/groups.js";
 import { restoreSpent } from "../quota/lease.js";
 import type { QuotaTable } from "../quota/table.js";
@@ -88,6 +88,7 @@ export class BudgetKeeper {
     return this.#enqueue(async () => {
       if (this.#spending.isEmpty) return;
       await this.#catchUp(true);
+      if (!this.#options.table.sharesMoney) this.#spending.changed.clear();
       if (this.#changed && this.#clock() >= this.#nextCheckpoint) await this.#write();
     });
   }
@@ -106,6 +107,36 @@ export class BudgetKeeper {
   /** Must this file of the journal still be there at the next start? */
   wants(segment: string): boolean {
     return !this.#spending.isEmpty && !this.#safe.has(segment);
+  }
+
+  /** The budgets in force. */
+  get set(): BudgetSet {
+    return this.#spending.set;
+  }
+
+  /**
+   * What this node has spent, by the names of the counters, where that is another sum than when it was last asked for.
+   * What other nodes have spent is never in it.
+   */
+  takeChanged(): (readonly [string, Total])[] {
+    const { changed } = this.#spending;
+    const now = this.#clock();
+    const taken: (readonly [string, Total])[] = [];
+    for (const total of changed) {
+      const { counters, owner, period } = total;
+      if (counters.clock.at(now).id === period) taken.push([counterName(counters.budget, owner), total]);
+    }
+    changed.clear();
+    return taken;
+  }
+
+  /** This node is known to have spent as much: what the journal does not tell of is added, as spent before. */
+  raise(name: string, known: Pick<Total, "period" | "nanos">): Promise<void> {
+    return this.#enqueue(async () => {
+      if (!this.#spending.raise(name, known, this.#clock())) return;
+      this.#spending.settleOwed((total, nanos) => this.#tell(total, nanos));
+      this.#changed = true;
+    });
   }
 
   /** What is spent in the periods that run now, as far as it has been added up. */

@@ -103,6 +103,8 @@ export type CountedSince = ReadonlyMap<string, number>;
 export class Spending {
   readonly set: BudgetSet;
   readonly countedSince: CountedSince;
+  /** Totals that are others than before; to be cleared by who looks. */
+  readonly changed = new Set<Total>();
   readonly #totals = new Map<BudgetCounters, Map<string, Total>>();
   readonly #owed = new Set<Total>();
 
@@ -132,31 +134,38 @@ export class Spending {
       if (only !== null && !only.has(identity)) return;
       const total = this.#totalOf(counters, owner, period.id);
       total.nanos += expense.nanos;
+      this.changed.add(total);
       if (!counted || expense.at < (this.countedSince.get(identity) ?? 0)) this.#owe(total, expense.nanos);
     });
   }
 
   /** Takes totals that were kept; those of another period, or of a budget that is not among these, are dropped. */
   restore(kept: Checkpoint["totals"], nowMs: number): void {
-    const byIdentity = new Map(this.set.counters.map((counters) => [counters.identity, counters] as const));
     for (const [name, [period, nanos]] of Object.entries(kept)) {
-      const [identity, owner] = namedIn(name);
-      const counters = byIdentity.get(identity);
-      if (counters === undefined || counters.clock.at(nowMs).id !== period) continue;
-      const total = this.#totalOf(counters, owner, period);
-      total.nanos += nanos;
-      this.#owe(total, nanos);
+      const found = this.set.find(name);
+      if (found === null || found.counters.clock.at(nowMs).id !== period) continue;
+      this.#addPast(this.#totalOf(found.counters, found.owner, period), nanos);
     }
+  }
+
+  /** Brings a total up to what it once was; false: it has that already, or nobody asks for it. */
+  raise(name: string, { period, nanos }: Pick<Total, "period" | "nanos">, nowMs: number): boolean {
+    const found = this.set.find(name);
+    if (found === null || found.counters.clock.at(nowMs).id !== period) return false;
+    const total = this.#totalOf(found.counters, found.owner, period);
+    const missing = nanos - total.nanos;
+    if (missing > 0) this.#addPast(total, missing);
+    return missing > 0;
   }
 
   /** Takes over the totals of the set that was in force before, of the budgets that are in both. */
   adopt(before: Spending): void {
-    const byIdentity = new Map(this.set.counters.map((counters) => [counters.identity, counters] as const));
     for (const { counters, owner, period, nanos, owed } of before.#all()) {
-      const mine = byIdentity.get(counters.identity);
+      const mine = this.set.byIdentity.get(counters.identity);
       if (mine === undefined) continue;
       const total = this.#totalOf(mine, owner, period);
       total.nanos = nanos;
+      this.changed.add(total);
       if (owed > 0) this.#owe(total, owed);
     }
   }
@@ -176,6 +185,12 @@ export class Spending {
       total.owed = 0;
     }
     this.#owed.clear();
+  }
+
+  #addPast(total: Total, nanos: number): void {
+    total.nanos += nanos;
+    this.changed.add(total);
+    this.#owe(total, nanos);
   }
 
   #owe(total: Total, nanos: number): void {
@@ -204,16 +219,4 @@ export class Spending {
     }
     return total;
   }
-}
-
-/** The identity and the owner that a counter's name is made of; two times "" for what is no such name. */
-function namedIn(name: string): readonly [identity: string, owner: string] {
-  try {
-    const parts: unknown = JSON.parse(name);
-    const owner: unknown = Array.isArray(parts) ? parts.at(-1) : null;
-    if (Array.isArray(parts) && typeof owner === "string") return [JSON.stringify([...parts.slice(0, -1), ""]), owner];
-  } catch {
-    // Not ours.
-  }
-  return ["", ""];
 }

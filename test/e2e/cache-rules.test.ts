@@ -74,6 +74,41 @@ describe("a purge", () => {
   });
 });
 
+test("callers from where a target is closed are not told what it said to others", async () => {
+  const { models: _models, ...plain } = oneProvider(upstream.url);
+  const direct = (name: string, more = {}) => ({
+    display_name: name,
+    provider: "openai",
+    model_name: name,
+    provider_key: "openai-main",
+    ...more,
+  });
+  const targets = [{ model: "inside" }, { model: "anywhere" }];
+  gateway = await startGateway({
+    config: { acceptors: 1, trusted_proxies: ["127.0.0.1/32"] },
+    resources: {
+      ...plain,
+      models: [
+        direct("inside", { allowed_cidrs: ["10.0.0.0/8"] }),
+        direct("anywhere"),
+        { display_name: "shared", routing: { targets } },
+      ],
+      cache_policies: [{ name: "everything" }],
+    },
+  });
+  const body = { ...unscripted(fresh()), model: "shared" };
+  const from = async (address: string) => {
+    const answer = await ask(gateway.url, body, { headers: { "x-forwarded-for": address } });
+    return [answer.status, cacheOf(answer), answer.headers.get("x-weir-upstream-model")];
+  };
+  expect(await from("10.1.2.3")).toEqual([200, "miss", "inside"]);
+  expect(await from("10.9.9.9")).toEqual([200, "hit", "inside"]);
+  expect(await from("192.0.2.1")).toEqual([200, "miss", "anywhere"]);
+  expect(await from("192.0.2.1")).toEqual([200, "hit", "anywhere"]);
+  expect(await from("10.1.2.3")).toEqual([200, "hit", "inside"]);
+  await gateway.dispose();
+});
+
 test("an admin API without keys is closed", async () => {
   gateway = await startGateway({ resources: oneProvider(upstream.url) });
   const answer = await ask(gateway.opsUrl, {}, { path: "/admin/v1/cache/purge" });
