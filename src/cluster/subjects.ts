@@ -106,6 +106,16 @@ export function rollupDay(day: string): string {
   return `${day}.>`;
 }
 
+/** What one node has spent of one budget's counter; `node` is the id of its data directory. */
+export function budgetKey(counter: string, node: string): string {
+  return `s.${token(counter)}.${token(node)}`;
+}
+
+/** The highest fraction that the fleet was warned of, of one budget's counter. */
+export function budgetWarningKey(counter: string): string {
+  return `w.${token(counter)}`;
+}
+
 /** The cache bucket's record of what was purged. */
 export const CACHE_PURGES = "purges";
 
