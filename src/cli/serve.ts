@@ -41,9 +41,12 @@ export async function serve(argv: readonly string[], context: ServeContext): Pro
     context: loading,
     prices: prices.value.rows,
   });
-  // From here on: without a listener the signal would end the process, also while it is still starting.
+  // From here on: without a listener the signal would end the process, also while it is still starting, or mean
+  // nothing where it is the first of its container.
   process.on("SIGHUP", () => gateway.reload());
-  const addresses = await gateway.start();
+  const starting = gateway.start();
+  const ended = untilTold(gateway, starting, context);
+  const addresses = await starting;
   if (addresses === null) {
     await gateway.stop();
     context.stderr("weir: cannot start; the log says why\n");
@@ -51,7 +54,7 @@ export async function serve(argv: readonly string[], context: ServeContext): Pro
   }
   announce(config.value, addresses, context);
   if (fallback !== null && gateway.servesGiven) introduce(config.value, addresses, fallback, context);
-  await untilTold(gateway, context);
+  await ended;
   return 0;
 }
 
@@ -96,22 +99,25 @@ function hostText(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-/** Resolves when the gateway has ended. First SIGTERM or SIGINT drains, the second ends at once. */
-function untilTold(gateway: Gateway, context: ServeContext): Promise<void> {
+/**
+ * Resolves when the gateway has ended. First SIGTERM or SIGINT drains, the second ends at once; both as soon as it has
+ * started.
+ */
+function untilTold(gateway: Gateway, starting: Promise<unknown>, context: ServeContext): Promise<void> {
   return new Promise((done) => {
     let told = 0;
     let toldAt = Number.NEGATIVE_INFINITY;
-    const end = () => {
+    const heard = () => {
       // A signal to the whole process group arrives twice, once of them through the starter.
       const now = performance.now();
       if (now - toldAt < SAME_SIGNAL_MS) return;
       toldAt = now;
       told += 1;
-      if (told === 1) void gateway.drain().then(done);
-      else if (told === 2) void gateway.stop().then(done);
+      const end = told === 1 ? () => gateway.drain() : () => gateway.stop();
+      if (told <= 2) void starting.then(end).then(done);
     };
-    process.on("SIGTERM", end);
-    process.on("SIGINT", end);
+    process.on("SIGTERM", heard);
+    process.on("SIGINT", heard);
     if (context.environment.WEIR_DEBUG_HOOKS === "1") process.on("SIGUSR2", () => gateway.throwInAcceptor());
   });
 }

@@ -12,6 +12,8 @@ const CUT_DIGITS = 16;
 export interface FleetNames {
   /** Inboxes for answers begin with this. */
   readonly inbox: string;
+  /** The same for whoever reads usage and is no node. */
+  readonly readerInbox: string;
   /** Heartbeats and farewells of the nodes; plain messages that nobody keeps. */
   readonly members: string;
   /** The stream of the usage events. */
@@ -55,6 +57,7 @@ export function fleetNames(fleet: string): FleetNames {
   const capitals = fleet.toUpperCase();
   return {
     inbox: `${fleet}._INBOX`,
+    readerInbox: `${fleet}._READERS`,
     members: `${fleet}.members`,
     usageStream: `${capitals}_USAGE`,
     usageAll: `${fleet}.usage.>`,
@@ -77,6 +80,7 @@ export function fleetNames(fleet: string): FleetNames {
 export function nameRows(names: FleetNames, fleet: string): NameRow[] {
   return [
     { name: `${names.inbox}.>`, kind: "subject" },
+    { name: `${names.readerInbox}.>`, kind: "subject" },
     { name: names.members, kind: "subject" },
     { name: `${fleet}.usage.<key>.<model>`, kind: "subject" },
     { name: `${fleet}.audit.<collection>.<name>`, kind: "subject" },

@@ -41,7 +41,7 @@ export class UsageReader {
   /** Rejects with `UsageReaderError` when NATS does not answer within seconds. */
   static async open(fleet: string, nats: NatsSettings): Promise<UsageReader> {
     const names = fleetNames(fleet);
-    const connection = new Connection({ nats, name: `${fleet} usage`, inbox: names.inbox, log: SILENT });
+    const connection = new Connection({ nats, name: `${fleet} usage`, inbox: names.readerInbox, log: SILENT });
     const reader = new UsageReader(connection, names);
     connection.start();
     const live = await connection.whenLive(AbortSignal.timeout(CONNECT_MS));

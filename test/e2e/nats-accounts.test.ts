@@ -1,4 +1,5 @@
 /** The users of deploy/nats: what a node needs, what a reader of usage may do, and what it may not. */
+import { spawn } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,6 +16,7 @@ const ACCOUNTS = relative(
   join(tmpdir(), "server"),
   fileURLToPath(new URL("../../deploy/nats/accounts.conf", import.meta.url)),
 );
+const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 const REQUESTS = 6;
 const ANSWER_MS = 1_000;
 
@@ -127,6 +129,33 @@ describe.skipIf(NATS_PROGRAM === null)(`the accounts of deploy/nats${NATS_REASON
     const keys: string[] = [];
     for await (const key of await bucket.keys()) keys.push(key);
     expect(keys).toEqual(expect.arrayContaining(["position", expect.stringMatching(/^\d{4}-\d\d-\d\d\.tester\./)]));
+  });
+
+  it.each([
+    ["sum", "--json", "--by", "model"],
+    ["tail", "--json", "--from-start"],
+  ])("a reader asks with weir usage %s", async (what, ...args) => {
+    const child = spawn(process.execPath, [MAIN, "usage", what, "--nats", "--servers", nats.url, ...args], {
+      env: {
+        PATH: process.env.PATH ?? "",
+        WEIR_CLUSTER__NATS__USER: "reader",
+        WEIR_CLUSTER__NATS__PASSWORD: PASSWORDS.NATS_READER_PASSWORD,
+      },
+    });
+    let out = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        out += text;
+      });
+    }
+    const ended = new Promise<number | null>((done) => child.once("close", (code) => done(code)));
+    const lines = () => out.split("\n").slice(0, -1);
+    if (what === "tail") {
+      await until(async () => lines().length === REQUESTS);
+      child.kill("SIGTERM");
+    }
+    expect([await ended, out.replace(/"v":1.*/g, "")]).toEqual([0, expect.not.stringMatching(/permission/i)]);
+    if (what === "sum") expect(lines().map((line) => JSON.parse(line).requests)).toEqual([REQUESTS]);
   });
 
   it.each(["weir._INBOX.>", "weir.members", "weir.quota.>", "weir.health", "$KV.WEIR_CONFIG.>", ">", "$SYS.>"])(
