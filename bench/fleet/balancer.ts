@@ -3,8 +3,8 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../../test/e2e/gateway.js";
-import { freePort } from "../load/children.js";
 import { atExit } from "./ending.js";
+import { ownPort } from "./ports.js";
 
 const PLACES = ["haproxy", "/usr/sbin/haproxy", "/usr/local/sbin/haproxy"];
 const START_MS = 10_000;
@@ -34,8 +34,8 @@ export class Balancer {
   }
 
   static async start(folder: string, nodes: readonly BalancedNode[]): Promise<Balancer> {
-    const port = await freePort();
-    const statusPort = await freePort();
+    const port = await ownPort();
+    const statusPort = await ownPort();
     const file = join(folder, "haproxy.cfg");
     writeFileSync(file, configuration(port, statusPort, nodes));
     const child = spawn(HAPROXY_PROGRAM ?? "haproxy", ["-db", "-f", file], { stdio: "ignore" });

@@ -74,7 +74,9 @@ export class Fleet {
   }
 
   async #begin({ balanced, started = NODES.length }: FleetOptions): Promise<void> {
-    await Promise.all(this.nodes.slice(0, started).map((node) => node.start()));
+    // All of them have to be there, or gone, before anything is thrown: who is just starting could not be ended.
+    const starts = await Promise.allSettled(this.nodes.slice(0, started).map((node) => node.start()));
+    for (const start of starts) if (start.status === "rejected") throw start.reason;
     if (balanced) {
       if (HAPROXY_PROGRAM === null) throw new Error("there is no haproxy; install Debian's package haproxy");
       this.#balancer = await Balancer.start(this.#folder, this.nodes);

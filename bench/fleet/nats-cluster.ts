@@ -1,8 +1,8 @@
 /** Three nats-servers that are one cluster, on loopback, with streams on disk; each can be killed and started again. */
 import { NatsServer } from "../../test/e2e/nats.js";
 import { until } from "../../test/e2e/gateway.js";
-import { freePort } from "../load/children.js";
 import { atExit } from "./ending.js";
+import { ownPort } from "./ports.js";
 
 const SERVERS = [0, 1, 2] as const;
 const READY_MS = 30_000;
@@ -31,8 +31,8 @@ export class NatsCluster {
 
   /** Resolves when streams can be made. */
   static async create(): Promise<NatsCluster> {
-    const routes = await Promise.all(SERVERS.map(freePort));
-    const monitors = await Promise.all(SERVERS.map(freePort));
+    const routes = await Promise.all(SERVERS.map(ownPort));
+    const monitors = await Promise.all(SERVERS.map(ownPort));
     const list = routes.map((port) => `nats-route://127.0.0.1:${port}`).join(", ");
     const servers: Monitored[] = [];
     for (const index of SERVERS) {
@@ -41,7 +41,7 @@ export class NatsCluster {
         `http: "127.0.0.1:${monitors[index]}"`,
         `cluster { name: rig, listen: "127.0.0.1:${routes[index]}", routes: [${list}] }`,
       ];
-      const server = await NatsServer.create({ started: false, config: config.join("\n") });
+      const server = await NatsServer.create({ started: false, port: await ownPort(), config: config.join("\n") });
       servers.push({ server, monitor: monitors[index] as number });
     }
     const cluster = new NatsCluster(servers);

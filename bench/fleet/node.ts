@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { ClusterStatus } from "../../src/cluster/actor.js";
 import { type RunningGateway, sha256, startGateway } from "../../test/e2e/gateway.js";
-import { freePort } from "../load/children.js";
+import { ownPort } from "./ports.js";
 
 export const ADMIN_KEY = "sk-rig-admin";
 
@@ -35,7 +35,7 @@ export class FleetNode {
   }
 
   static async create(options: NodeOptions): Promise<FleetNode> {
-    return new FleetNode(options, await freePort(), await freePort());
+    return new FleetNode(options, await ownPort(), await ownPort());
   }
 
   get url(): string {

@@ -15,10 +15,12 @@ import { journalDirectory, type Segment } from "../usage/segments.js";
 import { FleetConfig, type FleetConfigStatus } from "./config.js";
 import type { ConfigHouse } from "./config-sync.js";
 import { CacheShare, type CacheShareOptions, type CacheShareStatus } from "./cache-share.js";
+import { BudgetShare, type BudgetShareOptions, type BudgetShareStatus } from "./budget-share.js";
 import { Connection, type NatsSettings } from "./connection.js";
 import { HealthShare, type HealthShareStatus } from "./health-share.js";
 import type { ClusterLog } from "./log.js";
 import { type Load, type Member, Membership, type Self } from "./membership.js";
+import { nodeId } from "./node-id.js";
 import { type QuotaStatus, QuotaSync } from "./quota-sync.js";
 import { type FleetNames, fleetNames } from "./subjects.js";
 import { UsageRollup } from "./usage-rollup.js";
@@ -38,6 +40,8 @@ export interface ClusterOptions {
   readonly dataDirectory: string;
   readonly usage: UsageStreamSettings & { readonly encoding: "json" | "msgpack" };
   readonly cache: Pick<CacheShareOptions, "settings" | "store" | "wanted">;
+  /** What this node has spent of its budgets, and where they are counted. */
+  readonly budgets: Pick<BudgetShareOptions, "onPartition" | "account" | "table" | "warn">;
   /** The memory that the node's limits are admitted from. */
   readonly grants: Grants;
   readonly load: () => Load;
@@ -67,6 +71,7 @@ export interface ClusterStatus {
   /** What the nodes tell each other of their models. */
   readonly health: HealthShareStatus | null;
   readonly quota: QuotaStatus | null;
+  readonly budgets: BudgetShareStatus | null;
   readonly usage:
     | (Readonly<UsageStreamCounts> & {
         readonly stream: string;
@@ -86,6 +91,7 @@ export class ClusterActor {
   readonly cache: CacheShare;
   readonly health: HealthShare;
   readonly quota: QuotaSync;
+  readonly budgets: BudgetShare;
   readonly config: FleetConfig | null;
   readonly #options: ClusterOptions;
   readonly #self: Self;
@@ -120,6 +126,8 @@ export class ClusterActor {
       log,
     });
     const { replicas } = usage;
+    const identity = { node: nodeId(dataDirectory, log), instance };
+    this.budgets = new BudgetShare({ connection, membership, names, replicas, ...identity, ...options.budgets, log });
     const { config: house } = options;
     this.config =
       house === null ? null : new FleetConfig({ connection, names, replicas, fleet: name, node, house, log });
@@ -134,6 +142,7 @@ export class ClusterActor {
     this.config?.start();
     this.health.start();
     this.quota.start();
+    this.budgets.start();
     this.usage.start();
     this.cache.start();
     this.#rollup.start();
@@ -150,7 +159,7 @@ export class ClusterActor {
     this.cache.stop();
     this.health.stop();
     await this.config?.stop();
-    await this.usage.stop(FINISH_MS);
+    await Promise.all([this.budgets.stop(), this.usage.stop(FINISH_MS)]);
     this.quota.stop();
     this.membership.stop();
     await this.connection.stop();
@@ -177,6 +186,7 @@ export class ClusterActor {
       config: this.config?.status ?? null,
       health: this.health.status,
       quota: this.quota.status,
+      budgets: this.budgets.status,
       usage: {
         stream: names.usageStream,
         backlog_bytes: usage.backlogBytes,

@@ -102,13 +102,18 @@ export class ConfigSync {
   /** Why nothing can be written now; "" = it can be. */
   get obstacle(): string {
     const { open, state } = this.bucket;
-    if (open === null || state === null) return "NATS cannot be reached.";
+    if (open === null || state === null) return this.bucket.problem || "NATS cannot be reached.";
     if (state.problem !== "") return `The bucket ${state.problem}.`;
-    return this.isSeeding ? "The resources are being put into NATS." : "";
+    return this.#isSeeding ? "The resources are being put into NATS." : "";
   }
 
-  /** This passes by itself. */
-  get isSeeding(): boolean {
+  /** Will it be possible to write in a moment, as far as can be told? */
+  get isComing(): boolean {
+    if (this.bucket.open !== null) return this.#isSeeding;
+    return this.#options.connection.live !== null && this.bucket.problem === "";
+  }
+
+  get #isSeeding(): boolean {
     return this.bucket.state?.seeded === false && this.#options.given() !== null;
   }
 

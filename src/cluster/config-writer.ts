@@ -19,7 +19,7 @@ import { errorCode, WRONG_SEQUENCE } from "./usage-setup.js";
 const PATIENCE_MS = 5_000;
 const PUBLISH_MS = 2_000;
 const SEEN_MS = 2_000;
-const SEEDED_MS = 100;
+const COMING_MS = 100;
 
 /** What shall become of one entry; null as a value: it goes. */
 export interface ConfigChange {
@@ -101,8 +101,8 @@ export class ConfigWriter {
     const { bucket } = sync;
     const key = configKey(change.collection, change.name);
     const until = performance.now() + PATIENCE_MS;
-    while (sync.isSeeding && bucket.open !== null && performance.now() < until) {
-      await bucket.reached((bucket.state?.revision ?? 0) + 1, SEEDED_MS);
+    while (sync.isComing && performance.now() < until) {
+      await bucket.reached((bucket.state?.revision ?? 0) + 1, COMING_MS);
     }
     while (performance.now() < until) {
       const { open, state } = bucket;

@@ -5,14 +5,14 @@ import type { OnPartition } from "../config/traffic.js";
 const GRACE_MS = 3_000;
 /** Of a node's share, the part that it may take in that time. */
 const GRACE_PART = 8;
+/** Of the limit, what the others may have been granted just before without telling in time. */
+const UNTOLD_PART = 100;
 
 export interface BucketFacts {
   /** What nobody is known to hold. */
   readonly rest: number;
   /** What this node has taken alone of it. */
   readonly solo: number;
-  /** Nothing was granted of it to anybody, as far as is known. */
-  readonly isFresh: boolean;
   readonly amount: number;
 }
 
@@ -29,10 +29,13 @@ export interface FleetFacts {
 export function allowanceAlone(mode: OnPartition, bucket: BucketFacts, fleet: FleetFacts): number {
   if (mode === "closed") return 0;
   if (mode === "open") return Number.POSITIVE_INFINITY;
-  const { rest, solo, isFresh, amount } = bucket;
+  const { rest, solo, amount } = bucket;
   const { members, lostForMs, knowsFleet } = fleet;
   const isGrace = lostForMs < GRACE_MS && !(knowsFleet && members <= 1);
-  const share = Math.floor(Math.max(0, rest + solo) / (members * (isGrace ? GRACE_PART : 1)));
+  // Nobody has had anything of it, but what this node took alone.
+  const isFresh = rest + solo >= amount;
+  const untold = isFresh || members <= 1 ? 0 : Math.ceil(amount / UNTOLD_PART);
+  const share = Math.floor(Math.max(0, rest + solo - untold) / (members * (isGrace ? GRACE_PART : 1)));
   const least = isFresh && !isGrace && amount >= 1 ? 1 : 0;
   return Math.max(0, Math.max(share, least) - solo);
 }

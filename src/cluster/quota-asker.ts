@@ -12,10 +12,11 @@ import type { Answer, Ask } from "./quota-messages.js";
 import { GrantSizes } from "./quota-sizes.js";
 import type { QuotaView } from "./quota-view.js";
 
-/** Messages with asks in a second and at once; of a large fleet all ask the same owner in the worst case. */
-const MOST_ASKS = 20;
-const FLEET_ASKS = 30;
-const ASKS_BURST = 10;
+/** Messages with asks in a second, and at once. */
+const ASKS_PER_SECOND = 14;
+const ASKS_BURST = 24;
+/** An owner that has not answered may be gone: asked again, nobody would be there. Once, while requests wait. */
+const ASK_AGAIN_MS = 80;
 /** An ask that got no answer for so long is not waited for any more by those who have waiting requests. */
 const PATIENCE_MS = 150;
 const RETRY_MS = 50;
@@ -62,6 +63,7 @@ interface Pending {
   insteadOf: readonly string[];
   /** It was asked for, and something went wrong with that. */
   troubled: boolean;
+  askedAgain: boolean;
 }
 
 export class QuotaAsker {
@@ -153,7 +155,7 @@ export class QuotaAsker {
     if (this.#pending.size >= MAX_PENDING) return;
     const id = { bucket: want.bucket, dimension: want.dimension, window: want.window };
     const retryAt = want.urgent ? 0 : this.#sizes.calmUntil(want);
-    const fresh = { retryAt, askedAt: 0, owner: "", insteadOf: [], troubled: false };
+    const fresh = { retryAt, askedAt: 0, owner: "", insteadOf: [], troubled: false, askedAgain: false };
     this.#pending.set(key, { id, want, since: now, ...fresh });
   }
 
@@ -179,6 +181,9 @@ export class QuotaAsker {
     if (!isLive() || (pending.want.urgent && waited >= PATIENCE_MS && isStuck)) {
       this.#pending.delete(key);
       this.#takeAlone(entry, pending.want, now);
+    } else if (pending.want.urgent && pending.askedAt > 0 && now - pending.askedAt >= ASK_AGAIN_MS) {
+      if (!pending.askedAgain) pending.askedAt = 0;
+      pending.askedAgain = true;
     } else if (waited >= FORGET_MS) {
       this.#pending.delete(key);
       this.deliver(entry);
@@ -189,7 +194,7 @@ export class QuotaAsker {
   #takeAlone(entry: Entry, want: Want, now: number): void {
     const { ledger, self, fleetSize, lostFor, knowsFleet } = this.#options;
     const wanted = Math.max(want.want, want.urgent ? 1 : this.#sizes.usual(want));
-    const facts = { rest: ledger.rest(entry), solo: entry.solo, isFresh: entry.rows.length === 0, amount: want.amount };
+    const facts = { rest: ledger.rest(entry), solo: entry.solo, amount: want.amount };
     const fleet = { members: fleetSize(), lostForMs: lostFor(), knowsFleet: knowsFleet() };
     const units = Math.min(wanted, allowanceAlone(want.onPartition, facts, fleet));
     if (units > 0) {
@@ -218,9 +223,8 @@ export class QuotaAsker {
     if (own !== undefined) void this.#send(self, own, now);
     const isUrgent = (group: readonly Pending[]) => group.some(({ want }) => want.urgent);
     const ordered = [...groups].sort(([, one], [, other]) => Number(isUrgent(other)) - Number(isUrgent(one)));
-    const perSecond = Math.max(2, Math.min(MOST_ASKS, FLEET_ASKS / view.live.length));
     for (const [owner, group] of ordered) {
-      if (!this.#pace.take(now, perSecond)) break;
+      if (!this.#pace.take(now, ASKS_PER_SECOND)) break;
       void this.#send(owner, group, now);
     }
   }

@@ -3,12 +3,13 @@
  * docs/operations.md for what happens in which fault.
  *
  * What is granted, taken or given back is told to all twice a second, and what this instance took for itself five times
- * a second, so that whoever owns a bucket next knows of it. Between two of these an instance can take with it only
- * what it has taken itself since the last one.
+ * a second, so that whoever owns a bucket next knows of it. Most of what it takes for itself as the owner is told
+ * before it is spent; what was not can be granted a second time when the instance is killed.
  */
 import type { Grants } from "../quota/grants.js";
 import type { Incoming } from "./connection.js";
 import type { Membership } from "./membership.js";
+import { Pace } from "./pace.js";
 import { type Asked, QuotaAsker } from "./quota-asker.js";
 import { QuotaGather } from "./quota-gather.js";
 import { type Entry, type EntryData, Ledger } from "./quota-ledger.js";
@@ -21,6 +22,9 @@ import type { FleetNames } from "./subjects.js";
 const TICK_MS = 20;
 const TELL_MS = 500;
 const TELL_OWN_MS = 200;
+/** What this instance grants itself is told at once, if that is not too often: messages of the whole fleet a second. */
+const TELL_AT_ONCE = 24;
+const TELL_BURST = 8;
 const EXPIRE_MS = 5_000;
 /** Asks wait for so long while this instance gathers. */
 const GATHER_WAIT_MS = 800;
@@ -65,6 +69,7 @@ export class QuotaSync {
   readonly #wire: QuotaWire;
   readonly #gather: QuotaGather;
   readonly #asker: QuotaAsker;
+  readonly #atOnce: Pace;
   #leave: (() => void)[] = [];
   #timer: NodeJS.Timeout | null = null;
   #members = new Set<string>();
@@ -85,6 +90,7 @@ export class QuotaSync {
     const wallClock = options.wallClock ?? Date.now;
     this.#clock = clock;
     this.#lostAt = clock();
+    this.#atOnce = new Pace(TELL_BURST, clock());
     const view = new QuotaView({ self, membership, clock });
     const ledger = new Ledger({ self, isHere: (instance) => view.isHere(instance), clock: wallClock });
     const wire = new QuotaWire({ connection, names, self });
@@ -115,7 +121,7 @@ export class QuotaSync {
       ledger,
       grants,
       view,
-      serve: (asks) => this.#serve(self, asks, []),
+      serve: (asks) => this.#serveSelf(asks),
       request: (owner, asks, insteadOf) => this.#request(owner, asks, insteadOf),
       isLive: () => this.#isLive,
       lostFor: () => (this.#isLive ? 0 : this.#clock() - this.#lostAt),
@@ -341,6 +347,17 @@ export class QuotaSync {
   async #request(owner: string, asks: readonly Ask[], insteadOf: readonly string[]): Promise<Asked> {
     const asked = await this.#wire.ask(owner, asks, insteadOf);
     if (asked === "gone") this.#view.suspect(owner);
+    return asked;
+  }
+
+  /** Told before it is spent: if this instance is killed then, its successor knows. */
+  async #serveSelf(asks: readonly Ask[]): Promise<Asked> {
+    const asked = await this.#serve(this.#options.self, asks, []);
+    const { length } = this.#view.live;
+    const now = this.#clock();
+    if (length > 1 && this.#ledger.isUrgent && this.#atOnce.take(now, Math.max(2, TELL_AT_ONCE / length))) {
+      this.#tell(now);
+    }
     return asked;
   }
 

@@ -6,6 +6,7 @@ import type { WeirConfig } from "../config/schema.js";
 import type { Logger } from "../observability/logger.js";
 import type { Metrics } from "../observability/metrics.js";
 import type { EntryOf } from "../quota/budget.js";
+import type { Crossing } from "../quota/money.js";
 import { BudgetKeeper } from "../usage/budget-keeper.js";
 import { dollarsFromNanos } from "../usage/dollars.js";
 import { journalDirectory } from "../usage/segments.js";
@@ -13,6 +14,7 @@ import type { Supervisor } from "./supervisor.js";
 
 /** Counters shown one by one; there may be one for each of many thousand keys. */
 const MAX_SHOWN = 500;
+const MICROS = 1e6;
 
 export function keepBudgets(
   config: WeirConfig,
@@ -33,6 +35,25 @@ export function keepBudgets(
   });
   metrics.onCollect(() => show(keeper, metrics));
   return keeper;
+}
+
+/** Tells the operator what an acceptor tells where there is one node only. */
+export function budgetWarner({
+  logger,
+  metrics,
+}: {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}): (crossings: readonly Crossing[]) => void {
+  return (crossings) => {
+    for (const { layer, fraction, spentMicros } of crossings) {
+      const { name: budget, scope, owner, limitMicros } = layer;
+      metrics.cell("weir_budget_warnings_total", budget).add(1);
+      const amounts = { spent_usd: String(spentMicros / MICROS), limit_usd: String(limitMicros / MICROS) };
+      const fields = { budget, scope, owner, fraction: String(fraction), ...amounts };
+      logger.warn(fields, "a budget has reached a fraction that it warns at");
+    }
+  };
 }
 
 /** Finds the configured model that a name fits; a name that fits none stands for itself. */

@@ -6,6 +6,8 @@ import type { QuotaStatus } from "../cluster/quota-sync.js";
 import type { WeirConfig } from "../config/schema.js";
 import type { Logger } from "../observability/logger.js";
 import type { Metrics } from "../observability/metrics.js";
+import type { BudgetKeeper } from "../usage/budget-keeper.js";
+import { budgetWarner } from "./budgets.js";
 import type { Supervisor } from "./supervisor.js";
 
 interface Tell {
@@ -13,12 +15,19 @@ interface Tell {
   readonly metrics: Metrics;
 }
 
+/** What the fleet has of this node, beside its threads. */
+export interface Shared {
+  /** null: the resources do not come from NATS. */
+  readonly house: ConfigHouse | null;
+  readonly budgets: BudgetKeeper;
+}
+
 /** The actor, started; null: this node is alone, and nothing of NATS is loaded. */
 export async function joinCluster(
   config: WeirConfig,
   supervisor: Supervisor,
   tell: Tell,
-  house: ConfigHouse | null,
+  { house, budgets }: Shared,
 ): Promise<ClusterActor | null> {
   const { cluster, usage, node_name, data_dir } = config;
   if (cluster.nats === null || supervisor.counters.grants === null) return null;
@@ -36,6 +45,12 @@ export async function joinCluster(
       store: supervisor.cache,
       wanted: () => supervisor.sharesAnswers,
     },
+    budgets: {
+      onPartition: cluster.on_partition,
+      account: budgets,
+      table: supervisor.counters.table,
+      warn: budgetWarner(tell),
+    },
     grants: supervisor.counters.grants,
     load: () => supervisor.load,
     config: house,
@@ -49,6 +64,7 @@ export async function joinCluster(
   });
   metrics.onCollect(() => show(actor, metrics));
   supervisor.cacheDesk.share = actor.cache;
+  budgets.fleet = actor.budgets.spending;
   actor.start();
   return actor;
 }
@@ -63,6 +79,7 @@ export function statusAlone({ cluster }: WeirConfig): ClusterStatus {
     config: null,
     health: null,
     quota: null,
+    budgets: null,
     usage: null,
     cache: null,
   };

@@ -173,7 +173,8 @@ export class Gateway {
     const tell = { logger: this.#logger, metrics: this.#metrics };
     const parts = { inForce: this.#inForce, reloader: this.#reloader, logger: this.#logger };
     const house = configHouse(this.#options, this.#start, parts);
-    this.#cluster = await joinCluster(this.#options.config, this.#supervisor, tell, house);
+    const shared = { house, budgets: this.#budgets };
+    this.#cluster = await joinCluster(this.#options.config, this.#supervisor, tell, shared);
   }
 
   #purgeCache(filter: PurgeFilter): number {

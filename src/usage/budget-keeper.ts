@@ -4,12 +4,13 @@
  * counted themselves: what was spent before the start, or before a budget was there. It runs on the main thread.
  */
 import type { Budget } from "../config/traffic.js";
-import { BudgetSet, counterName, type EntryOf } from "../quota/budget.js";
+import { type BudgetCounters, BudgetSet, counterName, type EntryOf } from "../quota/budget.js";
 import type { PlaceFinder } from "../quota/groups.js";
 import { restoreSpent } from "../quota/lease.js";
 import type { QuotaTable } from "../quota/table.js";
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
 import { microsFromNanos } from "./dollars.js";
+import type { FleetSpending } from "./fleet-spending.js";
 import { JournalCursor, linesBefore } from "./journal-cursor.js";
 import { type Addition, expenseOf, Spending, type Total } from "./spending.js";
 
@@ -47,7 +48,17 @@ const NO_PLACES: PlaceFinder = {
   },
 };
 
+/** What is spent of one counter. */
+export interface Spent {
+  readonly counters: BudgetCounters;
+  readonly owner: string;
+  /** Billionths of a dollar. */
+  readonly nanos: number;
+}
+
 export class BudgetKeeper {
+  /** What other nodes have spent; null: there are none. */
+  fleet: Pick<FleetSpending, "othersOf" | "totals"> | null = null;
   readonly #options: KeeperOptions;
   readonly #clock: () => number;
   #cursor: JournalCursor;
@@ -139,9 +150,12 @@ export class BudgetKeeper {
     });
   }
 
-  /** What is spent in the periods that run now, as far as it has been added up. */
-  *totals(): Generator<Total> {
-    for (const [, total] of this.#spending.entries(this.#clock())) yield total;
+  /** What is spent in the periods that run now, as far as it has been added up or heard of, by all nodes. */
+  *totals(): Generator<Spent> {
+    for (const [name, { counters, owner, nanos }] of this.#spending.entries(this.#clock())) {
+      yield { counters, owner, nanos: nanos + (this.fleet?.othersOf(name) ?? 0) };
+    }
+    for (const other of this.fleet?.totals() ?? []) if (!this.#spending.has(other, this.#clock())) yield other;
   }
 
   #enqueue(step: () => Promise<void>): Promise<void> {

@@ -111,11 +111,11 @@ export class FleetSpending {
   }
 
   /** Counters of budgets in force, and what others have spent of them now. */
-  *totals(): Generator<{ readonly name: string; readonly counters: BudgetCounters; readonly nanos: number }> {
-    for (const { name, sums, budget } of this.#counters.values()) {
-      if (budget === null || sums.size === 0) continue;
+  *totals(): Generator<{ readonly counters: BudgetCounters; readonly owner: string; readonly nanos: number }> {
+    for (const { name, sums, budget, layer } of this.#counters.values()) {
+      if (budget === null || layer === null || sums.size === 0) continue;
       const nanos = this.othersOf(name);
-      if (nanos > 0) yield { name, counters: budget, nanos };
+      if (nanos > 0) yield { counters: budget, owner: layer.owner, nanos };
     }
   }
 

@@ -178,6 +178,11 @@ export class Spending {
     }
   }
 
+  /** Is there a total of this counter in the period that runs? */
+  has({ counters, owner }: Pick<Total, "counters" | "owner">, nowMs: number): boolean {
+    return this.#totals.get(counters)?.get(owner)?.period === counters.clock.at(nowMs).id;
+  }
+
   /** Hands out what the counters in memory do not know of yet; it is taken as told to them. */
   settleOwed(tell: (total: Total, nanos: number) => void): void {
     for (const total of this.#owed) {

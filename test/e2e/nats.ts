@@ -27,6 +27,8 @@ export interface Message {
 
 export interface NatsOptions {
   readonly started?: boolean;
+  /** Any free one, by default. */
+  readonly port?: number;
   /** More of the server's configuration. */
   readonly config?: string;
   /** Whom `with` logs in as. */
@@ -48,7 +50,7 @@ export class NatsServer {
 
   /** Started, unless told otherwise. */
   static async create(options: NatsOptions = {}): Promise<NatsServer> {
-    const server = new NatsServer(await freePort(), options);
+    const server = new NatsServer(options.port ?? (await freePort()), options);
     if (options.started !== false) await server.start();
     return server;
   }

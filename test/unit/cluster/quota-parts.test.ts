@@ -101,27 +101,27 @@ describe("QuotaOwner", () => {
 });
 
 describe("what a node takes alone", () => {
-  const bucket = { rest: 90, solo: 0, isFresh: false, amount: 600 };
+  const bucket = { rest: 96, solo: 0, amount: 600 };
   const fleet = { members: 3, lostForMs: 60_000, knowsFleet: true };
 
   it("is its share of what was left, and an eighth of it at first", () => {
     expect(allowanceAlone("fair_share", bucket, fleet)).toBe(30);
-    expect(allowanceAlone("fair_share", { ...bucket, rest: 80, solo: 10 }, fleet)).toBe(20);
-    expect(allowanceAlone("fair_share", { ...bucket, rest: 60, solo: 30 }, fleet)).toBe(0);
+    expect(allowanceAlone("fair_share", { ...bucket, rest: 86, solo: 10 }, fleet)).toBe(20);
+    expect(allowanceAlone("fair_share", { ...bucket, rest: 66, solo: 30 }, fleet)).toBe(0);
     expect(allowanceAlone("fair_share", bucket, { ...fleet, lostForMs: 100 })).toBe(3);
     expect(allowanceAlone("fair_share", { ...bucket, rest: -5 }, fleet)).toBe(0);
   });
 
   it("is at least one of a window that nobody has had anything of", () => {
-    const fresh = { rest: 2, solo: 0, isFresh: true, amount: 2 };
+    const fresh = { rest: 2, solo: 0, amount: 2 };
     expect(allowanceAlone("fair_share", fresh, fleet)).toBe(1);
     expect(allowanceAlone("fair_share", fresh, { ...fleet, lostForMs: 100 })).toBe(0);
     expect(allowanceAlone("fair_share", { ...fresh, rest: 0, amount: 0 }, fleet)).toBe(0);
   });
 
   it("is all of it at once for one who knows that there is nobody else", () => {
-    expect(allowanceAlone("fair_share", bucket, { ...fleet, members: 1, lostForMs: 0 })).toBe(90);
-    expect(allowanceAlone("fair_share", bucket, { members: 1, lostForMs: 0, knowsFleet: false })).toBe(11);
+    expect(allowanceAlone("fair_share", bucket, { ...fleet, members: 1, lostForMs: 0 })).toBe(96);
+    expect(allowanceAlone("fair_share", bucket, { members: 1, lostForMs: 0, knowsFleet: false })).toBe(12);
   });
 
   it("is as the policy says otherwise", () => {
