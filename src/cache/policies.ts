@@ -1,4 +1,7 @@
-/** Which cache policy concerns a request: the first enabled one, in the file's order, that applies to it. */
+/**
+ * Which cache policy concerns a request: of the enabled ones that apply to it, the most particular. One for an API key
+ * goes before one for a model, that before one for all; of equals the first counts.
+ */
 import type { CachePolicy } from "../config/traffic.js";
 import { keyScope } from "./key.js";
 import type { EntryNames, EntryTags } from "./entries.js";
@@ -25,6 +28,8 @@ export interface Asking {
 const MAX_REMEMBERED = 4096;
 const MAX_NAME = 256;
 
+const BREADTH: Readonly<Record<CachePolicy["appliesTo"]["kind"], number>> = { api_key: 0, model: 1, all: 2 };
+
 export class CachePolicies {
   readonly #policies: readonly CachePolicy[];
   readonly #chosen = new Map<string, ChosenPolicy | null>();
@@ -36,6 +41,7 @@ export class CachePolicies {
   /** null: no policy is enabled. */
   static of(policies: readonly CachePolicy[]): CachePolicies | null {
     const enabled = policies.filter((policy) => policy.enabled);
+    enabled.sort((one, other) => BREADTH[one.appliesTo.kind] - BREADTH[other.appliesTo.kind]);
     return enabled.length === 0 ? null : new CachePolicies(enabled);
   }
 

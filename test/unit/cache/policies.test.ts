@@ -35,8 +35,11 @@ function chosen(policies: readonly CachePolicy[], apiKey: string, model: string,
   return CachePolicies.of(policies)?.choose({ apiKey, model, entry })?.policy.name;
 }
 
-test("the first enabled policy that applies is the one", () => {
-  expect(chosen(POLICIES, "ann", "fast")).toBe("model");
+test("the most particular enabled policy that applies is the one, wherever it stands", () => {
+  expect(chosen(POLICIES, "ann", "fast")).toBe("key");
+  expect(chosen(POLICIES, "bob", "fast")).toBe("model");
+  expect(chosen([policy("rest", "all"), ...POLICIES], "bob", "fast")).toBe("model");
+  expect(chosen([policy("other", "model", "fast"), ...POLICIES], "bob", "fast")).toBe("other");
   expect(chosen(POLICIES, "ann", "slow")).toBe("key");
   expect(chosen(POLICIES, "bob", "slow")).toBeUndefined();
   expect(chosen(POLICIES, "bob", "gpt-x", "gpt-*")).toBe("pattern");
