@@ -7,6 +7,7 @@ import { canPin, endAllChildren, killAllChildren, REPOSITORY } from "./children.
 import { takeTurn } from "./lock.js";
 import { describeMachine } from "./machine.js";
 import { measureScenario } from "./measure.js";
+import { fleetSectionOf, withFleetSection } from "../fleet/report.js";
 import { barsTable, benchmarksPage, scenarioTable } from "./report.js";
 import type { RigParameters, RigResult, ScenarioResult } from "./results.js";
 import { SCENARIOS } from "./scenarios.js";
@@ -115,7 +116,11 @@ function report(result: RigResult, docs: boolean): void {
   for (const scenario of result.scenarios) say(`\n${scenarioTable(scenario)}`);
   say(`${barsTable(result)}\n`);
   if (!docs) return;
-  writeFileSync(join(REPOSITORY, "docs/benchmarks.md"), benchmarksPage(result));
+  const path = join(REPOSITORY, "docs/benchmarks.md");
+  // The fleet's section is another bench's.
+  const section = fleetSectionOf(readFileSync(path, "utf8"));
+  const page = benchmarksPage(result);
+  writeFileSync(path, section === "" ? page : withFleetSection(page, section));
   say("docs/benchmarks.md is written");
 }
 

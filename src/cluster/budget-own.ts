@@ -26,8 +26,8 @@ export class OwnSum {
   /** By others, as last known. */
   #others = 0;
   #sentAt = Number.NEGATIVE_INFINITY;
-  /** What the bucket had at that time. */
-  #settling: { readonly nanos: number; readonly at: number } | null = null;
+  /** What the bucket took, and when, oldest first: as many as fit into the time that settling takes. */
+  #settling: { readonly nanos: number; readonly at: number }[] = [];
   #settled = 0;
 
   constructor(name: string, period: number) {
@@ -49,7 +49,7 @@ export class OwnSum {
     this.period = period;
     this.nanos = 0;
     this.stored = 0;
-    this.#settling = null;
+    this.#settling = [];
     this.#settled = 0;
   }
 
@@ -74,20 +74,21 @@ export class OwnSum {
   took(period: number, nanos: number, nowMs: number): void {
     if (period !== this.period) return;
     this.stored = Math.max(this.stored, nanos);
-    this.#settling ??= { nanos: this.stored, at: nowMs };
+    this.#settling.push({ nanos: this.stored, at: nowMs });
   }
 
   /** The sum that all others know of, where that is another one now; null = it is not. */
   settle(nowMs: number): number | null {
-    const settling = this.#settling;
-    if (settling === null || nowMs - settling.at < SETTLE_MS) return null;
-    this.#settling = this.stored > settling.nanos ? { nanos: this.stored, at: nowMs } : null;
-    if (settling.nanos <= this.#settled) return null;
-    this.#settled = settling.nanos;
-    return settling.nanos;
+    const before = this.#settled;
+    for (let first = this.#settling[0]; first !== undefined; first = this.#settling[0]) {
+      if (nowMs - first.at < SETTLE_MS) break;
+      this.#settled = Math.max(this.#settled, first.nanos);
+      this.#settling.shift();
+    }
+    return this.#settled > before ? this.#settled : null;
   }
 
   get isSettling(): boolean {
-    return this.#settling !== null;
+    return this.#settling.length > 0;
   }
 }

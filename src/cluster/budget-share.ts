@@ -24,7 +24,7 @@ const ROUND_MS = 250;
 /** What comes together is counted together. */
 const APPLY_MS = 20;
 const MOST_AT_ONCE = 32;
-const WRITES_PER_SECOND = 100;
+const WRITES_PER_SECOND = 200;
 const STOP_MS = 2_000;
 /** An entry of a period that does not end is written again before its bucket lets it go. */
 const OLD_MS = 100 * 86_400_000;
@@ -289,7 +289,10 @@ export class BudgetShare {
     if (this.#isReading) own.stored = Math.max(own.stored, nanos);
     else if (instance !== this.#options.instance && nanos > own.nanos && !this.#isDoubled) {
       this.#isDoubled = true;
-      this.#options.log.error({}, "another process has the id of this node: two must not share a data_dir, nor have copies");
+      this.#options.log.error(
+        {},
+        "another process has the id of this node: two must not share a data_dir, nor have copies",
+      );
     }
   }
 
@@ -339,7 +342,10 @@ export class BudgetShare {
     const reason = reasonOf(error);
     this.#counts.failures += 1;
     if (!this.#bucket.isOpen || reason === this.#problem) return;
-    this.#options.log.error({ reason }, "what this node has spent of the budgets cannot be told to the others; trying on");
+    this.#options.log.error(
+      { reason },
+      "what this node has spent of the budgets cannot be told to the others; trying on",
+    );
     this.#problem = reason;
   }
 }

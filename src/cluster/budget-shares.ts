@@ -25,7 +25,8 @@ export interface FleetState {
 /** What `on_partition` says of money. */
 export function moneyShares(mode: OnPartition, state: FleetState): MoneyShares {
   const { members, openForMs, startedForMs, lostAt, now } = state;
-  if (openForMs >= 0) return { shares: openForMs < MEET_MS ? Math.max(members, SUPPOSED_NODES) : members, closedSince: 0 };
+  if (openForMs >= 0)
+    return { shares: openForMs < MEET_MS ? Math.max(members, SUPPOSED_NODES) : members, closedSince: 0 };
   if (lostAt === 0 && (mode === "closed" || startedForMs < GRACE_MS)) return firstShares(mode);
   if (mode === "open" && (lostAt === 0 || now - lostAt >= GRACE_MS)) return { shares: 1, closedSince: 0 };
   return { shares: members, closedSince: mode === "closed" ? lostAt : 0 };

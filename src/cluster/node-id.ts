@@ -29,6 +29,9 @@ export function nodeId(dataDirectory: string, log: ClusterLog): string {
 }
 
 function unkept(file: string, fresh: string, error: unknown, log: ClusterLog): string {
-  log.error({ file, reason: reasonOf(error) }, "the id of this node cannot be kept; what it spends has another after a restart");
+  log.error(
+    { file, reason: reasonOf(error) },
+    "the id of this node cannot be kept; what it spends has another after a restart",
+  );
   return fresh;
 }
