@@ -2,7 +2,7 @@
  * The cluster actor: what this node is for the other nodes. It lives on the main thread, owns the connection to NATS,
  * and is loaded only where NATS is configured. The rest of the node holds it by this contract:
  *
- * - `start` returns at once, and nothing waits for NATS: not the start, not a request, not the end.
+ * - `start` returns at once, and nothing waits for NATS for long: not the start, not a request, not the end.
  * - `connection` carries messages; `membership` says who is there; each domain that talks to other nodes takes these
  *   two and its names from `names`, and is started and stopped here.
  * - `drain` is told when the node takes no new work, `stop` when its last acceptor is gone.
@@ -23,12 +23,14 @@ import { type Load, type Member, Membership, type Self } from "./membership.js";
 import { nodeId } from "./node-id.js";
 import { type QuotaStatus, QuotaSync } from "./quota-sync.js";
 import { type FleetNames, fleetNames } from "./subjects.js";
+import { delay } from "./time.js";
 import { UsageRollup } from "./usage-rollup.js";
 import type { UsageStreamSettings } from "./usage-setup.js";
 import { UsageStream, type UsageStreamCounts } from "./usage-stream.js";
 
 /** How long the end waits for events that are not in the stream yet; they are on file in any case. */
 const FINISH_MS = 2_000;
+const LOOK_MS = 10;
 
 export interface ClusterOptions {
   /** `cluster.name`. */
@@ -146,6 +148,20 @@ export class ClusterActor {
     this.usage.start();
     this.cache.start();
     this.#rollup.start();
+  }
+
+  /**
+   * Resolves when this node knows what the others know and is in force there, or NATS proves to be out of reach; after
+   * `milliseconds` in any case.
+   */
+  async settled(milliseconds: number): Promise<void> {
+    const tooLate = AbortSignal.timeout(milliseconds);
+    while (!this.#isSettled && this.connection.problem === "" && !tooLate.aborted) await delay(LOOK_MS, tooLate);
+  }
+
+  get #isSettled(): boolean {
+    const resources = this.config === null || this.config.sync.obstacle === "";
+    return resources && this.quota.status.granting && this.budgets.status.following;
   }
 
   /** The node takes no new work any more. */

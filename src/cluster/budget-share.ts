@@ -145,7 +145,9 @@ export class BudgetShare {
     for (const timer of this.#timers) clearInterval(timer);
     this.#isEnding = true;
     const end = performance.now() + STOP_MS;
-    await within(STOP_MS, this.round());
+    // One that is under way may have asked before the last answers were on file.
+    const rounds = this.round().then(() => this.round());
+    await within(STOP_MS, rounds);
     while (this.#bucket.isOpen && (this.#inFlight > 0 || this.#untold.size > 0) && performance.now() < end) {
       this.#send();
       await new Promise((done) => setTimeout(done, 10));

@@ -20,6 +20,7 @@ import { configHouse, type Given, resourceStore, type Start, startingSet } from 
 import { Supervisor } from "./supervisor.js";
 import { tlsProblem } from "./tls-files.js";
 
+const SETTLE_MS = 2_000;
 const RETENTION_MS = 60_000;
 
 export interface GatewayOptions extends Given {
@@ -120,9 +121,9 @@ export class Gateway {
     // Before the first request: what was spent counts.
     const { resources } = this.#start.set;
     await this.#budgets.start(resources.traffic.budgets, this.#supervisor.counters.places, entryFinder(resources));
+    await this.#join();
     const port = await this.#supervisor.start();
     if (port === null) return null;
-    await this.#join();
     this.#reloader?.watch();
     this.#enforceRetention();
     this.#retention = setInterval(() => this.#enforceRetention(), RETENTION_MS);
@@ -175,6 +176,8 @@ export class Gateway {
     const house = configHouse(this.#options, this.#start, parts);
     const shared = { house, budgets: this.#budgets };
     this.#cluster = await joinCluster(this.#options.config, this.#supervisor, tell, shared);
+    // The first request should meet the fleet's keys and limits, where they can be had at once.
+    await this.#cluster?.settled(SETTLE_MS);
   }
 
   #purgeCache(filter: PurgeFilter): number {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Failure, isFailure } from "../../../src/errors.js";
 import { Place } from "../../../src/quota/groups.js";
+import { firstShares, learnSpent } from "../../../src/quota/money-share.js";
 import { admitRequest, balanceOf, type Lease, restoreSpent, settleLease, voidLease } from "../../../src/quota/lease.js";
 import type { MoneyLayer } from "../../../src/quota/money.js";
 import { QuotaTable } from "../../../src/quota/table.js";
@@ -155,4 +156,100 @@ it("what is spent is the sum of all settlements, whatever was reserved and void"
       expect(balanceOf(other, money, () => NOON)).toEqual({ spentMicros: sum, reservedMicros: 0 });
     }),
   );
+});
+
+describe("a fleet's budget", () => {
+  const spendingOf = (others: number, settled = 0, now = NOON) => ({ period: Math.floor(now / DAY), others, settled });
+
+  function fleetOf(shares: number, closedSince = 0) {
+    const tables = setUpTables();
+    tables.table.shareMoney({ shares, closedSince });
+    return tables;
+  }
+
+  it("counts what others have spent, and tells who is refused of all of it", () => {
+    const { table } = fleetOf(2);
+    const money = budget(1_000);
+    learnSpent(table, money, spendingOf(400), () => NOON);
+    learnSpent(table, money, spendingOf(1_000), () => NOON);
+    const refused = ask(table, money, 1) as Failure;
+    expect(refused).toMatchObject({ retryAfterSeconds: DAY / 2 / 1_000, budget: { spent_usd: 0.001 } });
+    expect(refused.message).toContain("is exhausted");
+  });
+
+  it("is divided: a node may have its share of what is left, in whichever thread", () => {
+    const { table, other } = fleetOf(4);
+    const money = budget(1_000);
+    learnSpent(table, money, spendingOf(200), () => NOON);
+    settleLease(table, admitted(ask(table, money, 100)), { tokens: 0, micros: 150 });
+    admitted(ask(other, money, 50));
+    const refused = ask(table, money, 1) as Failure;
+    expect(refused).toMatchObject({ code: "budget_exceeded", retryAfterSeconds: 1, budget: { spent_usd: 0.00035 } });
+    expect(refused.message).toContain("has nothing left for this node now");
+    // 150 are known to all now: of 650 left a quarter, of which 50 are reserved.
+    learnSpent(table, money, spendingOf(200, 150), () => NOON);
+    admitted(ask(table, money, 112));
+    expect(isFailure(ask(table, money, 1))).toBe(false);
+    expect(isFailure(ask(table, money, 1))).toBe(true);
+  });
+
+  it("is divided too where nothing is known of it, and where a reservation takes what is left", () => {
+    const { table } = fleetOf(4);
+    const money = budget(1_000);
+    admitted(ask(table, money, 249));
+    admitted(ask(table, money, 900));
+    expect((ask(table, money, 1) as Failure).message).toContain("reserved by requests under way");
+  });
+
+  it("that warns is refused to nobody", () => {
+    const { table } = fleetOf(Number.POSITIVE_INFINITY);
+    expect(isFailure(ask(table, budget(10, { action: "warn" }), 50))).toBe(false);
+    expect(isFailure(ask(table, budget(10, { place: Place.named(5) }), 1))).toBe(true);
+  });
+
+  it("has nothing for a period that begins while the node is cut off, where it is to have nothing", () => {
+    const { table } = fleetOf(2, NOON);
+    const byTime = { periodAt: (now: number) => ({ id: Math.floor(now / DAY) * DAY, endsAt: now + DAY }) };
+    const money = budget(1_000, byTime);
+    admitted(ask(table, money, 1));
+    expect(isFailure(ask(table, money, 1, NOON + DAY))).toBe(true);
+    expect(isFailure(ask(table, budget(1_000, { ...byTime, action: "warn" }), 1, NOON + DAY))).toBe(false);
+  });
+
+  it("gives a node that has started again what it could spend before", () => {
+    const { table } = fleetOf(2);
+    const money = budget(1_000);
+    restoreSpent(table, money, { period: Math.floor(NOON / DAY), micros: 700 }, () => NOON);
+    expect(isFailure(ask(table, money, 149))).toBe(false);
+    expect(isFailure(ask(table, money, 1))).toBe(false);
+    expect(isFailure(ask(table, money, 1))).toBe(true);
+  });
+
+  it("tells of fractions where it is learnt what was spent, not at a settlement", () => {
+    const { table } = fleetOf(1);
+    const money = budget(1_000, { warnAt: [0.5, 0.9] });
+    expect(settleLease(table, admitted(ask(table, money, 1)), { tokens: 0, micros: 600 })).toEqual([]);
+    const learnt = learnSpent(table, money, spendingOf(100), () => NOON);
+    expect(learnt.map(({ fraction, spentMicros }) => [fraction, spentMicros])).toEqual([[0.5, 700]]);
+    expect(learnSpent(table, money, spendingOf(100), () => NOON)).toEqual([]);
+    expect(learnSpent(table, money, spendingOf(300), () => NOON)).toHaveLength(1);
+  });
+
+  it("takes nothing of another period, and nothing where many count together", () => {
+    const { table } = fleetOf(2);
+    const money = budget(1_000);
+    learnSpent(table, money, spendingOf(500, 0, NOON - DAY), () => NOON);
+    expect(balanceOf(table, money, () => NOON).spentMicros).toBe(0);
+    const { table: full } = { table: setUpTables(8, 0).table };
+    const crowded = budget(1_000, { place: Place.hashed("x", 6) });
+    full.shareMoney({ shares: 2, closedSince: 0 });
+    learnSpent(full, crowded, spendingOf(500), () => NOON);
+    expect(balanceOf(full, crowded, () => NOON).spentMicros).toBe(0);
+  });
+
+  it("begins with a part, or with nothing", () => {
+    expect(firstShares("fair_share").shares).toBe(8);
+    expect(firstShares("open").shares).toBe(8);
+    expect(firstShares("closed").shares).toBe(Number.POSITIVE_INFINITY);
+  });
 });
