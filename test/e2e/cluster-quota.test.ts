@@ -183,7 +183,8 @@ describe.skipIf(NATS_PROGRAM === null)(`limits of a fleet of three${NATS_REASON}
       await third.end("SIGKILL");
       const admitted = await offered;
       expect(admitted).toBeLessThanOrEqual(303);
-      expect(admitted).toBeGreaterThanOrEqual(270);
+      // What it held and had not spent is lost until the window's end: one grant at most, a sixth of what was left.
+      expect(admitted).toBeGreaterThanOrEqual(250);
       nodes.pop();
       await settled(2);
       await startNode("fourth");
