@@ -40,6 +40,7 @@ const metaSchema = z.object({
 });
 const entrySchema = z.object({
   v: z.literal(1),
+  key: z.instanceof(Uint8Array),
   api_key: z.string().max(256),
   asked_at: amount,
   expires_at: amount,
@@ -47,18 +48,20 @@ const entrySchema = z.object({
   body: z.instanceof(Uint8Array).refine((bytes) => bytes.length > 0),
 });
 
-/** null: it is too long to be shared. */
-export function packEntry({ meta, body, expiresAt, apiKey, askedAt }: SharedEntry): Uint8Array | null {
+/** `key`: the fingerprint of its request. null: it is too long to be shared. */
+export function packEntry(entry: SharedEntry, key: Uint8Array): Uint8Array | null {
+  const { meta, body, expiresAt, apiKey, askedAt } = entry;
   if (meta.length + body.length > MAX_SHARED_BYTES) return null;
-  const told = { v: 1, api_key: apiKey, asked_at: askedAt, expires_at: expiresAt, meta: unpackMeta(meta), body };
+  const told = { v: 1, key, api_key: apiKey, asked_at: askedAt, expires_at: expiresAt, meta: unpackMeta(meta), body };
   const packed = pack(told);
   return packed.length > MAX_SHARED_BYTES ? null : packed;
 }
 
-/** null: the bytes are no answer that we know. */
-export function parseEntry(bytes: Uint8Array): SharedEntry | null {
+/** null: the bytes are no answer that we know, or another request's. */
+export function parseEntry(bytes: Uint8Array, key: Uint8Array): SharedEntry | null {
+  if (bytes.length > MAX_SHARED_BYTES) return null;
   const read = entrySchema.safeParse(unpack(bytes));
-  if (!read.success) return null;
+  if (!read.success || Buffer.compare(read.data.key, key) !== 0) return null;
   const { api_key: apiKey, asked_at: askedAt, expires_at: expiresAt, body } = read.data;
   const meta: EntryMeta = read.data.meta;
   return { meta: packMeta(meta), body: Buffer.from(body), expiresAt, apiKey, askedAt };

@@ -112,8 +112,9 @@ export class Purges {
 
   #bound(): void {
     if (this.#known.size <= MAX_PURGES) return;
-    const [first] = [...this.#known.values()].sort((left, right) => left.at - right.at);
-    if (first === undefined) return;
+    let first: Purge | null = null;
+    for (const purge of this.#known.values()) if (first === null || purge.at < first.at) first = purge;
+    if (first === null) return;
     this.#floor = first.at;
     this.#known.delete(first.id);
   }

@@ -20,6 +20,8 @@ const MAX_QUEUE = 1_024;
 const WRITES = 4;
 /** Purges that the bucket does not know yet; beyond it they become one of everything. */
 const MAX_OWED = 64;
+/** Purges heard at once, one walk through the memory each; of more, all is forgotten. */
+const MAX_HEARD = 16;
 
 export interface CacheShareOptions {
   readonly connection: Pick<Connection, "live" | "whenLive" | "publish" | "request" | "subscribe">;
@@ -102,6 +104,7 @@ export class CacheShare {
   #queue: Kept[] = [];
   #writing = 0;
   #owed: Purge[] = [];
+  #heard = new Map<string, PurgeFilter>();
   #paying = false;
   #problem = "";
   #leave: () => void = () => {};
@@ -222,7 +225,7 @@ export class CacheShare {
 
   /** Puts an answer of another node into the memory, if it still is one. */
   #take({ policy, model, key, ttlMs }: Asked, bytes: Uint8Array, purges: number): boolean {
-    const entry = parseEntry(bytes);
+    const entry = parseEntry(bytes, key);
     if (entry === null) return false;
     const now = this.#clock();
     const { meta, body, apiKey, askedAt } = entry;
@@ -252,7 +255,7 @@ export class CacheShare {
     const found = this.#options.store.peek(Buffer.from(kept.key), this.#clock());
     if (open === null || found === null) return;
     const { apiKey, askedAt } = kept;
-    const bytes = packEntry({ ...found, apiKey, askedAt });
+    const bytes = packEntry({ ...found, apiKey, askedAt }, kept.key);
     try {
       const stored = bytes !== null && (await open.bucket.write(kept, apiKey, bytes));
       this.counts[stored ? "stored" : "too_long"] += 1;
@@ -267,17 +270,30 @@ export class CacheShare {
   #hear(data: Uint8Array): void {
     const now = this.#clock();
     const purge = parsePurge(data, now);
-    if (purge !== null && this.#purges.add(purge, now)) this.#forget(filterOf(purge));
+    if (purge === null || !this.#purges.add(purge, now)) return;
+    // Messages come many at a time: what they say is done when they have been read.
+    if (this.#heard.size === 0) queueMicrotask(() => this.#forgetHeard());
+    this.counts.purges += 1;
+    const filter = filterOf(purge);
+    this.#heard.set(JSON.stringify([filter.policy, filter.model, filter.apiKey]), filter);
   }
 
   #learn(recorded: Uint8Array | null): void {
     if (recorded === null) return;
-    for (const filter of this.#purges.merge(recorded, this.#clock())) this.#forget(filter);
+    for (const filter of this.#purges.merge(recorded, this.#clock())) {
+      this.counts.purges += 1;
+      this.#forget(filter);
+    }
+  }
+
+  #forgetHeard(): void {
+    const filters = [...this.#heard.values()];
+    this.#heard = new Map();
+    for (const filter of filters.length > MAX_HEARD ? [{}] : filters) this.#forget(filter);
   }
 
   /** What another node has purged. */
   #forget(filter: PurgeFilter): void {
-    this.counts.purges += 1;
     const purged = this.#options.store.purge(filter);
     this.#options.log.info({ ...filter, purged }, "cache purged, as another node was told");
   }

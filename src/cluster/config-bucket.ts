@@ -41,6 +41,8 @@ interface Reading extends ConfigState {
   /** Bytes of each entry. */
   readonly sizes: Map<string, number>;
   bytes: number;
+  /** Something has gone since not all could be read: there may be room for it now. */
+  freed: boolean;
 }
 
 export interface ConfigBucketOptions {
@@ -112,6 +114,7 @@ export class ConfigBucket {
         },
       };
       const timer = setTimeout(waiting.done, timeoutMs);
+      timer.unref();
       this.#waiting.add(waiting);
     });
   }
@@ -168,6 +171,7 @@ export class ConfigBucket {
         if (over.aborted) break;
         note(reading, entry);
         if (whole) this.#changed(entry.delta ?? 0);
+        if (whole && reading.freed) break;
       }
     } finally {
       clearInterval(check);
@@ -221,7 +225,7 @@ export class ConfigBucket {
 }
 
 function newReading(stream: string, revision: number): Reading {
-  return { stream, revision, seeded: false, problem: "", entries: new Map(), sizes: new Map(), bytes: 0 };
+  return { stream, revision, seeded: false, problem: "", entries: new Map(), sizes: new Map(), bytes: 0, freed: false };
 }
 
 function note(reading: Reading, { key, operation, value, revision }: KvEntry): void {
@@ -235,6 +239,7 @@ function note(reading: Reading, { key, operation, value, revision }: KvEntry): v
   if (operation !== "PUT") {
     reading.entries.delete(key);
     reading.sizes.delete(key);
+    reading.freed = reading.problem !== "";
   } else if (bytes > MAX_BYTES || (reading.entries.size >= MAX_ENTRIES && !reading.entries.has(key))) {
     reading.problem = `holds more than ${MAX_ENTRIES} entries or ${MAX_BYTES} bytes`;
     return;

@@ -20,6 +20,10 @@ const PATIENCE_MS = 5_000;
 const PUBLISH_MS = 2_000;
 const SEEN_MS = 2_000;
 const COMING_MS = 100;
+/** Whoever has waited so long for the changes before is told to come again. */
+const QUEUE_MS = 10_000;
+/** What NATS was silent about is looked for so long. */
+const DOUBT_MS = 600_000;
 
 /** What shall become of one entry; null as a value: it goes. */
 export interface ConfigChange {
@@ -89,9 +93,11 @@ export class ConfigWriter {
 
   /** Never rejects. What it answers as written is in force on this node, and seen by the next change. */
   change(change: ConfigChange): Promise<ChangeOutcome> {
-    const done = this.#queue.then(() =>
-      this.#change(change).catch((error: unknown): ChangeOutcome => ({ kind: "away", reason: reasonOf(error) })),
-    );
+    const until = performance.now() + QUEUE_MS;
+    const done = this.#queue.then((): ChangeOutcome | Promise<ChangeOutcome> => {
+      if (performance.now() > until) return { kind: "away", reason: "Other changes take too long." };
+      return this.#change(change).catch((error: unknown) => ({ kind: "away", reason: reasonOf(error) }));
+    });
     this.#queue = done;
     return done;
   }
@@ -125,24 +131,27 @@ export class ConfigWriter {
 
   /** null: somebody else has changed something meanwhile. */
   async #attempt(attempt: Attempt): Promise<ChangeOutcome | null> {
-    const { open, state, before, value } = attempt;
+    const { open, state, value } = attempt;
     const { sync, node } = this.#options;
     const errors = this.#newErrors(attempt);
     if (errors.length > 0) return { kind: "refused", deletes: value === null, errors };
-    const { seeded } = state;
+    const { seeded, revision: before } = state;
     let revision: number;
     try {
       revision = await this.#publish(attempt);
     } catch (error) {
       if (errorCode(error) === WRONG_SEQUENCE) return null;
-      if (!isTooLarge(error)) throw error;
+      if (!isTooLarge(error)) {
+        if (errorCode(error) === 0) void this.#tellIfWritten(attempt, before + 1);
+        throw error;
+      }
       return { kind: "refused", deletes: false, errors: [{ path: "", message: "is larger than what NATS takes" }] };
     }
     this.#tell(attempt, revision);
     const last = seeded ? revision : ((await markSeeded(open, node)) ?? revision);
     await sync.bucket.reached(last, SEEN_MS);
     await sync.settled();
-    return { kind: "written", revision, created: before === null, value, errors: plainErrors(sync.errors) };
+    return { kind: "written", revision, created: attempt.before === null, value, errors: plainErrors(sync.errors) };
   }
 
   /** Errors that are there already do not keep anybody from mending one of them. */
@@ -164,6 +173,18 @@ export class ConfigWriter {
     const gone = headers();
     gone.set("KV-Operation", "DEL");
     return (await open.live.js.publish(subject, new Uint8Array(), { ...how, headers: gone })).seq;
+  }
+
+  /** NATS has not said whether it took the change; if it did, it is the one of this revision, and goes on record. */
+  async #tellIfWritten(attempt: Attempt, revision: number): Promise<void> {
+    const { bucket } = this.#options.sync;
+    const { stream } = attempt.state;
+    await bucket.reached(revision, DOUBT_MS);
+    const { state } = bucket;
+    if (state === null || state.stream !== stream || state.revision < revision) return;
+    const entry = state.entries.get(attempt.key);
+    const isThere = entry?.revision === revision && isDeepStrictEqual(entry.value, attempt.value);
+    if (attempt.value === null ? entry === undefined : isThere) this.#tell(attempt, revision);
   }
 
   #tell({ change, before, value }: Attempt, revision: number): void {

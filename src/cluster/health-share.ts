@@ -43,6 +43,7 @@ export interface HealthShareStatus {
 
 /** What was told of a model last. */
 type Told = Pick<OwnHealth, "inFlight" | "cooldownUntil" | "latencyAt" | "successes">;
+const NOT_CHECKED = Object.freeze({ slot: null, staleSeconds: 0 });
 const NOTHING_TOLD: Told = Object.freeze({ inFlight: 0, cooldownUntil: 0, latencyAt: 0, successes: 0 });
 
 export class HealthShare implements OtherNodes {
@@ -227,9 +228,10 @@ export class HealthShare implements OtherNodes {
   /** Another node has checked a model. */
   #take({ name, ageMs, ...result }: CheckRow, now: number): void {
     const { models, health } = this.#options.routing;
-    const slot = models.get(name)?.slot;
-    if (slot === undefined || health.checkedAt(slot) > now - ageMs) return;
-    health.recordCheck(slot, result, now - ageMs);
+    const { slot, staleSeconds } = models.get(name) ?? NOT_CHECKED;
+    // How long it counts is for this node's own resources to say.
+    if (slot === null || staleSeconds === 0 || health.checkedAt(slot) > now - ageMs) return;
+    health.recordCheck(slot, { ...result, staleSeconds: Math.min(result.staleSeconds, staleSeconds) }, now - ageMs);
     // What this node found before is past.
     this.#checks.delete(name);
   }

@@ -12,7 +12,7 @@ const MISSED_BEATS = 3;
 /** A beat is heard a little later than it is due. */
 const SLACK_MS = BEAT_MS / 2;
 /** More are somebody's mistake. */
-const MAX_MEMBERS = 1_024;
+const MAX_MEMBERS = 256;
 
 export interface Load {
   /** Requests under way. */
@@ -78,6 +78,7 @@ export class Membership {
   #timer: NodeJS.Timeout | null = null;
   #lastLook = 0;
   #leave: (() => void)[] = [];
+  #telling = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -189,7 +190,13 @@ export class Membership {
 
   #changed({ node, instance, version, started_at }: Beat, came: boolean): void {
     this.#options.onChange({ node, instance, version, started_at }, came);
-    for (const listener of [...this.#listeners]) listener();
+    if (this.#telling) return;
+    this.#telling = true;
+    // Messages come many at a time, and what follows from them takes the longer the more members there are.
+    queueMicrotask(() => {
+      this.#telling = false;
+      for (const listener of [...this.#listeners]) listener();
+    });
   }
 }
 

@@ -40,8 +40,25 @@ export interface Reason {
   readonly message: string;
 }
 
+/** More are not told at once. */
+const MAX_REASONS = 100;
+const MAX_LENGTH = 500;
+
+/** As many of them, and as much of each, as somebody reads. */
+export function readable(all: readonly Reason[]): Reason[] {
+  const reasons = all
+    .slice(0, MAX_REASONS)
+    .map(({ path, message }) => ({ path: shortened(path), message: shortened(message) }));
+  if (all.length > reasons.length) reasons.push({ path: "", message: `and ${all.length - reasons.length} more` });
+  return reasons;
+}
+
+function shortened(text: string): string {
+  return text.length <= MAX_LENGTH ? text : `${text.slice(0, MAX_LENGTH)}…`;
+}
+
 export function problem(status: AdminStatus, message: string, errors: readonly Reason[] = []): AdminAnswer {
-  return { status, body: { error: { message, ...(errors.length === 0 ? {} : { errors }) } } };
+  return { status, body: { error: { message, ...(errors.length === 0 ? {} : { errors: readable(errors) }) } } };
 }
 
 export function notAllowed(allow: string): AdminAnswer {

@@ -8,7 +8,7 @@ import { mapSecrets, REDACTED, redactEntry } from "../config/entry-secrets.js";
 import { isCollection, isTooDeep } from "../config/resource-set.js";
 import { type Path, renderPath } from "../config/result.js";
 import { COLLECTIONS, type CollectionName } from "../config/schema.js";
-import { type AdminAnswer, type AdminRequest, notAllowed, problem, type Reason } from "./admin-answer.js";
+import { type AdminAnswer, type AdminRequest, notAllowed, problem, readable, type Reason } from "./admin-answer.js";
 
 /** Where the resources are, and how they are changed. */
 export interface ResourceStore {
@@ -140,6 +140,9 @@ async function createKey(call: Call, store: ResourceStore): Promise<AdminAnswer>
   if (body === null || typeof name !== "string" || name === "") {
     return problem("400 Bad Request", "The body must be the entry, as a JSON object with a display_name.");
   }
+  if (!isAddressable(name)) {
+    return problem("400 Bad Request", "No address could name it: the name is dots alone, or holds half a character.");
+  }
   const taken = ["key_hash", "key_env"].filter((field) => Object.hasOwn(body, field));
   if (taken.length > 0) {
     const errors = taken.map((path) => ({ path, message: "cannot be given: the key is made here" }));
@@ -184,7 +187,7 @@ function answerOf(outcome: ChangeOutcome, place: Place): AdminAnswer {
 function written(outcome: Extract<ChangeOutcome, { kind: "written" }>, { collection, name }: Place): AdminAnswer {
   const { revision, created, value, errors } = outcome;
   // Others' entries are wrong: whoever mends them one by one must know that it is not over.
-  const rest = errors.length === 0 ? {} : { not_in_force: errors };
+  const rest = errors.length === 0 ? {} : { not_in_force: readable(errors) };
   if (!isMapping(value)) return { status: "200 OK", body: { name, revision, ...rest } };
   const body = { name, revision, value: redactEntry(collection, value), ...rest };
   return { status: created ? "201 Created" : "200 OK", body, headers: { etag: etag(revision) } };
@@ -251,6 +254,11 @@ function parsed(body: Buffer): Raw | null {
   } catch {
     return null;
   }
+}
+
+/** What an address can hold: of these names it makes steps, or nothing at all. */
+function isAddressable(name: string): boolean {
+  return name !== "." && name !== ".." && Buffer.from(name, "utf8").toString("utf8") === name;
 }
 
 function decoded(text: string): string | null {

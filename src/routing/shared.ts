@@ -14,6 +14,8 @@ import { type ModelStatus, modelStatus } from "./status.js";
 export interface SharedModel {
   readonly slot: HealthSlot;
   readonly cooldown: Cooldown;
+  /** For so long the result of a background check says something; 0: none is made. */
+  readonly staleSeconds: number;
 }
 
 export class SharedRouting {
@@ -74,8 +76,11 @@ export class SharedRouting {
     if (this.#resources === null) return models;
     const snapshot = this.#look(this.#resources);
     for (const name of Object.keys(this.#slots)) {
-      const cooldown = snapshot.findModel(name)?.direct?.entry.cooldown;
-      if (cooldown !== undefined) models.set(name, { slot: this.health.slotOf(name), cooldown });
+      const entry = snapshot.findModel(name)?.direct?.entry;
+      if (entry === undefined) continue;
+      const { cooldown, backgroundCheck } = entry;
+      const staleSeconds = backgroundCheck?.staleAfterSeconds ?? 0;
+      models.set(name, { slot: this.health.slotOf(name), cooldown, staleSeconds });
     }
     return models;
   }

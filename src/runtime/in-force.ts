@@ -3,6 +3,10 @@ import type { OfferedSet, ResourceSet } from "../config/resource-set.js";
 import type { Logger } from "../observability/logger.js";
 import type { Metrics } from "../observability/metrics.js";
 
+/** Whoever writes past the API can make any number of errors, of any length. */
+const MAX_ERRORS = 100;
+const MAX_LENGTH = 500;
+
 export interface InForceOptions {
   readonly initial: OfferedSet;
   readonly logger: Logger;
@@ -74,7 +78,9 @@ export class InForce {
   }
 
   /** Others were offered that are wrong: says so, and nothing changes. */
-  refuse(errors: readonly string[]): void {
+  refuse(all: readonly string[]): void {
+    const errors = all.slice(0, MAX_ERRORS).map((error) => shortened(error));
+    if (all.length > errors.length) errors.push(`and ${all.length - errors.length} more`);
     this.#refused = { at: new Date().toISOString(), errors };
     this.#options.metrics.cell("weir_config_reloads_total", "refused").add(1);
     this.#options.logger.error(
@@ -100,4 +106,8 @@ export class InForce {
     this.#options.metrics.clear("weir_config_revision_info");
     this.#options.metrics.cell("weir_config_revision_info", this.#serving.revision).value = 1;
   }
+}
+
+function shortened(error: string): string {
+  return error.length <= MAX_LENGTH ? error : `${error.slice(0, MAX_LENGTH)}…`;
 }
