@@ -13,6 +13,8 @@ const MISSED_BEATS = 3;
 const SLACK_MS = BEAT_MS / 2;
 /** More are somebody's mistake. */
 const MAX_MEMBERS = 256;
+/** Messages come many at a time: of more changes than these, listeners hear once, when all have been read. */
+const TOLD_AT_ONCE = 8;
 
 export interface Load {
   /** Requests under way. */
@@ -78,7 +80,8 @@ export class Membership {
   #timer: NodeJS.Timeout | null = null;
   #lastLook = 0;
   #leave: (() => void)[] = [];
-  #telling = false;
+  /** In this turn of the loop. */
+  #changes = 0;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -190,13 +193,19 @@ export class Membership {
 
   #changed({ node, instance, version, started_at }: Beat, came: boolean): void {
     this.#options.onChange({ node, instance, version, started_at }, came);
-    if (this.#telling) return;
-    this.#telling = true;
-    // Messages come many at a time, and what follows from them takes the longer the more members there are.
-    queueMicrotask(() => {
-      this.#telling = false;
-      for (const listener of [...this.#listeners]) listener();
-    });
+    this.#changes += 1;
+    if (this.#changes === 1) queueMicrotask(() => this.#settle());
+    if (this.#changes <= TOLD_AT_ONCE) this.#tellListeners();
+  }
+
+  #settle(): void {
+    const isUntold = this.#changes > TOLD_AT_ONCE;
+    this.#changes = 0;
+    if (isUntold) this.#tellListeners();
+  }
+
+  #tellListeners(): void {
+    for (const listener of [...this.#listeners]) listener();
   }
 }
 

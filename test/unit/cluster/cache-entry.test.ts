@@ -21,29 +21,30 @@ const meta: EntryMeta = {
   costUsd: 0.001,
   losses: ["logprobs"],
 };
+const key = Buffer.alloc(32, 7);
 const entry = { meta: packMeta(meta), body: Buffer.from("{}"), expiresAt: 2_000, apiKey: "k", askedAt: 1_000 };
 
 /** The entry with something else in it. */
 function changed(change: Record<string, unknown>, metaChange: Record<string, unknown> = {}): Uint8Array {
-  const told = unpack(packEntry(entry) as Uint8Array) as { meta: object };
+  const told = unpack(packEntry(entry, key) as Uint8Array) as { meta: object };
   return pack({ ...told, meta: { ...told.meta, ...metaChange }, ...change });
 }
 
 describe("an answer on the wire", () => {
   it("is what it was", () => {
-    const read = parseEntry(packEntry(entry) as Uint8Array);
+    const read = parseEntry(packEntry(entry, key) as Uint8Array, key);
     expect(read).toEqual(entry);
     expect(unpackMeta(read?.meta as Buffer)).toEqual(meta);
   });
 
   it("may have fields of a newer version, which are left out", () => {
-    const read = parseEntry(changed({ later: 1 }, { later: 1 }));
+    const read = parseEntry(changed({ later: 1 }, { later: 1 }), key);
     expect(unpackMeta(read?.meta as Buffer)).toEqual(meta);
   });
 
   it("is not packed when it is too long", () => {
-    expect(packEntry({ ...entry, body: Buffer.alloc(MAX_SHARED_BYTES) })).toBeNull();
-    expect(packEntry({ ...entry, body: Buffer.alloc(MAX_SHARED_BYTES - 2_000) })).not.toBeNull();
+    expect(packEntry({ ...entry, body: Buffer.alloc(MAX_SHARED_BYTES) }, key)).toBeNull();
+    expect(packEntry({ ...entry, body: Buffer.alloc(MAX_SHARED_BYTES - 2_000) }, key)).not.toBeNull();
   });
 
   it.each<[string, Uint8Array]>([
@@ -57,8 +58,11 @@ describe("an answer on the wire", () => {
     ["a mode that is none", changed({}, { mode: "both" })],
     ["a header in its type", changed({}, { contentType: "text/plain\r\nset-cookie: a=b" })],
     ["a header in its losses", changed({}, { losses: ["a\r\nb: c"] })],
+    ["another request's key", changed({ key: Buffer.alloc(32, 8) })],
+    ["no key", changed({ key: null })],
+    ["more bytes than are ever written", changed({ body: Buffer.alloc(MAX_SHARED_BYTES) })],
     ["negative tokens", changed({}, { inputTokens: -1 })],
   ])("is none with %s", (_, bytes) => {
-    expect(parseEntry(bytes)).toBeNull();
+    expect(parseEntry(bytes, key)).toBeNull();
   });
 });
