@@ -9,6 +9,9 @@ import { few, type Outcome, type RigOptions } from "./outcome.js";
 const KEYS = 50;
 const RATES = [60, 600] as const;
 const WARM_MS = 5_000;
+const MINUTE_MS = 60_000;
+/** A minute's limits begin anew at its turn, which costs messages: each phase has one in its middle, or none has. */
+const AFTER_TURN_MS = 2_000;
 const MOST_PER_SECOND = 100;
 /** Messages for each request more: none, as far as it can be measured. */
 const MOST_PER_REQUEST = 0.01;
@@ -67,7 +70,16 @@ export async function quotaMessages(options: RigOptions): Promise<Outcome> {
   }
 }
 
+/** Resolves when a phase of this length is to begin, so that the turn of the minute stands in all of them alike. */
+async function awaitBeginning(milliseconds: number): Promise<void> {
+  const left = MINUTE_MS - (Date.now() % MINUTE_MS);
+  const half = WARM_MS + milliseconds / 2;
+  if (milliseconds >= MINUTE_MS / 2) await pause(left >= half ? left - half : left + MINUTE_MS - half);
+  else if (left < WARM_MS + milliseconds + AFTER_TURN_MS) await pause(left + AFTER_TURN_MS);
+}
+
 async function measure(fleet: Fleet, keys: readonly string[], rate: number, milliseconds: number): Promise<Phase> {
+  await awaitBeginning(milliseconds);
   let answered = 0;
   let refused = 0;
   let failed = 0;

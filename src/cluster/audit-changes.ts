@@ -5,8 +5,6 @@ import { type Path, renderPath } from "../config/result.js";
 
 const MAX_PATHS = 64;
 const MAX_DEPTH = 4;
-/** Names of fields may be as long as an entry: a record of them must never be too long for NATS. */
-const MAX_PATH = 256;
 
 /** The fields that differ, as `request.body_set`; lists count as one. null = there is, or was, no entry. */
 export function changedPaths(before: unknown, after: unknown): string[] {
@@ -21,14 +19,10 @@ export function changedPaths(before: unknown, after: unknown): string[] {
           name,
         ]);
       }
-    } else paths.add(shortened(renderPath(path)));
+    } else paths.add(renderPath(path));
   };
   walk(before, after, []);
   return [...paths].slice(0, MAX_PATHS);
-}
-
-function shortened(path: string): string {
-  return path.length <= MAX_PATH ? path : `${path.slice(0, MAX_PATH)}…`;
 }
 
 /** A mapping, or nothing at all: then its members are what came or went. */

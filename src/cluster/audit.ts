@@ -92,9 +92,7 @@ export class AuditTrail {
       this.#options.log.error({ ...lost?.record }, "a change of the resources was never put on record");
     }
     this.#waiting.push({ id: randomUUID(), record });
-    this.#work ??= this.#sendAll().finally(() => {
-      this.#work = null;
-    });
+    this.#work ??= this.#sendAll();
   }
 
   /** The latest records, the newest first. Rejects when NATS is away. */
@@ -125,7 +123,7 @@ export class AuditTrail {
     const { signal } = this.#stopping;
     while (this.#waiting.length > 0 && !signal.aborted) {
       const live = await this.#options.connection.whenLive(signal);
-      if (live === null) return;
+      if (live === null) break;
       try {
         await this.#sendFirst(live);
         this.#problem = "";
@@ -135,6 +133,8 @@ export class AuditTrail {
         await delay(RETRY_MS, signal);
       }
     }
+    // In the same turn as the last look at what waits: what comes next begins anew.
+    this.#work = null;
   }
 
   async #sendFirst(live: Live): Promise<void> {

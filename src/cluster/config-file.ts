@@ -59,9 +59,7 @@ export class SnapshotKeeper {
   /** Returns at once. */
   keep(snapshot: ConfigSnapshot): void {
     this.#next = snapshot;
-    this.#work ??= this.#writeAll().finally(() => {
-      this.#work = null;
-    });
+    this.#work ??= this.#writeAll();
   }
 
   /** Resolves when the latest one is on file, or could not be put there. Never rejects. */
@@ -82,5 +80,7 @@ export class SnapshotKeeper {
       }
       await delay(PAUSE_MS, this.#stopping.signal);
     }
+    // In the same turn as the last look: what comes next begins anew.
+    this.#work = null;
   }
 }

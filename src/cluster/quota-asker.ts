@@ -3,7 +3,7 @@
  * message, and what they grant goes into the memory that admissions read. Where nobody can be asked, the policy's
  * `on_partition` says what the node may take by itself; the ledger knows it, and so nothing counts twice later.
  */
-import type { Grants, Want } from "../quota/grants.js";
+import { CONCURRENCY, type Grants, type Want } from "../quota/grants.js";
 import { Pace } from "./pace.js";
 import { allowanceAlone } from "./quota-alone.js";
 import { type BucketId, endOf, keyOf } from "./quota-bucket.js";
@@ -17,7 +17,7 @@ const ASKS_PER_SECOND = 14;
 const ASKS_BURST = 24;
 /** An owner that has not answered may be gone: asked again, nobody would be there. Once, while requests wait. */
 const ASK_AGAIN_MS = 80;
-/** An ask that got no answer for so long is not waited for any more by those who have waiting requests. */
+/** What is not answered for so long, or finds no turn to be asked, is not waited for any more by requests. */
 const PATIENCE_MS = 150;
 const RETRY_MS = 50;
 /** Older wants are let go: their requests have been answered. */
@@ -50,19 +50,24 @@ export interface AskerOptions {
   readonly clock: () => number;
 }
 
+/** What an owner calls back. `least`: so many, also where they are in use; see `excessOf`. */
+export interface Recalled {
+  readonly entry: Entry;
+  readonly least: number;
+}
+
 /** What is wanted of one bucket, until it is answered. */
 interface Pending {
   readonly id: BucketId;
   want: Want;
-  readonly since: number;
+  /** Since when it is wanted as urgently as it is. */
+  since: number;
   retryAt: number;
   /** Since when an answer is awaited; 0 = none is. */
   askedAt: number;
   /** Whom another node has named as the owner; "" = nobody. */
   owner: string;
   insteadOf: readonly string[];
-  /** It was asked for, and something went wrong with that. */
-  troubled: boolean;
   askedAgain: boolean;
 }
 
@@ -107,11 +112,13 @@ export class QuotaAsker {
     if (!this.#pending.has(keyOf(entry))) this.deliver(entry);
   }
 
-  /** Gives back everything that is not spent. */
-  giveBack(entries: Iterable<Entry>): void {
+  /** Gives back everything that is not spent, and of requests at once `least` in any case. */
+  giveBack(entries: Iterable<Recalled>): void {
     const { ledger, grants } = this.#options;
-    for (const entry of entries) {
-      const units = grants.takeBack(entry.bucket, entry.dimension, entry.window, 0);
+    for (const { entry, least } of entries) {
+      const { bucket, dimension, window } = entry;
+      let units = grants.takeBack(bucket, dimension, window, 0);
+      if (units < least && dimension === CONCURRENCY) units += grants.giveUp(bucket, dimension, window, least - units);
       entry.applied -= units;
       ledger.giveBack(entry, units);
     }
@@ -121,10 +128,10 @@ export class QuotaAsker {
   giveAllBack(): void {
     const { grants, ledger } = this.#options;
     this.#pending.clear();
-    const held: Entry[] = [];
+    const held: Recalled[] = [];
     for (const holding of grants.active()) {
       const entry = ledger.find(holding);
-      if (entry !== null) held.push(entry);
+      if (entry !== null) held.push({ entry, least: 0 });
     }
     this.giveBack(held);
   }
@@ -137,25 +144,30 @@ export class QuotaAsker {
 
   #hear(want: Want): void {
     const { ledger, clock } = this.#options;
+    const wasKnown = ledger.find(want) !== null;
     const entry = ledger.open(want, want.amount);
     if (entry === null) return;
     if (want.overdraft > 0) {
       ledger.grant(entry, this.#options.self, want.overdraft);
-      entry.applied += want.overdraft;
+      // It stands in the memory already, and what stands there is what a new entry begins with.
+      if (wasKnown) entry.applied += want.overdraft;
     }
     this.#reconcile(entry);
     const now = clock();
     const key = keyOf(want);
     const known = this.#pending.get(key);
     if (known !== undefined) {
-      if (want.urgent && !known.want.urgent) known.retryAt = 0;
+      if (want.urgent && !known.want.urgent) {
+        known.retryAt = 0;
+        known.since = now;
+      }
       if (want.urgent || !known.want.urgent) known.want = want;
       return;
     }
     if (this.#pending.size >= MAX_PENDING) return;
     const id = { bucket: want.bucket, dimension: want.dimension, window: want.window };
     const retryAt = want.urgent ? 0 : this.#sizes.calmUntil(want);
-    const fresh = { retryAt, askedAt: 0, owner: "", insteadOf: [], troubled: false, askedAgain: false };
+    const fresh = { retryAt, askedAt: 0, owner: "", insteadOf: [], askedAgain: false };
     this.#pending.set(key, { id, want, since: now, ...fresh });
   }
 
@@ -177,8 +189,7 @@ export class QuotaAsker {
       return;
     }
     const waited = now - pending.since;
-    const isStuck = pending.troubled || pending.askedAt > 0;
-    if (!isLive() || (pending.want.urgent && waited >= PATIENCE_MS && isStuck)) {
+    if (!isLive() || (pending.want.urgent && waited >= PATIENCE_MS)) {
       this.#pending.delete(key);
       this.#takeAlone(entry, pending.want, now);
     } else if (pending.want.urgent && pending.askedAt > 0 && now - pending.askedAt >= ASK_AGAIN_MS) {
@@ -252,7 +263,6 @@ export class QuotaAsker {
   }
 
   #failed(pending: Pending, how: "busy" | "gone" | "late", owner: string, now: number): void {
-    pending.troubled = true;
     pending.owner = "";
     if (how === "gone") pending.insteadOf = [...pending.insteadOf, owner].slice(-8);
     pending.retryAt = how === "gone" ? 0 : now + RETRY_MS;

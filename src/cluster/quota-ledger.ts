@@ -10,6 +10,8 @@ import { type BucketId, endOf, isInForce, keyOf } from "./quota-bucket.js";
 const MAX_ENTRIES = 300_000;
 /** More are somebody's mistake. */
 const MAX_ROWS = 1_024;
+/** Of requests at once, whose holders come and go: past this those that are gone are left out. */
+const MANY_ROWS = 64;
 const MAX_AUTHORS = 256;
 /** How many of the oldest are looked at for one that this node has nothing of. */
 const LOOKS = 64;
@@ -64,6 +66,10 @@ export interface LedgerOptions {
   readonly isHere: (instance: string) => boolean;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
+  /** Units that stand in this instance's memory of a bucket: it may have been forgotten here, and come again. */
+  readonly held?: (id: BucketId) => number;
+  /** Entries that are remembered; past it the oldest are forgotten. */
+  readonly most?: number;
 }
 
 export class Ledger {
@@ -102,8 +108,9 @@ export class Ledger {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
       if (!isInForce(id, this.#options.clock())) return null;
-      if (this.#entries.size >= MAX_ENTRIES) this.#forgetOldest();
+      if (this.#entries.size >= (this.#options.most ?? MAX_ENTRIES)) this.#forgetOldest();
       entry = new Entry(id, limit);
+      entry.applied = this.#options.held?.(id) ?? 0;
       this.#entries.set(key, entry);
     }
     entry.limit = limit;
@@ -122,6 +129,21 @@ export class Ledger {
     const counts = Number.isFinite(endOf(entry)) ? null : this.#options.isHere;
     for (const row of entry.rows) if (counts === null || counts(row.holder)) rest -= netOf(row);
     return rest;
+  }
+
+  /** Are more requests at once allowed than there may be: was the limit lowered, or a holder taken for gone? */
+  hasExcess(entry: Entry): boolean {
+    return !Number.isFinite(endOf(entry)) && this.rest(entry) < 0;
+  }
+
+  /**
+   * What a holder has to give up of requests at once where more are held than there are: its part of what is too much,
+   * also of places in use, as those have no end at which all begins anew.
+   */
+  excessOf(entry: Entry, holder: string): number {
+    if (!this.hasExcess(entry)) return 0;
+    const excess = -this.rest(entry);
+    return Math.ceil((excess * this.net(entry, holder)) / (entry.limit + excess));
   }
 
   holders(entry: Entry): string[] {
@@ -225,10 +247,17 @@ export class Ledger {
   #row(entry: Entry, holder: string): Row | null {
     const known = entry.rows.find((row) => row.holder === holder);
     if (known !== undefined) return known;
+    if (entry.rows.length >= MANY_ROWS && !Number.isFinite(endOf(entry))) this.#leaveOutGone(entry);
     if (entry.rows.length >= MAX_ROWS) return null;
     const row: Row = { holder: this.#name(holder), returned: 0, authors: [], units: [] };
     entry.rows.push(row);
     return row;
+  }
+
+  /** Who is back again tells what it has. */
+  #leaveOutGone({ rows }: Entry): void {
+    const here = rows.filter(({ holder }) => this.#options.isHere(holder));
+    rows.splice(0, rows.length, ...here);
   }
 
   #name(name: string): string {

@@ -34,6 +34,11 @@ export interface Answer {
   readonly owner: string;
 }
 
+/** A bucket of which everything unspent is to be given back, and `least` in any case. */
+export interface CalledBack extends BucketId {
+  readonly least: number;
+}
+
 export type QuotaMessage =
   | {
       readonly kind: "ask";
@@ -41,7 +46,7 @@ export type QuotaMessage =
       readonly asks: readonly Ask[];
       readonly insteadOf: readonly string[];
     }
-  | { readonly kind: "recall"; readonly from: string; readonly buckets: readonly BucketId[] }
+  | { readonly kind: "recall"; readonly from: string; readonly buckets: readonly CalledBack[] }
   /**
    * What do you know of what is mine if these live? To be told before the answer, in messages of kind "ledger".
    * Without names: those that the asked one knows.
@@ -81,7 +86,7 @@ const messageSchema = z.discriminatedUnion("kind", [
     v,
     kind: z.literal("recall"),
     from: name,
-    buckets: z.array(z.tuple([bucket, dimension, window]).rest(z.unknown())).max(MAX_ENTRIES),
+    buckets: z.array(z.tuple([bucket, dimension, window, units.optional()]).rest(z.unknown())).max(MAX_ENTRIES),
   }),
   z.object({ v, kind: z.literal("gather"), from: name, live: names.default([]) }),
   z.object({ v, kind: z.literal("ledger"), from: name, names, entries }),
@@ -134,7 +139,12 @@ export function packMessage(message: QuotaMessage): Uint8Array {
       return pack({ v: 1, kind, from, names: table.list, insteadOf: message.insteadOf, asks });
     }
     case "recall":
-      return pack({ v: 1, kind, from, buckets: message.buckets.map((id) => [id.bucket, id.dimension, id.window]) });
+      return pack({
+        v: 1,
+        kind,
+        from,
+        buckets: message.buckets.map((of) => [of.bucket, of.dimension, of.window, of.least]),
+      });
     case "gather":
       return pack({ v: 1, kind, from, live: message.live });
     case "ledger": {
@@ -161,10 +171,11 @@ export function unpackMessage(bytes: Uint8Array): QuotaMessage | null {
       return {
         kind: "recall",
         from,
-        buckets: message.buckets.map(([thing, counted, number]) => ({
+        buckets: message.buckets.map(([thing, counted, number, least = 0]) => ({
           bucket: thing,
           dimension: counted,
           window: number,
+          least,
         })),
       };
     case "gather":

@@ -52,7 +52,7 @@ export class QuotaOwner {
       return ledger.open(entry, entry.limit);
     });
     const enough = asks.map((ask, at) => this.#grant(asker, ask, entries[at] ?? null));
-    const wanting = entries.filter((entry, at) => entry !== null && !enough[at] && (asks[at] as Ask).need > 0);
+    const wanting = entries.filter((entry, at) => entry !== null && (!enough[at] || ledger.hasExcess(entry)));
     const called = await this.#recall(wanting as Entry[], asker);
     return asks.map((ask, at) => {
       const entry = entries[at] ?? null;

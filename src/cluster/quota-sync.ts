@@ -10,10 +10,10 @@ import type { Grants } from "../quota/grants.js";
 import type { Incoming } from "./connection.js";
 import type { Membership } from "./membership.js";
 import { Pace } from "./pace.js";
-import { type Asked, QuotaAsker } from "./quota-asker.js";
+import { type Asked, QuotaAsker, type Recalled } from "./quota-asker.js";
 import { QuotaGather } from "./quota-gather.js";
 import { type Entry, type EntryData, Ledger } from "./quota-ledger.js";
-import { type Answer, type Ask, type QuotaMessage, unpackMessage } from "./quota-messages.js";
+import { type Answer, type Ask, type CalledBack, type QuotaMessage, unpackMessage } from "./quota-messages.js";
 import { QuotaOwner } from "./quota-owner.js";
 import { QuotaView } from "./quota-view.js";
 import { type QuotaConnection, QuotaWire } from "./quota-wire.js";
@@ -81,7 +81,6 @@ export class QuotaSync {
   /** Members when it was last certain. */
   #size = 1;
   #hurried = false;
-  #rate = { at: 0, messages: 0, perSecond: 0 };
 
   constructor(options: QuotaOptions) {
     this.#options = options;
@@ -92,7 +91,12 @@ export class QuotaSync {
     this.#lostAt = clock();
     this.#atOnce = new Pace(TELL_BURST, clock());
     const view = new QuotaView({ self, membership, clock });
-    const ledger = new Ledger({ self, isHere: (instance) => view.isHere(instance), clock: wallClock });
+    const ledger = new Ledger({
+      self,
+      isHere: (instance) => view.isHere(instance),
+      clock: wallClock,
+      held: ({ bucket, dimension, window }) => grants.holding(bucket, dimension, window)?.granted ?? 0,
+    });
     const wire = new QuotaWire({ connection, names, self });
     this.#view = view;
     this.#ledger = ledger;
@@ -167,15 +171,22 @@ export class QuotaSync {
   /** Called by itself every 20 ms. */
   tick(): void {
     const now = this.#clock();
-    // This thread was held up: others may have taken it for gone.
-    if (now - this.#tickedAt > STALLED_MS && this.#isLive) this.#gather.begin(false);
-    this.#tickedAt = now;
+    this.#noticeStall(now);
     this.#asker.tick();
     if (now - this.#toldAt >= (this.#ledger.isUrgent ? TELL_OWN_MS : TELL_MS)) this.#tell(now);
-    if (now - this.#rate.at >= 1_000) this.#count(now);
+    this.#wire.count(now);
     if (now - this.#expiredAt < EXPIRE_MS) return;
     this.#expiredAt = now;
     this.#ledger.expire();
+  }
+
+  /**
+   * This thread was held up: others may have taken it for gone and granted in its place. Messages that came meanwhile
+   * are heard before any timer, so each of them may be the first to find out.
+   */
+  #noticeStall(now: number): void {
+    if (now - this.#tickedAt > STALLED_MS && this.#isLive) this.#gather.begin(false);
+    this.#tickedAt = now;
   }
 
   get status(): QuotaStatus {
@@ -188,7 +199,7 @@ export class QuotaSync {
       alone: this.#asker.counts.alone,
       messages_sent: sent,
       messages_received: received,
-      messages_per_second: this.#rate.perSecond,
+      messages_per_second: this.#wire.perSecond,
     };
   }
 
@@ -220,14 +231,6 @@ export class QuotaSync {
     this.#toldAt = now;
     const entries = this.#ledger.changes();
     if (entries.length > 0 && !this.#wire.tell(entries, null)) this.#ledger.tellAgain();
-  }
-
-  #count(now: number): void {
-    const { sent, received } = this.#wire.counts;
-    const messages = sent + received;
-    const { at, messages: before } = this.#rate;
-    const perSecond = at === 0 ? 0 : Math.round(((messages - before) * 1_000) / (now - at));
-    this.#rate = { at: now, messages, perSecond };
   }
 
   #connectionChanged(): void {
@@ -273,6 +276,7 @@ export class QuotaSync {
       return;
     }
     this.#wire.counts.received += 1;
+    if (this.#timer !== null) this.#noticeStall(this.#clock());
     this.#view.heard(message.from);
     void this.#handle(message, respond);
   }
@@ -320,21 +324,26 @@ export class QuotaSync {
     return found;
   }
 
-  #giveBack(buckets: QuotaMessage & { kind: "recall" } extends { buckets: infer B } ? B : never): EntryData[] {
-    const entries = buckets.map((id) => this.#ledger.find(id)).filter((entry) => entry !== null);
-    this.#asker.giveBack(entries);
-    return entries.map((entry) => this.#ledger.data(entry, this.#options.self));
+  #giveBack(buckets: readonly CalledBack[]): EntryData[] {
+    const recalled: Recalled[] = [];
+    for (const called of buckets) {
+      const entry = this.#ledger.find(called);
+      if (entry !== null) recalled.push({ entry, least: called.least });
+    }
+    this.#asker.giveBack(recalled);
+    return recalled.map(({ entry }) => this.#ledger.data(entry, this.#options.self));
   }
 
   async #recall(entries: readonly Entry[], asker: string): Promise<void> {
     const { self } = this.#options;
-    const asked = new Map<string, Entry[]>();
+    const asked = new Map<string, Recalled[]>();
     for (const entry of entries) {
       for (const holder of this.#ledger.holders(entry)) {
         if (holder === asker || !this.#view.isHere(holder) || this.#view.isSuspect(holder)) continue;
+        const recalled = { entry, least: this.#ledger.excessOf(entry, holder) };
         const list = asked.get(holder);
-        if (list === undefined) asked.set(holder, [entry]);
-        else list.push(entry);
+        if (list === undefined) asked.set(holder, [recalled]);
+        else list.push(recalled);
       }
     }
     this.#asker.giveBack(asked.get(self) ?? []);

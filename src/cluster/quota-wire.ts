@@ -1,7 +1,6 @@
 /** Questions about limits and their answers, through NATS; every message is counted. */
 import type { Connection } from "./connection.js";
-import type { Asked } from "./quota-asker.js";
-import type { BucketId } from "./quota-bucket.js";
+import type { Asked, Recalled } from "./quota-asker.js";
 import type { EntryData } from "./quota-ledger.js";
 import {
   type Ask,
@@ -30,6 +29,10 @@ export interface WireOptions {
 
 export class QuotaWire {
   readonly counts = { sent: 0, received: 0 };
+  /** Messages sent and received in the last second that was looked at. */
+  perSecond = 0;
+  #countedAt = 0;
+  #counted = 0;
   readonly #options: WireOptions;
 
   constructor(options: WireOptions) {
@@ -40,6 +43,16 @@ export class QuotaWire {
     return `${this.#options.names.quotaOf}.${instance}`;
   }
 
+  /** To be called now and then. `nowMs`: milliseconds that only grow. */
+  count(nowMs: number): void {
+    const spent = nowMs - this.#countedAt;
+    if (spent < 1_000) return;
+    const messages = this.counts.sent + this.counts.received;
+    this.perSecond = this.#countedAt === 0 ? 0 : Math.round(((messages - this.#counted) * 1_000) / spent);
+    this.#counted = messages;
+    this.#countedAt = nowMs;
+  }
+
   async ask(owner: string, asks: readonly Ask[], insteadOf: readonly string[]): Promise<Asked> {
     const reply = await this.#request(owner, { kind: "ask", from: this.#options.self, asks, insteadOf }, ASK_MS);
     if (typeof reply === "string") return reply;
@@ -48,7 +61,13 @@ export class QuotaWire {
   }
 
   /** What the holder has of these, after it has given back; [] when it does not say. */
-  async recall(holder: string, buckets: readonly BucketId[]): Promise<readonly EntryData[]> {
+  async recall(holder: string, recalled: readonly Recalled[]): Promise<readonly EntryData[]> {
+    const buckets = recalled.map(({ entry: { bucket, dimension, window }, least }) => ({
+      bucket,
+      dimension,
+      window,
+      least,
+    }));
     const reply = await this.#request(holder, { kind: "recall", from: this.#options.self, buckets }, RECALL_MS);
     return typeof reply === "string" || reply.kind !== "ledger" ? [] : reply.entries;
   }

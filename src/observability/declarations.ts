@@ -144,7 +144,10 @@ export const METRICS = Object.freeze({
   weir_cluster_members: single("1", "Nodes of the fleet that this one knows to live, itself included."),
   weir_quota_asks_total: counter("1", "Buckets of limits that this node has asked units of, its own ones included."),
   weir_quota_granted_total: counter("1", "Units of limits that this node has granted as their owner."),
-  weir_quota_alone_total: counter("1", "Units of limits that this node took while it could ask nobody."),
+  weir_quota_alone_total: counter(
+    "1",
+    "Units of limits that this node took without an owner: it could ask nobody, or had no answer in time.",
+  ),
   weir_quota_messages_total: counter("1", "Messages about limits: sent, received.", "direction"),
   weir_quota_buckets: single("1", "Windows of limits that this node knows of, its own or not."),
   weir_cluster_cache_reads_total: counter(

@@ -140,7 +140,12 @@ export class GrantCells {
     return left * 2 < (this.#cells[at + LAST] as number) && (this.#cells[at + ASKED_UNTIL] as number) <= nowMs;
   }
 
-  /** Says that there will be need of more. */
+  /** Is more here than the whole limit, which has been lowered then, with nobody told of it lately? */
+  isTooMuch(at: number, amount: number, nowMs: number): boolean {
+    return (this.#cells[at + GRANTED] as number) > amount && (this.#cells[at + ASKED_UNTIL] as number) <= nowMs;
+  }
+
+  /** Says that there will be need of more, or that there is too much. */
   tellLow(at: number, bucket: Bucket, nowMs: number): void {
     if (this.tell(bucket, SOON)) this.#cells[at + ASKED_UNTIL] = nowMs + ASKED_MS;
   }
@@ -163,8 +168,12 @@ export class GrantCells {
     if (this.tell(bucket, SOON)) this.#cells[at + NEXT_ASKED] = bucket.window;
   }
 
-  /** Counts what was used beyond the units granted as granted, once it stands on the ring for the fleet to know. */
-  claim(at: number, bucket: Bucket, used: number): void {
+  /**
+   * Counts what was used beyond the units granted as granted, once it stands on the ring for the fleet to know. The
+   * window may be long over: it is not entered, as that would leave the one under way.
+   */
+  claim(bucket: Bucket, used: number): void {
+    const at = (bucket.block * CELLS + bucket.dimension) * CELL;
     if (this.#cells[at + WINDOW] !== bucket.window) return;
     const overdraft = used - (this.#cells[at + GRANTED] as number);
     if (overdraft <= 0 || !this.tell(bucket, { want: 0, overdraft, urgent: false })) return;

@@ -107,15 +107,16 @@ export class GrantShare {
     }
     if (layer.concurrency < 0) return;
     const at = grants.enter(block, CONCURRENCY, 0);
-    if (!grants.isLow(at, grants.granted(at) - this.#table.inFlight(block), now)) return;
-    if (grants.mayCome(at, layer.concurrency, now)) grants.tellLow(at, this.#placesOf(layer, block), now);
+    const { concurrency } = layer;
+    const left = grants.granted(at) - this.#table.inFlight(block);
+    const isShort = grants.isLow(at, left, now) && grants.mayCome(at, concurrency, now);
+    if (isShort || grants.isTooMuch(at, concurrency, now)) grants.tellLow(at, this.#placesOf(layer, block), now);
   }
 
   /** After a request has used more than it had reserved: what is beyond the units granted is the fleet's to know. */
   claim({ layer, block }: Counted, about: Pick<Bucket, "dimension" | "window" | "amount">): void {
-    const at = this.#grants.enter(block, about.dimension, about.window);
     const used = this.#table.used(block, about.dimension, about.window);
-    this.#grants.claim(at, this.#bucketOf(layer, block, about), used);
+    this.#grants.claim(this.#bucketOf(layer, block, about), used);
   }
 
   #bucketOf(

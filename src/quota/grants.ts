@@ -66,6 +66,11 @@ export interface Grants {
   grant(bucket: string, dimension: number, window: number, grant: Grant): number;
   /** Removes what is neither spent nor to be kept. @returns how many units; they are not here any more */
   takeBack(bucket: string, dimension: number, window: number, keep: number): number;
+  /**
+   * Removes up to so many, of requests at once also those in use: a request that ends leaves no place then.
+   * @returns how many units; they are not here any more
+   */
+  giveUp(bucket: string, dimension: number, window: number, units: number): number;
   /** What stands here of a bucket's window; null = nothing: whatever was granted is not spent from here any more. */
   holding(bucket: string, dimension: number, window: number): Holding | null;
   /** Everything granted here whose window is not over, that of the next window included. */
@@ -174,12 +179,24 @@ export class GrantTable implements Grants {
   }
 
   takeBack(bucket: string, dimension: number, window: number, keep: number): number {
+    const leave = Math.max(0, keep);
+    return this.#remove({ bucket, dimension, window }, (granted, used) => granted - used - leave);
+  }
+
+  giveUp(bucket: string, dimension: number, window: number, units: number): number {
+    const isPlaces = dimension === CONCURRENCY;
+    return this.#remove({ bucket, dimension, window }, (granted, used) =>
+      Math.min(units, isPlaces ? granted : granted - used),
+    );
+  }
+
+  #remove({ bucket, dimension, window }: Known, howMany: (granted: number, used: number) => number): number {
     this.#table.lock();
     try {
       const block = this.#blockOf(bucket);
       const granted = block < 0 ? -1 : this.#cells.grantedFor(block, dimension, window);
       if (granted <= 0) return 0;
-      const units = Math.max(0, granted - this.#used(block, dimension, window) - Math.max(0, keep));
+      const units = Math.max(0, howMany(granted, this.#used(block, dimension, window)));
       if (units > 0) this.#cells.remove(block, dimension, window, units);
       return units;
     } finally {

@@ -215,6 +215,16 @@ describe("answers that the nodes share", () => {
     expect(node.share.counts).toMatchObject({ misses: 1, failed: 0 });
   });
 
+  it("are none where another request's answer was put", async () => {
+    const [one, other] = [await startNode(), await startNode()];
+    answered(one, "q");
+    await pass(1);
+    const bytes = servers.answers.get(cacheEntryKey("p", "m", keyOf("q"))) as Uint8Array;
+    servers.answers.set(cacheEntryKey("p", "m", keyOf("another")), bytes);
+    expect(await ask(other, "another")).toBe(false);
+    expect(await ask(other, "q")).toBe(true);
+  });
+
   it("wait for the servers in a bounded number; the oldest are not pushed out by new ones", async () => {
     const node = await startNode();
     servers.silent = true;
@@ -285,6 +295,25 @@ describe("a purge", () => {
     answered(other, "q");
     await pass(1);
     expect(await ask(one, "q")).toBe(true);
+  });
+
+  it("heard with very many others costs one walk through the memory, and forgets too much rather than too little", async () => {
+    const node = await startNode();
+    const outside = new FakeConnection(air);
+    const purge = vi.spyOn(node.store, "purge");
+    const tell = (count: number) => {
+      for (let index = 0; index < count; index += 1) {
+        outside.publish(names.cachePurge, purgeBytes(newPurge({ policy: `p${index}` }, now + index)));
+      }
+    };
+    tell(1_000);
+    await pass(1);
+    expect(purge.mock.calls).toEqual([[{}]]);
+    await pass(5_000);
+    tell(3);
+    await pass(1);
+    expect(purge).toHaveBeenCalledTimes(4);
+    expect(node.share.counts.purges).toBe(1_003);
   });
 
   it("of other names leaves an answer alone", async () => {

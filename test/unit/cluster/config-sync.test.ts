@@ -190,3 +190,19 @@ describe("the snapshot file", () => {
     expect(readConfigSnapshot(`${node.path}.none`, "weir")).toBeNull();
   });
 });
+
+describe("a bucket that holds too much", () => {
+  it("is read anew when something has gone from it", async () => {
+    const nats = new FakeNats();
+    const node = newNode(nats);
+    node.link.connect();
+    await vi.waitFor(() => expect(node.taken).toHaveLength(1), soon);
+    const megabytes = Buffer.alloc(16 * 1024 * 1024, " ");
+    for (const name of ["a", "b", "c", "d"]) nats.store(`models.${name}`, megabytes, "PUT");
+    await vi.waitFor(() => expect(node.config.sync.obstacle).toContain("holds more than"), soon);
+    nats.put("models.late", { ...MODEL, display_name: "late" });
+    for (const name of ["a", "b", "c", "d"]) nats.store(`models.${name}`, new Uint8Array(), "DEL");
+    await vi.waitFor(() => expect(node.names).toContain("models/late"), soon);
+    expect(node.config.sync.obstacle).toBe("");
+  });
+});

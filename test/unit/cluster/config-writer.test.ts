@@ -110,6 +110,45 @@ describe("a change", () => {
     expect(await node.change("models", "x", model("x"))).toMatchObject({ kind: "away" });
   });
 
+  it("that NATS took without a word goes on record when it is seen", async () => {
+    const nats = new FakeNats();
+    const node = await newNode(nats);
+    await vi.waitFor(() => expect(nats.records).toHaveLength(1));
+    nats.silence = "no answer in time";
+    expect(await node.change("models", "x", model("x"))).toMatchObject({ kind: "away" });
+    nats.silence = "no answer in time";
+    expect(await node.change("models", "gpt", null)).toMatchObject({ kind: "away" });
+    await vi.waitFor(() => expect(nats.records).toHaveLength(3));
+    expect(nats.records.slice(1)).toMatchObject([
+      { action: "put", name: "x", revision: nats.last - 1, admin: "abc" },
+      { action: "delete", name: "gpt", revision: nats.last },
+    ]);
+    nats.refusing = "no answer at all";
+    expect(await node.change("models", "y", model("y"))).toMatchObject({ kind: "away" });
+    nats.refusing = null;
+    nats.put("models.z", model("z"));
+    await vi.waitFor(() => expect(node.names).toContain("models/z"));
+    expect(nats.records).toHaveLength(3);
+  });
+
+  it("does not wait for those before it for ever", async () => {
+    vi.useFakeTimers();
+    try {
+      const nats = new FakeNats();
+      const node = new ConfigNode(nats, FILE);
+      nodes.add(node);
+      node.link.connect();
+      await vi.advanceTimersByTimeAsync(100);
+      nats.delayMs = 6_000;
+      const changes = ["a", "b", "c", "d"].map((name) => node.change("models", name, model(name)));
+      await vi.advanceTimersByTimeAsync(30_000);
+      const outcomes = await Promise.all(changes);
+      expect(outcomes.map(({ kind }) => kind)).toEqual(["written", "written", "away", "away"]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it("of a fleet without resources is the first of them", async () => {
     const nats = new FakeNats();
     const node = await newNode(nats, null);
@@ -138,6 +177,21 @@ describe("a change", () => {
       expect(node.config.status.audit).toMatchObject({ waiting: 0, problem: "" });
     } finally {
       vi.useRealTimers();
+    }
+  });
+});
+
+describe("the audit", () => {
+  it("has every record, whenever it comes while others are being sent", async () => {
+    const nats = new FakeNats();
+    const node = await newNode(nats);
+    await vi.waitFor(() => expect(nats.records).toHaveLength(1));
+    const change = { collection: "models", action: "put", revision: 1, node: "here", admin: "", address: "" } as const;
+    for (let turns = 0; turns < 30; turns += 1) {
+      node.config.audit.record({ ...change, name: `first ${turns}`, changed: [] });
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      node.config.audit.record({ ...change, name: `second ${turns}`, changed: [] });
+      await vi.waitFor(() => expect(nats.records).toHaveLength(turns * 2 + 3));
     }
   });
 });

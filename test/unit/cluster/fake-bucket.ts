@@ -22,6 +22,10 @@ export class FakeNats {
   readonly records: Record<string, unknown>[] = [];
   /** Why nothing is taken; null = everything is. */
   refusing: string | null = null;
+  /** Once, a change is stored, and this is what is heard of it. */
+  silence: string | null = null;
+  /** How long every answer takes. */
+  delayMs = 0;
   /** The same for records alone. */
   refusingRecords: string | null = null;
   /** Done once, right before the next change is stored. */
@@ -135,11 +139,16 @@ export class FakeLink {
     nats.meanwhile = null;
     if (how.expect?.lastSequence !== undefined && how.expect.lastSequence !== nats.last) throw wrongSequence();
     const operation = how.headers?.get("KV-Operation") === "DEL" ? "DEL" : "PUT";
-    return { seq: nats.store(subject.split(".").slice(2).join("."), data, operation) };
+    const seq = nats.store(subject.split(".").slice(2).join("."), data, operation);
+    const { silence } = nats;
+    nats.silence = null;
+    if (silence !== null) throw new Error(silence);
+    return { seq };
   };
 
   async #answers(): Promise<void> {
     await Promise.resolve();
+    if (this.nats.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.nats.delayMs));
     if (this.nats.refusing !== null) throw new Error(this.nats.refusing);
     if (this.#lose.signal.aborted) throw new Error("disconnected");
   }

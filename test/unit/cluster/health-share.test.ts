@@ -26,7 +26,11 @@ interface Node {
   end(): void;
 }
 
-const MODELS: readonly ModelResource[] = [direct("a"), direct("b")];
+const CHECK = {
+  ...{ intervalSeconds: 60, timeoutSeconds: 10, staleAfterSeconds: 300, prompt: "?", maxTokens: 1 },
+  ignoreStatuses: [],
+};
+const MODELS: readonly ModelResource[] = ["a", "b"].map((name) => direct(name, { backgroundCheck: CHECK }));
 
 function join(air: Air, instance: string, models = MODELS): Node {
   const connection = new FakeConnection(air);
@@ -193,6 +197,16 @@ describe("background checks", () => {
     first.share.checked("a", failed);
     first.share.look();
     expect(standing(second, "a", now + 1_000)).toBe(WELL);
+  });
+
+  it("of others count for as long as this node's own would, and of models that it does not check not at all", () => {
+    const air = new Air();
+    const first = join(air, "1");
+    const second = join(air, "2", [direct("a", { backgroundCheck: CHECK }), direct("b")]);
+    for (const name of ["a", "b"]) first.share.checked(name, { passed: false, status: 500, staleSeconds: 31_000_000 });
+    first.share.look();
+    expect([standing(second, "a"), standing(second, "b")]).toEqual([UNHEALTHY, WELL]);
+    expect(standing(second, "a", now + 301_000)).toBe(WELL);
   });
 
   it("that have failed are overruled by a success at another node", () => {

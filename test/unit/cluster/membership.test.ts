@@ -109,6 +109,21 @@ describe("Membership", () => {
     expect(first.names()).toEqual(["a"]);
   });
 
+  it("takes no more than so many, and tells of very many at once as of one change", async () => {
+    const air = new Air();
+    const { membership, connection, changes } = join(air, "a");
+    let told = 0;
+    membership.onChange(() => {
+      told += 1;
+    });
+    const load = { in_flight: 0, connections: 0 };
+    const beat = { v: 1, kind: "beat", node: "n", version: "9", started_at: "", state: "serving", load };
+    for (let index = 0; index < 1_000; index += 1)
+      connection.publish(SUBJECT, pack({ ...beat, instance: `z${index}` }));
+    await Promise.resolve();
+    expect([membership.members.length, changes.length, told]).toEqual([257, 256, 9]);
+  });
+
   it("passes over what is no beat, and takes one with fields that it does not know", () => {
     const air = new Air();
     const { connection, names } = join(air, "a");

@@ -186,6 +186,14 @@ export class Memory implements Grants {
     return units;
   }
 
+  giveUp(bucket: string, dimension: number, window: number, units: number): number {
+    const cell = this.#cell(bucket, dimension, window);
+    const least = dimension < DIMENSIONS.length ? cell.used : 0;
+    const given = Math.max(0, Math.min(units, cell.granted - least));
+    cell.granted -= given;
+    return given;
+  }
+
   holding(bucket: string, dimension: number, window: number): Holding {
     return this.#cell(bucket, dimension, window);
   }
@@ -200,6 +208,7 @@ export class Memory implements Grants {
     for (;;) {
       const cell = this.#cell(limit.bucket, limit.dimension, this.#window(limit.dimension));
       const left = Math.min(limit.amount, cell.granted) - cell.used;
+      if (cell.granted > limit.amount) this.#want(limit, cell, 0);
       if (left >= units) {
         cell.used += units;
         this.#count(cell, units);
@@ -292,6 +301,8 @@ export class FleetNode {
   readonly membership: Membership;
   readonly sync: QuotaSync;
   alive = true;
+  /** For how long this node's thread has stood still, milliseconds: its timers come late, its messages do not. */
+  stoodStill = 0;
 
   constructor(network: Network, instance: string) {
     this.instance = instance;
@@ -304,7 +315,8 @@ export class FleetNode {
       onChange: () => undefined,
     });
     const { connection, membership } = this;
-    this.sync = new QuotaSync({ connection, membership, names: NAMES, self: instance, grants: this.memory });
+    const clock = (): number => performance.now() + this.stoodStill;
+    this.sync = new QuotaSync({ connection, membership, names: NAMES, self: instance, grants: this.memory, clock });
     this.membership.start();
     this.sync.start();
   }

@@ -96,6 +96,37 @@ describe("Ledger", () => {
     expect(ledger.rest(units)).toBe(80);
   });
 
+  it("has room for the next holder of requests at once, however many have come and gone", () => {
+    let alive = "";
+    const ledger = ledgerOf(
+      "a",
+      () => NOW,
+      (instance) => instance === alive,
+    );
+    const places = opened(ledger, { bucket: "api_key:a", dimension: CONCURRENCY, window: 0 });
+    for (let at = 0; at < 3_000; at += 1) {
+      alive = `node-${at}`;
+      ledger.grant(places, alive, 10);
+    }
+    expect(ledger.net(places, alive)).toBe(10);
+    expect(places.rows.length).toBeLessThan(100);
+  });
+
+  it("knows what stands in this node's memory of what it had forgotten", () => {
+    const held = new Map([["api_key:1", 30]]);
+    const ledger = new Ledger({
+      self: "a",
+      isHere: () => true,
+      clock: () => NOW,
+      held: ({ bucket }) => held.get(bucket) ?? 0,
+      most: 2,
+    });
+    for (const at of [1, 2, 3]) opened(ledger, { ...BUCKET, bucket: `api_key:${at}` });
+    expect(ledger.find({ ...BUCKET, bucket: "api_key:2" })).toBeNull();
+    expect(ledger.find({ ...BUCKET, bucket: "api_key:1" })?.applied).toBe(30);
+    expect(ledger.size).toBe(2);
+  });
+
   it("forgets windows that are over, and opens none far from now", () => {
     let now = NOW;
     const ledger = ledgerOf("a", () => now);

@@ -208,7 +208,7 @@ describe("quota messages", () => {
   it("are the same on the other side", () => {
     for (const message of [
       { kind: "ask", from: "a", asks: [{ entry, need: 1, want: 5 }], insteadOf: ["c"] },
-      { kind: "recall", from: "a", buckets: [ID] },
+      { kind: "recall", from: "a", buckets: [{ ...ID, least: 3 }] },
       { kind: "gather", from: "a", live: ["a", "b"] },
       { kind: "ledger", from: "a", entries: [entry, entry] },
     ] as const) {
@@ -250,6 +250,11 @@ describe("quota messages", () => {
     }
     expect(unpackMessage(new Uint8Array([0xc1]))).toBeNull();
     expect(unpackReply(pack({ v: 1, kind: "answers" }))).toBeNull();
+  });
+
+  it("of an older version call back what is not in use", () => {
+    const bytes = pack({ v: 1, kind: "recall", from: "a", buckets: [[ID.bucket, ID.dimension, ID.window]] });
+    expect(unpackMessage(bytes)).toEqual({ kind: "recall", from: "a", buckets: [{ ...ID, least: 0 }] });
   });
 
   it("are cut into parts that NATS takes", () => {

@@ -2,8 +2,11 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CONCURRENCY } from "../../../src/quota/grants.js";
+import { windowOf } from "../../../src/quota/window.js";
 import type { OnPartition } from "../../../src/config/traffic.js";
-import { Fleet, FleetNode } from "./quota-fleet.js";
+import { packMessage } from "../../../src/cluster/quota-messages.js";
+import { QuotaView } from "../../../src/cluster/quota-view.js";
+import { Fleet, FleetNode, NAMES } from "./quota-fleet.js";
 
 const RPM = 1;
 const MINUTE = 60_000;
@@ -33,6 +36,43 @@ function offer(node: FleetNode, perSecond: number, limit = limitOf(600)): { admi
 
 function perWindow(): number[] {
   return [...fleet.spent()].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, units]) => units);
+}
+
+interface Places {
+  readonly bucket: string;
+  readonly dimension: number;
+  readonly amount: number;
+  readonly onPartition: OnPartition;
+}
+
+function inFlight(nodes: readonly FleetNode[], { bucket }: Places): number {
+  return nodes.reduce((sum, { memory }) => sum + memory.used(bucket, CONCURRENCY), 0);
+}
+
+/** As many requests at once as each node lets in, and no more than `most`. */
+async function fill(nodes: readonly FleetNode[], limit: Places, most = 20): Promise<void> {
+  const asked = nodes.flatMap(({ memory }) => Array.from({ length: most }, () => memory.admit(limit)));
+  await pass(400);
+  await Promise.all(asked);
+}
+
+/** For some seconds requests end, one on each node at a time, and others take their places as soon as they may. */
+async function turnOver(nodes: readonly FleetNode[], limit: Places): Promise<void> {
+  for (let time = 0; time < 40; time += 1) {
+    for (const { memory } of nodes) {
+      if (memory.used(limit.bucket, CONCURRENCY) > 0) memory.release(limit);
+      for (let count = 0; count < 3; count += 1) void memory.admit(limit);
+    }
+    await pass(300);
+  }
+  await pass(1_000);
+}
+
+/** A bucket that this node owns. */
+function bucketOf(owner: FleetNode, nodes: readonly FleetNode[]): string {
+  const view = new QuotaView({ self: owner.instance, membership: owner.membership, clock: () => performance.now() });
+  const live = nodes.map(({ instance }) => instance);
+  for (let at = 0; ; at += 1) if (view.ownerAmong(live, `api_key:${at}`) === owner.instance) return `api_key:${at}`;
 }
 
 beforeEach(() => {
@@ -69,6 +109,23 @@ describe("limits of a fleet", () => {
     await pass(20_000);
     expect((fleet.network.messages - before) / 20 / 3).toBeLessThan(100);
     expect([...fleet.spent().values()].reduce((sum, units) => sum + units, 0)).toBeGreaterThan(9_900);
+  });
+
+  it("many new keys on one of many nodes wait for no turn so long that they are refused", async () => {
+    const nodes = Array.from({ length: 10 }, () => fleet.join());
+    await pass(1_000);
+    const { memory } = nodes[0] as FleetNode;
+    let refused = 0;
+    const before = fleet.network.messages;
+    for (let at = 0; at < 500; at += 1) {
+      void memory.admit(limitOf(600, `api_key:${at}`)).then((admitted) => {
+        if (!admitted) refused += 1;
+      });
+      await pass(10);
+    }
+    await pass(1_000);
+    expect(refused).toBe(0);
+    expect((fleet.network.messages - before) / 6 / nodes.length).toBeLessThan(50);
   });
 
   it("requests below the limit wait for nothing but the first grant", async () => {
@@ -235,6 +292,53 @@ describe("limits of a fleet", () => {
     third.kill();
     await pass(5_000);
     expect(await all(first, 9)).toBe(4);
+  });
+
+  it("more requests at once than the limit has are no more than that when they have ended", async () => {
+    const nodes = [fleet.join(), fleet.join()];
+    const limit = { bucket: "api_key:a", dimension: CONCURRENCY, amount: 10, onPartition: "fair_share" as const };
+    await pass(1_000);
+    const [first, second] = nodes as [FleetNode, FleetNode];
+    await fill(nodes, limit);
+    first.memory.release(limit, first.memory.used(limit.bucket, CONCURRENCY) - 5);
+    await fill([second], limit);
+    first.connection.lose();
+    await pass(6_000);
+    await fill([second], limit);
+    expect(second.memory.used(limit.bucket, CONCURRENCY)).toBe(10);
+    first.connection.connect();
+    await turnOver(nodes, limit);
+    expect(inFlight(nodes, limit)).toBe(10);
+  });
+
+  it("a limit of requests at once that is lowered is the fleet's when those under way have ended", async () => {
+    const nodes = [fleet.join(), fleet.join(), fleet.join()];
+    const before = { bucket: "api_key:a", dimension: CONCURRENCY, amount: 15, onPartition: "fair_share" as const };
+    await pass(1_000);
+    await Promise.all([...nodes.map((node) => fill([node], before, 5)), pass(400)]);
+    expect(inFlight(nodes, before)).toBe(15);
+    for (const amount of [6, 3]) {
+      const after = { ...before, amount };
+      await turnOver(nodes, after);
+      expect(inFlight(nodes, after)).toBe(amount);
+    }
+  });
+
+  it("an owner that stood still grants nothing from what it knew before", async () => {
+    const nodes = [fleet.join(), fleet.join()];
+    await pass(1_000);
+    const [first] = nodes as [FleetNode];
+    const bucket = bucketOf(first, nodes);
+    await pass(20 - (performance.now() % 20));
+    first.stoodStill = 10_000;
+    const entry = { bucket, dimension: RPM, window: windowOf(Date.now(), MINUTE), limit: 60, rows: [] };
+    const asks = [{ entry, need: 1, want: 10 }];
+    const ask = packMessage({ kind: "ask", from: "node-2", asks, insteadOf: [] });
+    void (nodes[1] as FleetNode).connection.request(`${NAMES.quotaOf}.${first.instance}`, ask, 1_000);
+    await pass(2);
+    expect(first.sync.status).toMatchObject({ granted: 0, granting: false });
+    await pass(1_000);
+    expect(first.sync.status).toMatchObject({ granted: 10, granting: true });
   });
 
   it("tokens used beyond what was granted are the fleet's", async () => {

@@ -48,6 +48,24 @@ describe("the secrets of an entry", () => {
     });
   });
 
+  it("are so however deep they stand, and where a header's value says what it is", () => {
+    const request = {
+      default_body_fields: { extra: { api_key: "k", list: [{ token: "t" }], max_tokens: 1, note: "Bearer of news" } },
+      default_headers: { "x-upstream": "Bearer sk-1", "x-other": "basic dTpw", "x-note": "bearers" },
+    };
+    const shown = {
+      default_body_fields: {
+        extra: { api_key: REDACTED, list: [{ token: REDACTED }], max_tokens: 1, note: "Bearer of news" },
+      },
+      default_headers: { "x-upstream": REDACTED, "x-other": REDACTED, "x-note": "bearers" },
+    };
+    expect(redactEntry("provider_keys", { request })).toEqual({ request: shown });
+    // What was shown is a secret when it comes back.
+    const places: string[] = [];
+    mapSecrets("provider_keys", { request: shown }, (secret, path) => places.push(`${path.join(".")} ${secret}`));
+    expect(places).toHaveLength(4);
+  });
+
   it("can be replaced by their places", () => {
     const places: unknown[] = [];
     mapSecrets("provider_keys", { secret: "s", request: { default_headers: { key: "k" } } }, (secret, path) => {

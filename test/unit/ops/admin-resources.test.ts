@@ -209,6 +209,21 @@ describe("PUT", () => {
   });
 });
 
+describe("reasons", () => {
+  it("are told in a bounded number, of a bounded length", async () => {
+    const errors = Array.from({ length: 60_000 }, () => ({ path: "p".repeat(1_000), message: "m".repeat(1_000) }));
+    store.outcome = { kind: "refused", deletes: false, errors };
+    const refused = (await call("put", "models/a", {})).body.error.errors;
+    expect([refused.length, refused[0].path.length, refused[100]]).toEqual([
+      101,
+      501,
+      { path: "", message: "and 59900 more" },
+    ]);
+    store.outcome = { kind: "written", revision: 1, created: true, value: {}, errors };
+    expect((await call("put", "models/a", {})).body.not_in_force).toHaveLength(101);
+  });
+});
+
 describe("DELETE", () => {
   it("takes the entry away, once, and only the one that was meant", async () => {
     store.put("models", "a", { display_name: "a" });
@@ -238,13 +253,18 @@ describe("a new API key", () => {
     expect([twin.status, twin.body.key]).toEqual(["409 Conflict", undefined]);
   });
 
-  it.each([{}, { display_name: 3 }, { display_name: "a", key_hash: hash("x") }, { display_name: "a", key_env: "K" }])(
-    "is not made of %j",
-    async (body) => {
-      expect((await call("post", "api_keys", body)).status).toBe("400 Bad Request");
-      expect(store.changes).toEqual([]);
-    },
-  );
+  it.each([
+    {},
+    { display_name: 3 },
+    { display_name: ".." },
+    { display_name: "." },
+    { display_name: "\ud800" },
+    { display_name: "a", key_hash: hash("x") },
+    { display_name: "a", key_env: "K" },
+  ])("is not made of %j", async (body) => {
+    expect((await call("post", "api_keys", body)).status).toBe("400 Bad Request");
+    expect(store.changes).toEqual([]);
+  });
 });
 
 describe("methods", () => {

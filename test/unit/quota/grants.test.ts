@@ -246,6 +246,21 @@ describe("tokens", () => {
   });
 });
 
+describe("a request of many windows", () => {
+  it("takes nothing from the window in which it ends", () => {
+    const setup = setUp();
+    const layer = keyLayer({ tpm: 1_000 });
+    setup.grants.grant("api_key:k", TPM, NOW_WINDOW, { units: 40, rest: 0, dryUntil: 0 });
+    const long = leaseOf(admit(setup, [layer], 10));
+    setup.clock.now += 3 * MINUTE;
+    setup.grants.grant("api_key:k", TPM, NOW_WINDOW + 3, { units: 40, rest: 0, dryUntil: 0 });
+    leaseOf(admit(setup, [layer], 10));
+    settleLease(setup.table, long, { tokens: 130, micros: 0 });
+    expect(setup.grants.holding("api_key:k", TPM, NOW_WINDOW + 3)).toMatchObject({ granted: 40, used: 10 });
+    leaseOf(admit(setup, [layer], 10));
+  });
+});
+
 describe("requests at once", () => {
   const layer = () => keyLayer({ concurrency: 5 });
   const give = (grants: GrantTable, units: number, dryUntil = 0) =>
@@ -262,6 +277,17 @@ describe("requests at once", () => {
     expect(admit(setup, [layer()])).toBe(WANTING);
     settleLease(setup.table, lease, { tokens: 0, micros: 0 });
     leaseOf(admit(setup, [layer()]));
+  });
+
+  it("of a limit that has been lowered are told, once a second, and given up even where they are in use", () => {
+    const setup = setUp();
+    setup.grants.grant("api_key:k", CONCURRENCY, 0, { units: 5, rest: 0, dryUntil: 0 });
+    for (let count = 0; count < 2; count += 1) leaseOf(admit(setup, [keyLayer({ concurrency: 3 })]));
+    expect(setup.grants.take()).toMatchObject([{ amount: 3, granted: 5, want: 0, urgent: false }]);
+    expect(setup.grants.giveUp("api_key:k", CONCURRENCY, 0, 4)).toBe(4);
+    expect(setup.grants.holding("api_key:k", CONCURRENCY, 0)).toMatchObject({ granted: 1, used: 2 });
+    expect(setup.grants.takeBack("api_key:k", CONCURRENCY, 0, 0)).toBe(0);
+    expect(admit(setup, [keyLayer({ concurrency: 3 })])).toBe(WANTING);
   });
 
   it("are refused while nothing is to be had, and given back but for those in flight", () => {

@@ -45,6 +45,15 @@ describe("resources in force", () => {
   });
 });
 
+describe("errors of what is refused", () => {
+  it("are told in a bounded number, of a bounded length", () => {
+    const resources = inForce(() => Promise.resolve());
+    resources.refuse(Array.from({ length: 60_000 }, (_, index) => `${index} ${"x".repeat(1_000)}`));
+    const errors = resources.status.refused?.errors ?? [];
+    expect([errors.length, errors[100], errors[0]?.length]).toEqual([101, "and 59900 more", 501]);
+  });
+});
+
 describe("a mailbox", () => {
   it("is read when what was sent before has been read, whatever came since", async () => {
     const memory = allocateMailbox();
