@@ -34,7 +34,7 @@ const ASKED_MS = 1_000;
 const AHEAD_MS = 1_000;
 const AHEAD_PART = 0.3;
 
-const RING = 4_096;
+const RING = 16_384;
 const ENTRY = 9;
 /** In the header of the ring: is the bell rung, where it is read and written, and how many grants there have been. */
 const RUNG = 0;

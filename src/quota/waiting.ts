@@ -7,7 +7,7 @@ import type { GrantCells } from "./grant-cells.js";
 /** A grant takes a message there and back; a caller is told no sooner than a slow one would take. */
 export const LONGEST_WAIT_MS = 250;
 /** Who comes when so many wait is not kept waiting. */
-const MOST_WAITING = 256;
+const MOST_WAITING = 1_024;
 
 /** Looks for room, for the last time or not; true: it waits no longer. Must not throw. */
 export type LookAgain = (lastTry: boolean) => boolean;

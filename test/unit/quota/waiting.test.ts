@@ -126,9 +126,9 @@ test("ring once until the main thread has heard, and again where it could not be
   expect(tell).toHaveBeenCalledTimes(3);
 });
 
-test("are no more than 256 on a thread", () => {
+test("are no more than 1,024 on a thread", () => {
   const { wait, waiting } = setUp();
-  for (let count = 0; count < 255; count += 1) wait(`${count}`);
+  for (let count = 0; count < 1_023; count += 1) wait(`${count}`);
   expect(waiting.full).toBe(false);
   const stop = wait("last");
   expect(waiting.full).toBe(true);
