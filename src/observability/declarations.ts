@@ -108,10 +108,14 @@ export const METRICS = Object.freeze({
     "model",
   ),
   weir_unknown_price_total: counter("1", "Attempts that used a model whose price is not known.", "provider", "model"),
-  weir_budget_warnings_total: counter("1", "Fractions of budgets that were reached and warned of.", "budget"),
+  weir_budget_warnings_total: counter(
+    "1",
+    "Fractions of budgets that were reached and warned of; in a fleet by one node for all.",
+    "budget",
+  ),
   weir_budget_spent_ratio: single(
     "1",
-    "Part of the limit that is spent in the period that runs now.",
+    "Part of the limit that is spent in the period that runs now, by all nodes as far as this one knows.",
     "budget",
     "value",
   ),

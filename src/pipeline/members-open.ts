@@ -17,7 +17,11 @@ export function membersOpen(exchange: Exchange, model: ResolvedModel): string {
   return marks.join(",");
 }
 
-function look(exchange: Exchange, { entry }: ResolvedModel, { marks, depth }: { marks: string[]; depth: number }): void {
+function look(
+  exchange: Exchange,
+  { entry }: ResolvedModel,
+  { marks, depth }: { marks: string[]; depth: number },
+): void {
   for (const name of memberNames(entry)) {
     const member = exchange.snapshot.findModel(name);
     if (member === undefined) continue;

@@ -247,7 +247,7 @@ describe("weir apply that cannot be finished", () => {
   it("only says what it would do with --dry-run", async () => {
     const { code, stdout } = await applied(FULL, "--dry-run");
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^would create provider_keys\/main\n[^]*\n8 to create, 0 equal\n$/);
+    expect(stdout).toMatch(/^would create provider_keys\/main\n[\s\S]*\n8 to create, 0 equal\n$/);
     expect(bench.gateway.writes).toEqual([]);
   });
 

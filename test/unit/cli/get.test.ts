@@ -141,7 +141,7 @@ describe("weir export", () => {
     expect([code, stdout, stderr]).toEqual([0, "", ""]);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(readFileSync(path, "utf8")).toMatch(
-      /^_format_version: "1"\nprovider_keys:\n[^]*\nmodels:\n[^]*\ncache_policies: \[\]\n/,
+      /^_format_version: "1"\nprovider_keys:\n[\s\S]*\nmodels:\n[\s\S]*\ncache_policies: \[\]\n/,
     );
     const loaded = loadResources(path, contextWith({ UPSTREAM_KEY: "sk" }));
     expect(loaded.ok && [loaded.value.models.length, loaded.value.traffic.attachments.length]).toEqual([3, 1]);

@@ -103,12 +103,7 @@ guardrail_attachments:
   - {guardrail: later, scope_type: env}
   - {guardrail: now, scope_type: env}
 `;
-  const places = [
-    "guardrails[0].kind",
-    "guardrails[1].created_at",
-    "guardrails[1].window_size",
-    "mcp_servers",
-  ];
+  const places = ["guardrails[0].kind", "guardrails[1].created_at", "guardrails[1].window_size", "mcp_servers"];
 
   it("is refused by name, once", () => {
     expect(errors(text).sort()).toEqual(places.map((place) => `${place}: not yet supported`));
