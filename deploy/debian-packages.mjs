@@ -3,12 +3,26 @@
  * system and without any rights. Plain Node without a dependency.
  */
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const FETCH_MS = 60_000;
+
+/** The first of these folders' programs of that name that may be run; null = none. */
+export function findProgram(name, folders) {
+  return folders.map((folder) => join(folder, name)).find(isExecutable) ?? null;
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** Where a fetched program's packages are unpacked. */
 export function unpackedFolder(program) {

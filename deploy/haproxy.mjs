@@ -1,23 +1,13 @@
 /** Finds HAProxy for the local fleet; where there is none, `npm test` fetches Debian's packages for it. */
-import { accessSync, chmodSync, constants, existsSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { fetchPackages, outputOf, unpackedFolder } from "./debian-packages.mjs";
+import { fetchPackages, findProgram, outputOf, unpackedFolder } from "./debian-packages.mjs";
 
 const UNPACKED = unpackedFolder("haproxy");
 
-function isExecutable(path) {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** Path of HAProxy: on the PATH, where systems put it, or fetched by `fetchHaproxy`; null = none. */
 export function findHaproxy(path = process.env.PATH ?? "") {
-  const folders = [...path.split(delimiter), "/usr/sbin", "/usr/local/sbin", UNPACKED];
-  return folders.map((folder) => join(folder, "haproxy")).find(isExecutable) ?? null;
+  return findProgram("haproxy", [...path.split(delimiter), "/usr/sbin", "/usr/local/sbin", UNPACKED]);
 }
 
 /** Fetches HAProxy and the libraries that this system lacks, if it knows them; the path, or null. Needs no rights. */
