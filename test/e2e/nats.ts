@@ -8,6 +8,8 @@ import { connect, headers as natsHeaders, type JetStreamManager, type NatsConnec
 import { until } from "./gateway.js";
 
 const START_MS = 10_000;
+/** Characters that are kept of what it says on stderr. */
+const LAST_WORDS = 4_096;
 const script = new URL("../../deploy/nats-server.mjs", import.meta.url).href;
 const { findNatsServer } = (await import(script)) as { findNatsServer(): string | null };
 
@@ -63,12 +65,24 @@ export class NatsServer {
   async start(): Promise<void> {
     const place = ["-a", "127.0.0.1", "-p", String(this.port)];
     const args = ["-js", "-c", join(this.#directory, "nats.conf"), "-sd", this.#directory, ...place];
-    const child = spawn(NATS_PROGRAM ?? "nats-server", args, { stdio: "ignore" });
+    const child = spawn(NATS_PROGRAM ?? "nats-server", args, { stdio: ["ignore", "ignore", "pipe"] });
     this.#child = child;
+    let words = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      words = (words + text).slice(-LAST_WORDS);
+    });
+    let accepted = false;
+    child.once("exit", (code, signal) => {
+      if (!accepted || this.#child !== child) return;
+      // As its service manager would: what is tried here is the gateway, which lives on without it.
+      console.error(`nats-server ended by itself with ${code ?? signal}, and is started again: ${words}`);
+      void this.start();
+    });
     await until(() => {
-      if (child.exitCode !== null) throw new Error(`nats-server ended with ${child.exitCode}`);
+      if (child.exitCode !== null) throw new Error(`nats-server ended with ${child.exitCode}: ${words}`);
       return accepts(this.port);
     }, START_MS);
+    accepted = true;
   }
 
   /** Ends it by its own pid; resolves when it is gone. */
