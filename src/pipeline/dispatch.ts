@@ -1,9 +1,9 @@
 /** Stage 5: the request goes to its target; the answer comes back through an attempt's relay. */
 import type { ModelResource } from "../config/resources.js";
-import { rateLimitHeaders } from "../quota/headers.js";
 import { type ListedModel, renderModelEntry, renderModelList } from "../dialects/model-list.js";
 import { failure } from "../errors.js";
 import { countHere, countsHere } from "./count-here.js";
+import { answerHere } from "./answer-here.js";
 import type { Exchange } from "./exchange.js";
 import { answerTurn, concernsTurn } from "./kept-turns.js";
 import type { Node } from "./node.js";
@@ -11,7 +11,6 @@ import type { Stage, StageOutcome } from "./pipeline.js";
 import { beginEnsemble } from "./ensemble-run.js";
 import { beginSemantic } from "./semantic-run.js";
 import { runPlan } from "./send-to.js";
-import { settleLeases } from "./settle-leases.js";
 import { beginSplit } from "./split-run.js";
 
 export const dispatch: Stage = {
@@ -66,11 +65,5 @@ function answerModels(exchange: Exchange, node: Node): StageOutcome {
     }
     body = renderModelEntry({ ...listed(model.entry), name: pathParameter }, shape);
   }
-  exchange.status = 200;
-  exchange.responseBytes = Buffer.byteLength(body);
-  const sent = ["content-type", "application/json", node.headerNames.requestId, exchange.id];
-  if (exchange.lease !== null) rateLimitHeaders(exchange.lease, Date.now(), sent);
-  settleLeases(exchange, node);
-  exchange.sink.answer(200, sent, body);
-  return "answered";
+  return answerHere(exchange, node, body);
 }

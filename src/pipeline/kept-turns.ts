@@ -12,11 +12,10 @@ import {
 } from "../dialects/kept-turn.js";
 import { isKeptId } from "../dialects/kept-id.js";
 import { type Failure, failure, isFailure } from "../errors.js";
-import { rateLimitHeaders } from "../quota/headers.js";
+import { answerHere } from "./answer-here.js";
 import type { Exchange } from "./exchange.js";
 import type { Node } from "./node.js";
 import type { StageOutcome } from "./pipeline.js";
-import { settleLeases } from "./settle-leases.js";
 import type { Sink } from "./sink.js";
 
 /** What a request that may be kept goes on from. */
@@ -128,13 +127,7 @@ export function concernsTurn({ route, pathParameter }: Exchange): boolean {
 export function answerTurn(exchange: Exchange, node: Node): StageOutcome {
   const body = turnAnswer(exchange, node);
   if (isFailure(body)) return body;
-  exchange.status = 200;
-  exchange.responseBytes = Buffer.byteLength(body);
-  const sent = ["content-type", "application/json", node.headerNames.requestId, exchange.id];
-  if (exchange.lease !== null) rateLimitHeaders(exchange.lease, Date.now(), sent);
-  settleLeases(exchange, node);
-  exchange.sink.answer(200, sent, body);
-  return "answered";
+  return answerHere(exchange, node, body);
 }
 
 function turnAnswer(exchange: Exchange, { turns }: Node): string | Buffer | Failure {
