@@ -36,6 +36,14 @@ const USAGE = `usage: weir apply -f FILE [--prune] [--dry-run] [--ignore-unsuppo
   --ignore-unsupported  pass over what this version does not support yet
 ${ADMIN_USAGE}`;
 
+/** The options of the commands that hold a file against a running gateway, for `parseArgs`. */
+export const FILE_OPTIONS = {
+  ...ADMIN_OPTIONS,
+  file: { type: "string", short: "f" },
+  prune: { type: "boolean", default: false },
+  "ignore-unsupported": { type: "boolean", default: false },
+} as const;
+
 /** How long a node may take to hear of what another has written; the bar for the fleet is a tenth of a second. */
 const PROPAGATION_MS = 300;
 /** What such a gateway says in its retry-after. */
@@ -47,11 +55,8 @@ export function apply(argv: readonly string[], context: FileCommandContext): Pro
     const { values } = parseArgs({
       args: [...argv],
       options: {
-        ...ADMIN_OPTIONS,
-        file: { type: "string", short: "f" },
-        prune: { type: "boolean", default: false },
+        ...FILE_OPTIONS,
         "dry-run": { type: "boolean", default: false },
-        "ignore-unsupported": { type: "boolean", default: false },
       },
     });
     const { prune } = values;

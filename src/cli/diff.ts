@@ -1,9 +1,9 @@
 /** `weir diff`: what `weir apply` would do. */
 import { parseArgs } from "node:util";
-import { type FileCommandContext, readFileOption } from "./apply.js";
+import { FILE_OPTIONS, type FileCommandContext, readFileOption } from "./apply.js";
 import { planChanges, readPresent, storedOf } from "./change-plan.js";
 import { differenceLines, leftLine, planSummary } from "./change-report.js";
-import { ADMIN_OPTIONS, ADMIN_USAGE, openAdmin, runCommand } from "./command.js";
+import { ADMIN_USAGE, openAdmin, runCommand } from "./command.js";
 
 const USAGE = `usage: weir diff -f FILE [--prune] [--ignore-unsupported] [OPTIONS]
   -f, --file FILE       the resource file
@@ -15,15 +15,7 @@ ${ADMIN_USAGE}Exit codes: 0 = nothing to do, 1 = something to do, 2 = an error.
 /** Runs `weir diff ARGV…`; answers the exit code: 0 = nothing to do, 1 = something to do, 2 = an error. */
 export function diff(argv: readonly string[], context: FileCommandContext): Promise<number> {
   return runCommand({ argv, usage: USAGE, context, failure: 2 }, async () => {
-    const { values } = parseArgs({
-      args: [...argv],
-      options: {
-        ...ADMIN_OPTIONS,
-        file: { type: "string", short: "f" },
-        prune: { type: "boolean", default: false },
-        "ignore-unsupported": { type: "boolean", default: false },
-      },
-    });
+    const { values } = parseArgs({ args: [...argv], options: FILE_OPTIONS });
     const entries = readFileOption(values.file, { ...context, ignoreUnsupported: values["ignore-unsupported"] });
     const { stored, builtIn } = storedOf((await readPresent(openAdmin(values, context))).present);
     const plan = planChanges(entries, stored, values.prune);
