@@ -10,7 +10,7 @@ import { type ClusterLog, reasonOf } from "./log.js";
 import { readStream } from "./stream-reader.js";
 import type { FleetNames } from "./subjects.js";
 import { delay, within } from "./time.js";
-import { findStream } from "./usage-setup.js";
+import { findStream } from "./jetstream.js";
 
 const YEAR_MS = 365 * 86_400_000;
 const MAX_BYTES = 100 * 1024 * 1024;

@@ -7,7 +7,7 @@ import { type Connection, type KV, type KvEntry, type Live, StorageType } from "
 import { type ClusterLog, reasonOf } from "./log.js";
 import { budgetWarningKey, type FleetNames } from "./subjects.js";
 import { delay } from "./time.js";
-import { errorCode, NO_STREAM, WRONG_SEQUENCE } from "./usage-setup.js";
+import { NO_STREAM, WRONG_SEQUENCE, errorCode } from "./jetstream.js";
 
 const DAY_MS = 86_400_000;
 /** Longer than any period that ends; what does not end is written again in time. */

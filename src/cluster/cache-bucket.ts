@@ -16,13 +16,10 @@ import {
 } from "./connection.js";
 import { readStream } from "./stream-reader.js";
 import { CACHE_PURGES, cacheEntryKey, cacheEntryKeys, type FleetNames, token } from "./subjects.js";
-import { errorCode, findStream } from "./usage-setup.js";
+import { NO_MESSAGE, WRONG_SEQUENCE, errorCode, findStream } from "./jetstream.js";
 
 /** Says whose answer it is, so that nobody has to read it for that. */
 const OWNER = "Weir-Key";
-/** JetStream's own codes: nothing has that subject; somebody else has written there. */
-const NO_MESSAGE = 10_037;
-const WRONG_SEQUENCE = 10_071;
 const NOTHING = new Uint8Array(0);
 /** Nobody waits for so long; it says that something is wrong with NATS. */
 const READ_MS = 1_000;

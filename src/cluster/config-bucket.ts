@@ -8,7 +8,7 @@ import { type Connection, type KV, type KvEntry, type Live, StorageType } from "
 import { type ClusterLog, reasonOf } from "./log.js";
 import type { FleetNames } from "./subjects.js";
 import { delay } from "./time.js";
-import { errorCode, NO_STREAM } from "./usage-setup.js";
+import { NO_STREAM, errorCode } from "./jetstream.js";
 
 const HISTORY = 5;
 /** A change is told so much later when nothing else is on its way, and so much later at most. */

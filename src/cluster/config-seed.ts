@@ -2,7 +2,7 @@
 import type { RawEntry } from "../config/resource-set.js";
 import type { OpenBucket } from "./config-bucket.js";
 import { configKey, entryBytes, SEEDED } from "./config-entries.js";
-import { errorCode, WRONG_SEQUENCE } from "./usage-setup.js";
+import { WRONG_SEQUENCE, errorCode } from "./jetstream.js";
 
 const WIDTH = 32;
 

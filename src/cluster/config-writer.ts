@@ -14,7 +14,7 @@ import type { ConfigSync } from "./config-sync.js";
 import { ErrorCode, headers, NatsError } from "./connection.js";
 import { type ClusterLog, reasonOf } from "./log.js";
 import type { FleetNames } from "./subjects.js";
-import { errorCode, WRONG_SEQUENCE } from "./usage-setup.js";
+import { WRONG_SEQUENCE, errorCode } from "./jetstream.js";
 
 const PATIENCE_MS = 5_000;
 const PUBLISH_MS = 2_000;

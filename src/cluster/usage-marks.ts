@@ -1,9 +1,7 @@
 /** Does the stream hold what a mark says? */
 import { type JetStreamManager, NatsError } from "./connection.js";
 import type { Mark } from "./usage-checkpoint.js";
-import { errorCode } from "./usage-setup.js";
-
-const NO_MESSAGE = 10_037;
+import { NO_MESSAGE, errorCode } from "./jetstream.js";
 
 export interface MarkCheck {
   readonly stream: string;

@@ -9,7 +9,7 @@ import { type FleetNames, fleetNames, ROLLUP_POSITION, rollupKey } from "./subje
 import { delay } from "./time.js";
 import { eventOfMessage } from "./usage-message.js";
 import { positionIn, readPosition } from "./usage-rollup.js";
-import { findStream } from "./usage-setup.js";
+import { findStream } from "./jetstream.js";
 
 const CONNECT_MS = 5_000;
 const RETRY_MS = 500;

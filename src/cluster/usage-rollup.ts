@@ -13,7 +13,8 @@ import { readStream } from "./stream-reader.js";
 import { type FleetNames, ROLLUP_POSITION, rollupDay, rollupKey } from "./subjects.js";
 import { delay } from "./time.js";
 import { eventOfMessage } from "./usage-message.js";
-import { findStream, rollupBucket, type UsageStreamSettings } from "./usage-setup.js";
+import { findStream } from "./jetstream.js";
+import { rollupBucket, type UsageStreamSettings } from "./usage-setup.js";
 
 const PERIOD_MS = 2_000;
 const BATCH = 5_000;

@@ -4,18 +4,14 @@ import {
   type JetStreamManager,
   type KV,
   type Live,
-  NatsError,
   nanos,
   RetentionPolicy,
   StorageType,
   type StreamInfo,
 } from "./connection.js";
+import { findStream } from "./jetstream.js";
 import type { FleetNames } from "./subjects.js";
 
-/** JetStream's own error code: there is no such stream. */
-export const NO_STREAM = 10_059;
-/** Somebody else has written meanwhile. */
-export const WRONG_SEQUENCE = 10_071;
 const DAY_MS = 86_400_000;
 
 export interface UsageStreamSettings {
@@ -63,16 +59,6 @@ export async function ensureUsageStream(
   return same ? found : manager.streams.update(names.usageStream, { ...config, ...wanted });
 }
 
-/** null: there is no such stream. */
-export async function findStream(manager: JetStreamManager, stream: string): Promise<StreamInfo | null> {
-  try {
-    return await manager.streams.info(stream);
-  } catch (error) {
-    if (errorCode(error) === NO_STREAM) return null;
-    throw error;
-  }
-}
-
 /** The bucket of the sums; made where it is missing. */
 export function rollupBucket({ js }: Live, names: FleetNames, settings: UsageStreamSettings): Promise<KV> {
   return js.views.kv(names.rollupBucket, {
@@ -81,9 +67,4 @@ export function rollupBucket({ js }: Live, names: FleetNames, settings: UsageStr
     ttl: settings.rollup_days * DAY_MS,
     storage: StorageType.File,
   });
-}
-
-/** JetStream's own code of an error; 0 = none. */
-export function errorCode(error: unknown): number {
-  return error instanceof NatsError ? (error.api_error?.err_code ?? 0) : 0;
 }
