@@ -30,10 +30,32 @@ export interface CachedAnswer {
   readonly body: Buffer;
 }
 
+/** Every member, in the order in which an entry holds them. */
+const MEMBERS = Object.keys({
+  mode: true,
+  contentType: true,
+  usageShown: true,
+  targetDialect: true,
+  provider: true,
+  upstreamModel: true,
+  responseModel: true,
+  responseId: true,
+  finishReason: true,
+  inputTokens: true,
+  outputTokens: true,
+  cacheReadTokens: true,
+  cacheWriteTokens: true,
+  reasoningTokens: true,
+  costUsd: true,
+  losses: true,
+} satisfies Record<keyof EntryMeta, true>) as (keyof EntryMeta)[];
+
+/** The members without their names: entries live in the memory of one process, no other version ever reads them. */
 export function packMeta(meta: EntryMeta): Buffer {
-  return Buffer.from(JSON.stringify(meta));
+  return Buffer.from(JSON.stringify(MEMBERS.map((member) => meta[member])));
 }
 
 export function unpackMeta(bytes: Buffer): EntryMeta {
-  return JSON.parse(bytes.toString("utf8")) as EntryMeta;
+  const values = JSON.parse(bytes.toString("utf8")) as readonly unknown[];
+  return Object.fromEntries(MEMBERS.map((member, index) => [member, values[index]])) as unknown as EntryMeta;
 }

@@ -36,6 +36,8 @@ export class Recording {
   #bytes = 0;
   #tooLong = false;
   #ended = false;
+  /** What the relay has seen of it already; null = nobody has looked. */
+  #keepable: boolean | null = null;
 
   constructor(plan: RecordingPlan, place: RecordingPlace) {
     this.#plan = plan;
@@ -56,11 +58,17 @@ export class Recording {
     }
   }
 
+  /** Whoever has looked at the whole answer, as it was added here, says whether it may be kept. */
+  judge(keepable: boolean): void {
+    this.#keepable = keepable;
+  }
+
   /** What has come so far is of no use: another attempt begins anew. */
   restart(): void {
     this.#pieces = [];
     this.#bytes = 0;
     this.#tooLong = false;
+    this.#keepable = null;
   }
 
   /** The answer is whole and went well. True: it is in the cache now. */
@@ -79,8 +87,9 @@ export class Recording {
   #store(meta: EntryMeta): boolean {
     const { key, tags, ttlMs, stores, meaning } = this.#plan;
     if (!stores || this.#tooLong || this.#bytes === 0) return false;
+    if (this.#keepable === false) return false;
     const body = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
-    if (!isKeepable(body, meta.mode)) return false;
+    if (this.#keepable === null && !isKeepable(body, meta.mode)) return false;
     const { store, clock } = this.#place;
     const entry = { key, meta: packMeta(meta), body, expiresAt: clock() + ttlMs, tags, meaning };
     return store.put(entry, this.#purges);

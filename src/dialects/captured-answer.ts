@@ -1,8 +1,9 @@
 /** Watches one answer that is not streamed: every dialect's says its id and model the same way. */
+import { type AnswerFacts, type FactTable, factTable, scannedFacts } from "./answer-facts.js";
 import type { AnswerObserver } from "./dialect.js";
 import { TopLevelCapture } from "./json-capture.js";
-import { type KeyTable, keyTable } from "./json-splice.js";
-import { textOf } from "./json-values.js";
+import { type KeyTable, keyTable, scanTopLevel } from "./json-splice.js";
+import { scannedValue, textOf } from "./json-values.js";
 import type { UsageTally } from "./usage-tally.js";
 
 /** The bytes of the dialect's own members, in the order of their names; null = absent, or too long to be kept. */
@@ -10,35 +11,55 @@ export type OwnMembers = readonly (Buffer | null)[];
 
 /** What a dialect reads of a whole answer beside its id and model. */
 export interface AnswerReading {
+  /** The id, the model and the dialect's own members. */
   readonly keys: KeyTable;
+  /** The same and what tells the facts of an answer. */
+  readonly table: FactTable;
   read(tally: UsageTally, members: OwnMembers): void;
 }
 
 /** `names`: the top-level members that `read` gets. */
 export function answerReading(names: readonly string[], read: AnswerReading["read"]): AnswerReading {
-  return { keys: keyTable(["id", "model", ...names]), read };
+  const all = ["id", "model", ...names];
+  return { keys: keyTable(all), table: factTable(all), read };
 }
+
+const [ID, MODEL] = [0, 1] as const;
 
 export class CapturedAnswer implements AnswerObserver {
   private readonly tally: UsageTally;
   private readonly reading: AnswerReading;
-  private readonly capture: TopLevelCapture;
+  /** Where the answer came in pieces. */
+  private capture: TopLevelCapture | null = null;
 
   constructor(tally: UsageTally, reading: AnswerReading) {
     this.tally = tally;
     this.reading = reading;
-    this.capture = new TopLevelCapture(reading.keys);
   }
 
   feed(chunk: Buffer): void {
+    this.capture ??= new TopLevelCapture(this.reading.keys);
     this.capture.feed(chunk);
   }
 
   finish(): void {
+    this.read((index) => this.capture?.value(index) ?? null);
+  }
+
+  finishWhole(body: Buffer): AnswerFacts {
+    const { table } = this.reading;
+    const scan = scanTopLevel(body, table.keys);
+    const facts = scannedFacts(body, scan, table);
+    if (facts.sound) this.read((index) => scannedValue(body, scan, index));
+    return facts;
+  }
+
+  private read(value: (index: number) => Buffer | null): void {
     const { tally, reading } = this;
-    const [id = null, model = null, ...own] = reading.keys.names.map((_, index) => this.capture.value(index));
-    tally.responseId = textOf(id) || tally.responseId;
-    tally.responseModel = textOf(model) || tally.responseModel;
+    tally.responseId = textOf(value(ID)) || tally.responseId;
+    tally.responseModel = textOf(value(MODEL)) || tally.responseModel;
+    const own: (Buffer | null)[] = [];
+    for (let index = MODEL + 1; index < reading.keys.names.length; index += 1) own.push(value(index));
     reading.read(tally, own);
   }
 }

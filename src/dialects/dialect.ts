@@ -4,6 +4,7 @@
  * what the pipeline needs for that.
  */
 import type { Failure } from "../errors.js";
+import type { AnswerFacts } from "./answer-facts.js";
 import type { BatchForm } from "./batch.js";
 import type { Edit } from "./json-splice.js";
 import type { Form } from "./multipart.js";
@@ -180,6 +181,11 @@ export interface AnswerObserver {
   feed(chunk: Buffer): void;
   /** Call once at the end; writes usage, model and finish reason into the tally. */
   finish(): void;
+  /**
+   * In place of `feed` and `finish`, for an answer that is there in one piece: one look at it tells everything. Where
+   * it is not sound, nothing is written into the tally. Absent: this observer takes answers chunk by chunk only.
+   */
+  finishWhole?(body: Buffer): AnswerFacts;
 }
 
 export interface Dialect {

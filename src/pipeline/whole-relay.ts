@@ -4,7 +4,7 @@
  */
 import { observerOf, verbatimForm } from "./verbatim.js";
 import type { AnswerForm, AnswerObserver } from "../dialects/dialect.js";
-import { keyTable, scanTopLevel } from "../dialects/json-splice.js";
+import { answerFacts } from "../dialects/answer-facts.js";
 import { ERRORS, type Failure, failure, isFailure } from "../errors.js";
 import type { AnswerHead } from "./answer-head.js";
 import { answerHeaders } from "./answer-headers.js";
@@ -12,10 +12,6 @@ import { AnswerSample } from "./answer-sample.js";
 import type { Attempt, Relay } from "./attempt.js";
 import type { Delivery } from "./ledger.js";
 import { type OutputScreen, outputScreenOf, type Screened, whenScreened } from "./output-screen.js";
-
-/** What every dialect calls it. */
-const ERROR = keyTable(["error"]);
-const OPEN_BRACE = 0x7b;
 
 export class WholeRelay implements Relay, Delivery {
   readonly #attempt: Attempt;
@@ -25,6 +21,9 @@ export class WholeRelay implements Relay, Delivery {
   /** Guardrails see the whole answer before the client sees any of it; null = none. */
   readonly #screen: OutputScreen | null;
   readonly #form: AnswerForm | "raw";
+  /** The answer is one JSON object or none at all; while it is held, it is not looked at before it is whole. */
+  readonly #isJson: boolean;
+  #unread = false;
   /** The answer holds an error, whatever its status says. */
   #failed = false;
   #held: Buffer[] = [];
@@ -43,10 +42,12 @@ export class WholeRelay implements Relay, Delivery {
     this.#screen = screened ? outputScreenOf(attempt.exchange, attempt.node) : null;
     this.#form = this.#screen === null ? verbatimForm(attempt, head, form) : form;
     this.#observer = observerOf(attempt, head);
+    this.#isJson = this.#form === "json" && head.status < 300;
+    this.#unread = this.#isJson && this.#observer.finishWhole !== undefined;
   }
 
   take(chunk: Buffer): boolean {
-    this.#observer.feed(chunk);
+    if (!this.#unread) this.#observer.feed(chunk);
     this.#sample.add(chunk);
     this.#attempt.exchange.recording?.add(chunk);
     const { sink } = this.#attempt.exchange;
@@ -58,6 +59,7 @@ export class WholeRelay implements Relay, Delivery {
       this.#heldBytes += chunk.length;
       return true;
     }
+    this.#readHeld(chunk);
     const flowing = this.#releaseHeld();
     this.#held = [chunk];
     this.#heldBytes = chunk.length;
@@ -65,11 +67,10 @@ export class WholeRelay implements Relay, Delivery {
   }
 
   finish(): void {
-    if (!this.#believable()) {
+    if (!this.#read()) {
       this.#attempt.refuseInstead(failure("upstream_decode_error", "The upstream's answer is not a JSON object."));
       return;
     }
-    this.#observer.finish();
     // Some upstreams say 200 and tell of the error in the body; an answer with output in it is one all the same.
     if (this.#attempt.tally.outputTokens > 0) this.#failed = false;
     if (this.#failed && this.#attempt.supersededInBand()) return;
@@ -150,15 +151,31 @@ export class WholeRelay implements Relay, Delivery {
   }
 
   /**
-   * A success that is no JSON object (a proxy's page, an answer cut short) is none. Only an answer that is
-   * still held can be taken back; a longer one has begun to leave.
+   * Reads what the answer says. False: a success that is no JSON object (a proxy's page, an answer cut short) is none.
+   * Only an answer that is still held can be taken back; a longer one has begun to leave.
    */
-  #believable(): boolean {
-    if (this.#form !== "json" || this.#head.status >= 300 || this.#attempt.exchange.sink.started) return true;
+  #read(): boolean {
+    const { exchange } = this.#attempt;
+    const isHeld = this.#isJson && !exchange.sink.started;
+    if (!isHeld) {
+      this.#observer.finish();
+      return true;
+    }
     const body = this.#takeHeld();
-    const { brokenAt, starts } = scanTopLevel(body, ERROR);
-    this.#failed = body[starts[0] ?? -1] === OPEN_BRACE;
-    return brokenAt < 0;
+    const facts = (this.#unread ? this.#observer.finishWhole?.(body) : undefined) ?? answerFacts(body);
+    if (!facts.sound) return false;
+    this.#failed = facts.failed;
+    exchange.recording?.judge(facts.keepable);
+    if (!this.#unread) this.#observer.finish();
+    return true;
+  }
+
+  /** The answer is too long to be held: from now on it is read as it comes. */
+  #readHeld(next: Buffer): void {
+    if (!this.#unread) return;
+    this.#unread = false;
+    for (const chunk of this.#held) this.#observer.feed(chunk);
+    this.#observer.feed(next);
   }
 
   /** What is held, in one piece. */
