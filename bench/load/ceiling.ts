@@ -1,11 +1,12 @@
 /**
- * A bare proxy of the gateway's two building blocks, uWebSockets.js and undici's dispatch, with none of its work:
+ * A bare proxy of the gateway's two ends, uWebSockets.js and its connections to upstreams, with none of its work:
  * `node --import tsx bench/load/ceiling.ts UPSTREAM_PORT`. What it reaches is what this machine allows the gateway.
  */
-import { Pool } from "undici";
 import uws, { type HttpResponse } from "uWebSockets.js";
+import { Upstreams } from "../../src/providers/upstream.js";
 
-const pool = new Pool(`http://127.0.0.1:${process.argv[2]}`, { connections: 4096, pipelining: 1 });
+const origin = `http://127.0.0.1:${process.argv[2]}`;
+const upstreams = new Upstreams({ connectMs: 5_000, connectionsPerOrigin: 4096 });
 const FRAMING = new Set(["content-length", "transfer-encoding", "connection", "keep-alive", "date"]);
 
 class Relay {
@@ -57,24 +58,28 @@ class Relay {
 }
 
 function forward(relay: Relay, path: string, body: Buffer): void {
-  pool.dispatch(
-    { method: "POST", path, body, headers: ["content-type", "application/json"] },
+  upstreams.send(
+    { origin, path, body, headers: ["content-type", "application/json"], firstByteMs: 0, idleMs: 0, tls: null },
     {
-      onRequestStart: () => undefined,
-      onResponseStart: (_controller, status, headers) => {
+      onHead(status, headers) {
         const kept: string[] = [];
-        for (const [name, value] of Object.entries(headers)) {
-          if (!FRAMING.has(name) && typeof value === "string") kept.push(name, value);
+        for (let index = 0; index + 1 < headers.length; index += 2) {
+          const name = headers[index] as string;
+          if (!FRAMING.has(name)) kept.push(name, headers[index + 1] as string);
         }
         relay.head(status, kept);
       },
-      onResponseData: (_controller, piece) => relay.piece(piece as Buffer),
-      onResponseEnd: () => relay.flush(true),
-      onResponseError: () => {
+      onData(piece) {
+        relay.piece(piece);
+        return true;
+      },
+      onEnd: () => relay.flush(true),
+      onFailure() {
         relay.head(502, []);
         relay.flush(true);
       },
     },
+    performance.now(),
   );
 }
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { canPin, REPOSITORY } from "./children.js";
 import type { Meta, RigParameters } from "./results.js";
 
-const PACKAGES = ["uWebSockets.js", "undici", "piscina", "msgpackr"];
+const PACKAGES = ["uWebSockets.js", "piscina", "msgpackr"];
 
 export function describeMachine(parameters: RigParameters, missing: Readonly<Record<string, string>>): Meta {
   const processors = cpus();

@@ -36,8 +36,8 @@ export interface AnswerHead {
   readonly passed: string[];
 }
 
-/** `ownPrefix`: names that begin so are the gateway's own and may not come from an upstream. */
-export function readAnswerHead(status: number, raw: readonly Buffer[], ownPrefix: string): AnswerHead {
+/** `raw`: names in lower case and values alternate. `ownPrefix`: names that begin so are the gateway's own and may not come from an upstream. */
+export function readAnswerHead(status: number, raw: readonly string[], ownPrefix: string): AnswerHead {
   let contentType = "";
   let contentEncoding = "";
   let length = -1;
@@ -45,13 +45,13 @@ export function readAnswerHead(status: number, raw: readonly Buffer[], ownPrefix
   let bytes = 0;
   const passed: string[] = [];
   for (let index = 0; index + 1 < raw.length; index += 2) {
-    const name = (raw[index] as Buffer).toString("latin1").toLowerCase();
-    if (name === "content-type") contentType = (raw[index + 1] as Buffer).toString("latin1");
-    else if (name === "content-encoding") contentEncoding = (raw[index + 1] as Buffer).toString("latin1");
-    else if (name === "content-length") length = Number((raw[index + 1] as Buffer).toString("latin1"));
-    else if (name === "connection") connection += `,${(raw[index + 1] as Buffer).toString("latin1").toLowerCase()}`;
+    const name = raw[index] as string;
+    const value = raw[index + 1] as string;
+    if (name === "content-type") contentType = value;
+    else if (name === "content-encoding") contentEncoding = value;
+    else if (name === "content-length") length = Number(value);
+    else if (name === "connection") connection += `,${value.toLowerCase()}`;
     else if (!DROPPED.has(name) && !name.startsWith(DROPPED_PREFIX) && !name.startsWith(ownPrefix)) {
-      const value = (raw[index + 1] as Buffer).toString("latin1");
       bytes += name.length + value.length;
       if (bytes <= MAX_PASSED_BYTES) passed.push(name, value);
     }

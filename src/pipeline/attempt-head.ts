@@ -11,9 +11,9 @@ export interface ReadHead {
   readonly filter: AnswerFilter | null;
 }
 
-export function readHead(attempt: Attempt, status: number, rawHeaders: readonly Buffer[]): ReadHead {
+export function readHead(attempt: Attempt, status: number, headers: readonly string[]): ReadHead {
   const { exchange, node, target, translation } = attempt;
-  const head = readAnswerHead(status, rawHeaders, node.headerNames.prefix);
+  const head = readAnswerHead(status, headers, node.headerNames.prefix);
   const facts = { status, contentType: head.contentType, requestId: exchange.id };
   const { outgoing } = exchange;
   const created = translation === null ? createdFilter(exchange, node, target) : null;

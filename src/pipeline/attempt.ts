@@ -152,8 +152,8 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     this.giveUp(failure("transport_error", "The gateway has no credentials for the upstream at the moment."));
   }
 
-  onHead(status: number, rawHeaders: readonly Buffer[]): void {
-    const { head, filter } = readHead(this, status, rawHeaders);
+  onHead(status: number, headers: readonly string[]): void {
+    const { head, filter } = readHead(this, status, headers);
     this.head = head;
     this.#filter = filter;
     if (status >= 300 && this.#superseded({ kind: "status", status })) return;

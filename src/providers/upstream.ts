@@ -1,11 +1,9 @@
-/**
- * The connections to upstreams: one pool an origin, owned by one acceptor thread.
- *
- * undici's raw handler interface (status and headers as they came, `false` from onData pauses the socket)
- * is used because it costs no promise, no stream and no header object a request.
- */
-import { type Dispatcher, errors, Pool } from "undici";
+/** The connections to upstreams: one pool an origin, owned by one acceptor thread. */
 import { lengthOfBody } from "../dialects/body-pieces.js";
+import { Call } from "./http1/call.js";
+import { OriginPool } from "./http1/pool.js";
+import { requestHead } from "./http1/request-head.js";
+import { socketsTo } from "./http1/socket.js";
 
 export interface UpstreamRequest {
   /** "https://host:port" */
@@ -35,8 +33,8 @@ export type UpstreamFailureKind = "transport" | "timeout" | "decode" | "aborted"
 
 /** What the caller of an upstream implements; calls come in this order and never after onEnd or onFailure. */
 export interface UpstreamHandler {
-  /** `rawHeaders` alternates names and values. */
-  onHead(status: number, rawHeaders: readonly Buffer[]): void;
+  /** `headers`: names in lower case and values alternate, as they came. */
+  onHead(status: number, headers: readonly string[]): void;
   /** Return false to pause; `call.resume()` goes on. */
   onData(chunk: Buffer): boolean;
   onEnd(): void;
@@ -57,9 +55,15 @@ export interface UpstreamOptions {
 }
 
 const IDLE_POOL_MS = 600_000;
+/** How often clocks are looked at, milliseconds: no time limit is kept more exactly. */
+const TICK_MS = 50;
+/** The thread was away for so long that what has come meanwhile must be read before anybody is called silent. */
+const LATE_MS = 250;
 
 interface PoolEntry {
-  readonly pool: Pool;
+  readonly pool: OriginPool;
+  /** "host:port" as the Host field says it. */
+  readonly authority: string;
   lastUsed: number;
 }
 
@@ -67,154 +71,101 @@ interface PoolEntry {
 export class Upstreams {
   readonly #options: UpstreamOptions;
   readonly #pools = new Map<string, PoolEntry>();
+  #clock: NodeJS.Timeout | null = null;
+  #lastTick = 0;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
   }
 
-  /** Sends one request; never throws: failures reach the handler. */
+  /** Sends one request; never throws: failures reach the handler, and never before this call has returned. */
   send(request: UpstreamRequest, handler: UpstreamHandler, now: number): UpstreamCall {
-    const call = new Call(handler);
+    const { method = "POST", path, headers, firstByteMs, idleMs } = request;
     const entry = this.#entry(request);
     entry.lastUsed = now;
+    const body = bodyOf(request, method);
+    const bodyBytes = body === null ? -1 : lengthOfBody(body);
+    let head: string;
     try {
-      entry.pool.dispatch(
-        {
-          path: request.path,
-          method: (request.method ?? "POST") as Dispatcher.HttpMethod,
-          headers: headersOf(request),
-          body: bodyOf(request),
-          headersTimeout: request.firstByteMs,
-          bodyTimeout: request.idleMs,
-        },
-        call as unknown as Dispatcher.DispatchHandler,
-      );
+      head = requestHead({ authority: entry.authority, method, path, headers, bodyBytes });
     } catch (error) {
-      call.onError(error as Error);
+      return unsendable(handler, error as Error);
     }
+    const call = new Call({ head, body, bodiless: method === "HEAD", firstByteMs, idleMs }, handler);
+    entry.pool.send(call, now);
+    if (this.#clock === null) this.#startClock(now);
     return call;
   }
 
-  /** Closes pools that nobody used for ten minutes; call it now and then. */
+  /** Forgets pools that nobody used for ten minutes; call it now and then. */
   sweep(now: number): void {
-    for (const [name, entry] of this.#pools) {
-      if (now - entry.lastUsed < IDLE_POOL_MS) continue;
-      this.#pools.delete(name);
-      entry.pool.close().catch(() => {});
+    for (const [name, { pool, lastUsed }] of this.#pools) {
+      if (now - lastUsed >= IDLE_POOL_MS && pool.size === 0) this.#pools.delete(name);
     }
   }
 
   /** Ends every connection at once. */
   async destroy(): Promise<void> {
-    const pools = [...this.#pools.values()];
+    this.#stopClock();
+    for (const { pool } of this.#pools.values()) pool.destroy();
     this.#pools.clear();
-    await Promise.all(pools.map(({ pool }) => pool.destroy().catch(() => {})));
   }
 
-  #entry(request: UpstreamRequest): PoolEntry {
-    const { origin, tls } = request;
+  #entry({ origin, tls }: UpstreamRequest): PoolEntry {
     // The same host with another trust is another pool.
     const name = tls === null ? origin : `${origin} ${tls.verify} ${tls.caCert ?? ""}`;
     let entry = this.#pools.get(name);
     if (entry === undefined) {
-      const trust =
-        tls === null ? {} : { rejectUnauthorized: tls.verify, ...(tls.caCert === null ? {} : { ca: tls.caCert }) };
-      entry = {
-        pool: new Pool(origin, {
-          connections: this.#options.connectionsPerOrigin,
-          pipelining: 1,
-          connect: { timeout: this.#options.connectMs, ...trust },
-          allowH2: false,
-        }),
-        lastUsed: 0,
-      };
+      const { connectMs, connectionsPerOrigin: connections } = this.#options;
+      const pool = new OriginPool(socketsTo(origin, tls), { connectMs, connections });
+      entry = { pool, authority: new URL(origin).host, lastUsed: 0 };
       this.#pools.set(name, entry);
     }
     return entry;
+  }
+
+  /** Runs while there is any connection. */
+  #startClock(now: number): void {
+    this.#lastTick = now;
+    this.#clock = setInterval(() => this.#tick(performance.now()), TICK_MS);
+    this.#clock.unref();
+  }
+
+  #stopClock(): void {
+    if (this.#clock !== null) clearInterval(this.#clock);
+    this.#clock = null;
+  }
+
+  #tick(now: number): void {
+    const late = now - this.#lastTick > LATE_MS;
+    this.#lastTick = now;
+    if (late) return;
+    let connections = 0;
+    for (const { pool } of this.#pools.values()) {
+      pool.tick(now);
+      connections += pool.size;
+    }
+    if (connections === 0) this.#stopClock();
   }
 }
 
 const MAY_HAVE_NONE: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS"]);
 
 /** No body is not the same as an empty one: the latter is announced. */
-function bodyOf({ body, method = "POST" }: UpstreamRequest): Buffer | null {
-  return body.length === 0 && MAY_HAVE_NONE.has(method) ? null : (body as Buffer);
+function bodyOf({ body }: UpstreamRequest, method: string): Buffer | readonly Buffer[] | null {
+  return body.length === 0 && MAY_HAVE_NONE.has(method) ? null : body;
 }
 
-/** A body in pieces must be announced, or it would go out chunked. */
-function headersOf({ headers, body }: UpstreamRequest): string[] {
-  return Buffer.isBuffer(body) ? (headers as string[]) : [...headers, "content-length", String(lengthOfBody(body))];
-}
-
-/** Adapts undici's handler to ours and remembers how to abort and resume. */
-class Call implements UpstreamCall {
-  readonly #handler: UpstreamHandler;
-  #abort: ((reason?: Error) => void) | null = null;
-  #resume: (() => void) | null = null;
-  #done = false;
-
-  constructor(handler: UpstreamHandler) {
-    this.#handler = handler;
-  }
-
-  abort(): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#abort?.(ABORTED);
-  }
-
-  resume(): void {
-    this.#resume?.();
-  }
-
-  onConnect(abort: (reason?: Error) => void): void {
-    this.#abort = abort;
-    // The client may have left while the request waited for a connection.
-    if (this.#done) abort(ABORTED);
-  }
-
-  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
-    if (this.#done || status < 200) return true;
-    this.#resume = resume;
-    this.#handler.onHead(status, rawHeaders);
-    return true;
-  }
-
-  onData(chunk: Buffer): boolean {
-    return this.#done ? true : this.#handler.onData(chunk);
-  }
-
-  onComplete(): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#handler.onEnd();
-  }
-
-  onError(error: Error): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#handler.onFailure(failureKind(error), describe(error));
-  }
-}
-
-const ABORTED = new errors.RequestAbortedError("given up");
-
-function failureKind(error: Error): UpstreamFailureKind {
-  if (
-    error instanceof errors.HeadersTimeoutError ||
-    error instanceof errors.BodyTimeoutError ||
-    error instanceof errors.ConnectTimeoutError
-  ) {
-    return "timeout";
-  }
-  if (error instanceof errors.HTTPParserError || error instanceof errors.ResponseContentLengthMismatchError)
-    return "decode";
-  if (error instanceof errors.RequestAbortedError) return "aborted";
-  return "transport";
-}
-
-/** Says what went wrong without an address: internal hosts are not for callers. */
-function describe(error: Error): string {
-  const code = (error as { code?: unknown }).code;
-  return typeof code === "string" ? code : error.name;
+/** A request that would not be one on the wire; it is told of as any other failure is. */
+function unsendable(handler: UpstreamHandler, error: Error): UpstreamCall {
+  let left = false;
+  queueMicrotask(() => {
+    if (!left) handler.onFailure("transport", `the request cannot be sent: ${error.message}`);
+  });
+  return {
+    abort() {
+      left = true;
+    },
+    resume() {},
+  };
 }

@@ -46,7 +46,7 @@ class Play implements UpstreamCall {
 
   #head(): void {
     if (this.#done) return;
-    this.#handler.onHead(this.#answer.status, [Buffer.from("content-type"), Buffer.from(this.#answer.contentType)]);
+    this.#handler.onHead(this.#answer.status, ["content-type", this.#answer.contentType]);
     this.#play();
   }
 

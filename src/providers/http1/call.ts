@@ -1,0 +1,60 @@
+/** One request to an upstream: what is sent, who hears of the answer, and how it is given up. */
+import type { UpstreamFailureKind, UpstreamHandler } from "../upstream.js";
+
+/** What carries a call at the moment. */
+export interface Carrier {
+  /** Nobody wants the answer any more. */
+  drop(call: Call): void;
+  resume(call: Call): void;
+}
+
+/** What a connection needs of a request. */
+export interface CallRequest {
+  /** The head as it is written; see `requestHead`. */
+  readonly head: string;
+  /** null = none. */
+  readonly body: Buffer | readonly Buffer[] | null;
+  /** The answer has no body whatever its head says: HEAD. */
+  readonly bodiless: boolean;
+  /** Milliseconds until the answer's head must have come; 0 = none. */
+  readonly firstByteMs: number;
+  /** Longest silence inside the answer's body, milliseconds; 0 = none. */
+  readonly idleMs: number;
+}
+
+export class Call {
+  readonly request: CallRequest;
+  readonly handler: UpstreamHandler;
+  carrier: Carrier | null = null;
+  /** Nobody is to hear of it any more. */
+  done = false;
+
+  constructor(request: CallRequest, handler: UpstreamHandler) {
+    this.request = request;
+    this.handler = handler;
+  }
+
+  abort(): void {
+    if (this.done) return;
+    this.done = true;
+    this.carrier?.drop(this);
+  }
+
+  resume(): void {
+    this.carrier?.resume(this);
+  }
+
+  /** Tells of the end, once. */
+  end(): void {
+    if (this.done) return;
+    this.done = true;
+    this.handler.onEnd();
+  }
+
+  /** Tells of a failure, once. */
+  fail(kind: UpstreamFailureKind, message: string): void {
+    if (this.done) return;
+    this.done = true;
+    this.handler.onFailure(kind, message);
+  }
+}
