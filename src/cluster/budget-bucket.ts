@@ -2,9 +2,10 @@
  * The bucket of the budgets over whatever connection there is: read as a whole with every connection and once a day, and
  * followed from then on. What is read is told; nothing of it is kept here.
  */
+import { BucketFollower, type WatchEnd } from "./bucket-follower.js";
 import { packWarned, unpackWarned } from "./budget-entry.js";
 import { type Connection, type KV, type KvEntry, type Live, StorageType } from "./connection.js";
-import { type ClusterLog, reasonOf } from "./log.js";
+import type { ClusterLog } from "./log.js";
 import { budgetWarningKey, type FleetNames } from "./subjects.js";
 import { delay } from "./time.js";
 import { NO_STREAM, WRONG_SEQUENCE, errorCode } from "./jetstream.js";
@@ -12,8 +13,6 @@ import { NO_STREAM, WRONG_SEQUENCE, errorCode } from "./jetstream.js";
 const DAY_MS = 86_400_000;
 /** Longer than any period that ends; what does not end is written again in time. */
 const KEPT_MS = 400 * DAY_MS;
-const CHECK_MS = 5_000;
-const RETRY_MS = 500;
 const CLAIMS = 5;
 
 export interface BudgetBucketOptions {
@@ -33,12 +32,21 @@ export interface BudgetBucketOptions {
 
 export class BudgetBucket {
   readonly #options: BudgetBucketOptions;
-  readonly #stopping = new AbortController();
+  readonly #follower: BucketFollower;
   #kv: KV | null = null;
-  #problem = "";
 
   constructor(options: BudgetBucketOptions) {
     this.#options = options;
+    this.#follower = new BucketFollower({
+      connection: options.connection,
+      log: options.log,
+      complaint: "what other nodes have spent of the budgets cannot be read; trying on",
+      follow: (live) => this.#follow(live),
+      onLost: () => {
+        this.#kv = null;
+        options.onLost();
+      },
+    });
   }
 
   /** Has it been read as a whole, and is it being followed? */
@@ -48,16 +56,16 @@ export class BudgetBucket {
 
   /** Why it cannot be read, as far as it is known. */
   get problem(): string {
-    return this.#problem;
+    return this.#follower.problem;
   }
 
   /** Begins, and returns at once. */
   start(): void {
-    void this.#run();
+    this.#follower.start();
   }
 
   stop(): void {
-    this.#stopping.abort();
+    this.#follower.stop();
   }
 
   /** Rejects when NATS refuses, or the bucket is not open. `revision`: of what it is to take the place of. */
@@ -92,7 +100,7 @@ export class BudgetBucket {
         return before;
       } catch (error) {
         if (errorCode(error) !== WRONG_SEQUENCE || tries === CLAIMS) throw error;
-        await delay(tries * 10, this.#stopping.signal);
+        await delay(tries * 10, this.#follower.signal);
       }
     }
   }
@@ -102,63 +110,26 @@ export class BudgetBucket {
     return this.#kv;
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      const live = await this.#options.connection.whenLive(signal);
-      if (live === null) return;
-      let isOver = true;
-      try {
-        isOver = await this.#follow(live);
-      } catch (error) {
-        this.#failed(error, live);
-      }
-      if (!isOver) continue;
-      this.#kv = null;
-      this.#options.onLost();
-      await delay(RETRY_MS, signal);
-    }
-  }
-
-  /** From the first entry to the end of the connection or of the bucket; false: only a day is over. */
-  async #follow(live: Live): Promise<boolean> {
+  async #follow(live: Live): Promise<WatchEnd> {
     const { names, replicas, onBegin, onEntry, onWhole } = this.#options;
     const settings = { history: 1, replicas, ttl: KEPT_MS, storage: StorageType.File };
     const kv = await live.js.views.kv(names.budgetBucket, settings);
     const { created } = await live.manager.streams.info(`KV_${names.budgetBucket}`);
-    const again = new AbortController();
-    const over = AbortSignal.any([this.#stopping.signal, live.lost, again.signal]);
     onBegin();
-    const watch = await kv.watch({
-      initializedFn: () => {
+    return await this.#follower.watch({
+      live,
+      kv,
+      onWhole: () => {
         this.#kv = kv;
-        this.#problem = "";
         onWhole();
       },
-    });
-    const stop = (): void => watch.stop();
-    over.addEventListener("abort", stop);
-    if (over.aborted) stop();
-    let isDayOver = false;
-    const check = setInterval(() => void this.#check(live, created, again), CHECK_MS);
-    const day = setTimeout(() => {
-      isDayOver = true;
-      stop();
-    }, DAY_MS);
-    check.unref();
-    day.unref();
-    try {
-      for await (const entry of watch) {
-        if (over.aborted) break;
+      onEntry: (entry) => {
         if (entry.operation === "PUT") onEntry(entry);
-      }
-    } finally {
-      clearInterval(check);
-      clearTimeout(day);
-      over.removeEventListener("abort", stop);
-      stop();
-    }
-    return over.aborted || !isDayOver;
+        return true;
+      },
+      check: (again) => this.#check(live, created, again),
+      lastsMs: DAY_MS,
+    });
   }
 
   /** A bucket that was deleted or made anew tells its watchers nothing. */
@@ -169,12 +140,5 @@ export class BudgetBucket {
     } catch (error) {
       if (errorCode(error) === NO_STREAM) again.abort();
     }
-  }
-
-  #failed(error: unknown, live: Live): void {
-    const reason = reasonOf(error);
-    if (live.lost.aborted || this.#stopping.signal.aborted || reason === this.#problem) return;
-    this.#options.log.error({ reason }, "what other nodes have spent of the budgets cannot be read; trying on");
-    this.#problem = reason;
   }
 }

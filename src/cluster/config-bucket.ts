@@ -3,9 +3,10 @@
  * connection and with every bucket. What it has read is kept while NATS is away. Changes are told when no more of
  * them are on their way, so that what was written together is seen together.
  */
+import { BucketFollower, type WatchEnd } from "./bucket-follower.js";
 import { type StoredEntry, SEEDED, storedEntry } from "./config-entries.js";
 import { type Connection, type KV, type KvEntry, type Live, StorageType } from "./connection.js";
-import { type ClusterLog, reasonOf } from "./log.js";
+import type { ClusterLog } from "./log.js";
 import type { FleetNames } from "./subjects.js";
 import { delay } from "./time.js";
 import { NO_STREAM, errorCode } from "./jetstream.js";
@@ -14,8 +15,8 @@ const HISTORY = 5;
 /** A change is told so much later when nothing else is on its way, and so much later at most. */
 const QUIET_MS = 2;
 const LATEST_MS = 20;
-const CHECK_MS = 5_000;
-const RETRY_MS = 500;
+/** Within it, a watcher has heard what the server had when it answered. */
+const LOOK_AGAIN_MS = 500;
 /** Bounds of what a node reads into memory, as of a file. */
 const MAX_ENTRIES = 100_000;
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -62,17 +63,25 @@ export interface OpenBucket {
 
 export class ConfigBucket {
   readonly #options: ConfigBucketOptions;
-  readonly #stopping = new AbortController();
+  readonly #follower: BucketFollower;
   readonly #waiting = new Set<{ readonly revision: number; readonly done: () => void }>();
   #state: Reading | null = null;
   #open: OpenBucket | null = null;
   #timer: NodeJS.Timeout | null = null;
   /** The first change that has not been told was seen at this time. */
   #changedAt = 0;
-  #problem = "";
 
   constructor(options: ConfigBucketOptions) {
     this.#options = options;
+    this.#follower = new BucketFollower({
+      connection: options.connection,
+      log: options.log,
+      complaint: "the resources in NATS cannot be read; trying on",
+      follow: (live) => this.#follow(live),
+      onLost: () => {
+        this.#open = null;
+      },
+    });
   }
 
   /** null: it has never been read. */
@@ -87,16 +96,16 @@ export class ConfigBucket {
 
   /** Why it cannot be read, as far as it is known. */
   get problem(): string {
-    return this.#problem;
+    return this.#follower.problem;
   }
 
   /** Begins, and returns at once. */
   start(): void {
-    void this.#run();
+    this.#follower.start();
   }
 
   stop(): void {
-    this.#stopping.abort();
+    this.#follower.stop();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
@@ -126,23 +135,7 @@ export class ConfigBucket {
     this.#tell();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      const live = await this.#options.connection.whenLive(signal);
-      if (live === null) return;
-      try {
-        await this.#follow(live);
-      } catch (error) {
-        this.#failed(error, live);
-      }
-      this.#open = null;
-      await delay(RETRY_MS, signal);
-    }
-  }
-
-  /** From the first entry to the end of the connection, or of the bucket. */
-  async #follow(live: Live): Promise<void> {
+  async #follow(live: Live): Promise<WatchEnd> {
     const { names, replicas } = this.#options;
     const settings = { history: HISTORY, replicas, storage: StorageType.File };
     const kv = await live.js.views.kv(names.configBucket, settings);
@@ -150,34 +143,22 @@ export class ConfigBucket {
     const { created, state } = await live.manager.streams.info(`KV_${names.configBucket}`);
     const reading = newReading(created, state.last_seq);
     let whole = false;
-    const again = new AbortController();
-    const over = AbortSignal.any([this.#stopping.signal, live.lost, again.signal]);
-    const watch = await kv.watch({
-      initializedFn: () => {
+    return await this.#follower.watch({
+      live,
+      kv,
+      onWhole: () => {
         whole = true;
         this.#state = reading;
         this.#open = { live, kv };
-        this.#problem = "";
         this.#changed(0);
       },
-    });
-    const stop = (): void => watch.stop();
-    over.addEventListener("abort", stop);
-    if (over.aborted) stop();
-    const check = setInterval(() => void this.#check(live, reading, again), CHECK_MS);
-    check.unref();
-    try {
-      for await (const entry of watch) {
-        if (over.aborted) break;
+      onEntry: (entry) => {
         note(reading, entry);
         if (whole) this.#changed(entry.delta ?? 0);
-        if (whole && reading.freed) break;
-      }
-    } finally {
-      clearInterval(check);
-      over.removeEventListener("abort", stop);
-      stop();
-    }
+        return !(whole && reading.freed);
+      },
+      check: (again) => this.#check(live, reading, again),
+    });
   }
 
   /** A bucket that was deleted, made anew or set back, and a watcher that hears nothing any more, tell nobody. */
@@ -197,7 +178,7 @@ export class ConfigBucket {
 
   async #moves(reading: Reading): Promise<boolean> {
     const { revision } = reading;
-    await delay(RETRY_MS, this.#stopping.signal);
+    await delay(LOOK_AGAIN_MS, this.#follower.signal);
     return reading.revision > revision;
   }
 
@@ -214,13 +195,6 @@ export class ConfigBucket {
   #tell(): void {
     this.#timer = null;
     this.#options.onChange();
-  }
-
-  #failed(error: unknown, live: Live): void {
-    const reason = reasonOf(error);
-    if (live.lost.aborted || this.#stopping.signal.aborted || reason === this.#problem) return;
-    this.#options.log.error({ reason }, "the resources in NATS cannot be read; trying on");
-    this.#problem = reason;
   }
 }
 
