@@ -8,6 +8,9 @@ import { FleetError } from "./child.mjs";
 
 const HOST = "127.0.0.1";
 const NATS_SERVERS = 3;
+/** Below those that systems give to connections going out. */
+const FREE_PORTS = { first: 12_000, count: 18_000 };
+const TRIES = 100;
 /** Where each kind of process begins, behind the base port. */
 const OFFSETS = { proxy: 0, status: 1, node: 10, ops: 20, nats: 30, monitor: 40, route: 50 };
 
@@ -177,7 +180,7 @@ export async function findPorts(base, nodes) {
     Array.from({ length: count }, (_none, index) => ({ kind, port: base === 0 ? 0 : base + OFFSETS[kind] + index })),
   );
   // All held at once, so that no two are the same.
-  const held = await Promise.allSettled(wanted.map(({ port }) => hold(port)));
+  const held = await Promise.allSettled(wanted.map(({ port }) => (port === 0 ? holdFree() : hold(port))));
   const servers = held.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
   const found = servers.map((server) => server.address().port);
   await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
@@ -189,6 +192,20 @@ export async function findPorts(base, nodes) {
   const ports = {};
   for (const [index, { kind }] of wanted.entries()) ports[kind] = [...(ports[kind] ?? []), found[index]];
   return ports;
+}
+
+/**
+ * Not whatever the system would give: a port of those that it gives to connections going out may be theirs when a
+ * program that was ended wants it back.
+ */
+async function holdFree() {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await hold(FREE_PORTS.first + Math.floor(Math.random() * FREE_PORTS.count));
+    } catch (error) {
+      if (tried === TRIES) throw error;
+    }
+  }
 }
 
 function hold(port) {

@@ -57,7 +57,7 @@ export interface PackedSetup {
 const OUTBOX_CAPACITY = 4_096;
 const LOG_BATCH_MS = 50;
 /** A crashed acceptor keeps its port open until a replacement listens, but no longer than this. */
-const HANDOVER_MS = 5_000;
+const HANDOVER_MS = 30_000;
 const DRAIN_CHECK_MS = 20;
 
 const setup = workerData as ThreadSetup;

@@ -46,7 +46,7 @@ function checked(gateway: RunningGateway, name: string, passed: boolean): Promis
     // New resources take a moment to be in force.
     const shown: Shown | undefined = await statusOf(gateway, name);
     return shown?.checks?.passed === passed ? shown : null;
-  }, 12_000);
+  });
 }
 
 async function servedBy(gateway: RunningGateway, model: string): Promise<string | null> {
@@ -140,14 +140,16 @@ describe("a node with checks", () => {
     expect(of("fine")?.input_tokens).toBeGreaterThan(0);
   });
 
-  it("asks once an interval, whatever the number of acceptors", () => {
-    const times = upstream
-      .requests()
-      .filter(({ model, body }) => model === "up-sick" && body.includes(PROMPT))
-      .map(({ receivedAt }) => receivedAt);
-    for (const [index, time] of times.entries()) {
-      if (index > 0) expect(time - (times[index - 1] as number)).toBeGreaterThan(INTERVAL_S * 900);
-    }
+  it("asks once an interval, whatever the number of acceptors", async () => {
+    const received = () =>
+      upstream
+        .requests()
+        .filter(({ model, body }) => model === "up-sick" && body.includes(PROMPT))
+        .map(({ receivedAt }) => receivedAt);
+    const times = await gateway.until(() => (received().length >= 3 ? received() : null));
+    // All together, as one of them may have come late: were it each acceptor, half the time would do.
+    const took = (times.at(-1) as number) - (times[0] as number);
+    expect(took).toBeGreaterThan((times.length - 1) * INTERVAL_S * 1_000 * 0.75);
   });
 
   it("checks what new resources say, and no more what they do not", async () => {
@@ -175,10 +177,10 @@ describe("many checks", () => {
       }, 15_000);
       expect(most).toBe(4);
       await upstream.until((stats) => stats.in_flight === 4);
-      const startedAt = performance.now();
+      const { completed } = upstream.stats();
       expect((await gateway.end()).code).toBe(0);
-      expect(performance.now() - startedAt).toBeLessThan(3_000);
-      expect(upstream.stats().in_flight).toBe(0);
+      await upstream.until((stats) => stats.in_flight === 0);
+      expect(upstream.stats()).toMatchObject({ completed, aborted: 4 });
       const events = await gateway.events();
       expect(events).toHaveLength(upstream.stats().requests);
       expect(events.filter(({ error }) => error === "client_closed_request")).toHaveLength(4);

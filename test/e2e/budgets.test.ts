@@ -7,9 +7,10 @@ import { readEvents } from "../../src/usage/reader.js";
 import { journalDirectory } from "../../src/usage/segments.js";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
 import { eventOf } from "./calls.js";
-import { KEY, oneProvider, type RunningGateway, sha256, startGateway } from "./gateway.js";
+import { KEY, oneProvider, roomInWindow, type RunningGateway, sha256, startGateway, until } from "./gateway.js";
 import { Client, ENDPOINTS, metricSum, type Reply, requestFor, STREAMING } from "./traffic.js";
 
+const DAY_MS = 86_400_000;
 /** Dollars for each answer of `WORDS` words from a model that charges by output alone: 0.01. */
 const WORDS = 10;
 const OUTPUT_PER_1K = 1;
@@ -86,12 +87,13 @@ async function journalSum(dataDirectory: string): Promise<number> {
 
 describe("a budget", () => {
   it("admits until it is spent, then refuses with what a caller needs to know", async () => {
+    await roomInWindow(DAY_MS, 20_000);
     await start({ budgets: [{ name: "red", scope: "team", limit_usd: 0.05, period: "day" }], key: { team_id: "red" } });
     expect(await statuses(7)).toEqual([200, 200, 200, 200, 200, 429, 429]);
     const refused = await ask();
     const { error } = JSON.parse(refused.body.toString());
     expect(error).toMatchObject({ type: "billing_error", code: "budget_exceeded" });
-    const midnight = new Date(Math.ceil(Date.now() / 86_400_000) * 86_400_000).toISOString();
+    const midnight = new Date(Math.ceil(Date.now() / DAY_MS) * DAY_MS).toISOString();
     expect(error.budget).toEqual({ scope: "team", limit_usd: 0.05, spent_usd: 0.05, resets_at: midnight });
     expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
     // The team's money, whichever of its keys; nobody else's.
@@ -134,8 +136,11 @@ describe("a budget", () => {
     });
     expect(metricSum(page, "weir_budget_warnings_total", { budget: "all" })).toBe(2);
     expect(metricSum(page, "weir_cost_usd_total", { provider: "openai" })).toBeCloseTo(0.1, 9);
-    const lines = (gateway as RunningGateway).stdout().split("\n");
-    const told = lines.filter((line) => line.includes("a budget has reached"));
+    const told = await until(() => {
+      const lines = (gateway as RunningGateway).stdout().split("\n").slice(0, -1);
+      const found = lines.filter((line) => line.includes("a budget has reached"));
+      return found.length >= 2 ? found : null;
+    });
     expect(told.map((line) => JSON.parse(line).fraction)).toEqual(["0.5", "1"]);
   });
 
@@ -204,7 +209,7 @@ describe("survival", () => {
     await gateway?.end();
     writeFileSync(join(data(), "budgets.json"), '{"version":1,"tot');
     await startHere(money(0.03));
-    expect(gateway?.stdout()).toContain("budgets are added up anew from the journal");
+    await gateway?.until(() => gateway?.stdout().includes("budgets are added up anew from the journal"));
     expect(await statuses(1)).toEqual([429]);
   });
 });
@@ -247,7 +252,8 @@ describe("prices", () => {
     write('"much"');
     running.child.kill("SIGHUP");
     await running.until(() => running.stdout().includes("price file refused"));
-    expect(running.stdout()).toContain("prices[0].output_per_1m: must be a number of US dollars");
+    const wrong = "prices[0].output_per_1m: must be a number of US dollars";
+    await running.until(() => running.stdout().includes(wrong));
     expect(await cost()).toBeCloseTo(0.02, 9);
   });
 

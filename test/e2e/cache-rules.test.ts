@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
 import { ADMIN_KEY, cacheOf, fresh, OTHER_KEY, question, startCaching, unscripted } from "./cache-gateway.js";
 import { eventOf } from "./calls.js";
-import { KEY, oneProvider, type RunningGateway, startGateway } from "./gateway.js";
+import { KEY, oneProvider, roomInWindow, type RunningGateway, startGateway } from "./gateway.js";
 import { ask } from "./wire.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
@@ -179,6 +179,7 @@ describe("limits", () => {
 
   test("a hit counts as a request, and uses no tokens", async () => {
     const key = { rate_limit: { rpd: 4, tpd: 1_000_000 } };
+    await roomInWindow(86_400_000, 15_000);
     gateway = await startCaching(upstream, [{ name: "everything" }], { key });
     const body = question();
     const first = await ask(gateway.url, body);

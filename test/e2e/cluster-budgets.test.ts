@@ -210,12 +210,11 @@ describe.skipIf(NATS_PROGRAM === null)(`budgets of a fleet of two${NATS_REASON}`
       await Promise.all([exhaust(first, "warned"), exhaust(second, "warned")]);
       await until(async () => (await warnings()) >= 2, WAIT_MS);
       for (const node of nodes) await until(async () => (await ratio(node, "warned")) >= 1, WAIT_MS);
-      const told = nodes.flatMap(({ gateway }) =>
-        gateway
-          .stdout()
-          .split("\n")
-          .filter((line) => line.includes(WARNING)),
-      );
+      const told = await until(() => {
+        const lines = nodes.flatMap(({ gateway }) => gateway.stdout().split("\n").slice(0, -1));
+        const found = lines.filter((line) => line.includes(WARNING));
+        return found.length >= 2 ? found : null;
+      });
       expect(told.map((line) => JSON.parse(line).fraction).sort()).toEqual(["0.5", "0.9"]);
     },
     LONG_MS,

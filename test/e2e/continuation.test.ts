@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { AnswerEvent } from "../../src/dialects/semantic.js";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
 import { lastRequest, received } from "./calls.js";
-import { type RunningGateway, startGateway } from "./gateway.js";
+import { roomInWindow, type RunningGateway, startGateway } from "./gateway.js";
 import {
   beginningIn,
   type Refusal,
@@ -57,7 +57,7 @@ async function resources(): Promise<Entry> {
     ...firsts,
     ...["second", "third", "dead"].map((who) => chatModel(`chat-${who}`, at(`chat-${who}`))),
     ...["second", "third"].map((who) => messagesModel(`messages-${who}`, at(`messages-${who}`))),
-    chatModel("quick-1", { ...STEADY, stream_timeout: 300 }),
+    chatModel("quick-1", { ...STEADY, stream_timeout: 1_000 }),
     chatModel("second-over", { ...at("chat-second"), rate_limit: { rpm: 1 } }),
     ...["chat", "messages"].flatMap((one) =>
       ["chat", "messages"].map((two) => group(`${one}-${two}`, [`${one}-1`, `${two}-second`])),
@@ -289,7 +289,7 @@ it("goes on after silence, too", async () => {
 });
 
 it("asks the next one's own limits, and gives back what is not used", async () => {
-  await gateway.until(() => Date.now() % 60_000 < 55_000, 10_000);
+  await roomInWindow(60_000, 10_000);
   const [chat] = WAYS as [Way];
   firstBreaks(4);
   expect((await chat.ask(clients, "over")).text).toBe(WHOLE);

@@ -11,9 +11,11 @@ import {
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Behaviour } from "../fake-upstream/behaviour.js";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
-import { oneProvider, type RunningGateway, startGateway } from "./gateway.js";
+import { oneProvider, type RunningGateway, startGateway, until } from "./gateway.js";
 import { lastError, type Surface, SURFACES, wholeEvents } from "./surfaces.js";
 import { ask, chat, type HandUpstream, open, startHandUpstream } from "./wire.js";
+
+const COMMENT_MS = 300;
 
 let fake: FakeUpstream;
 let gateway: RunningGateway;
@@ -21,7 +23,7 @@ let gateway: RunningGateway;
 beforeAll(async () => {
   fake = await startFakeUpstream();
   gateway = await startGateway({
-    config: { timeouts: { keep_alive_comment_ms: 300 } },
+    config: { timeouts: { keep_alive_comment_ms: COMMENT_MS } },
     resources: oneProvider(fake.url),
   });
 });
@@ -42,6 +44,9 @@ describe("encodings", () => {
   const WHOLE = JSON.stringify({ id: "chatcmpl-1", choices: [], usage: { prompt_tokens: 3, completion_tokens: 4 } });
   let upstream: HandUpstream;
   let encoded: RunningGateway;
+  const EVENTS = 6;
+  /** Events that the caller of a stream has. */
+  let seen = 0;
 
   beforeAll(async () => {
     upstream = await startHandUpstream((response, bytes) => {
@@ -56,15 +61,15 @@ describe("encodings", () => {
       }
       const packer = streaming(options as never);
       packer.pipe(response);
-      let number = 0;
-      const timer = setInterval(() => {
-        number += 1;
-        packer.write(`data: {"choices":[{"index":0,"delta":{"content":"${number}"}}]}\n\n`);
-        packer.flush();
-        if (number < 6) return;
-        clearInterval(timer);
+      void (async () => {
+        for (let number = 1; number <= EVENTS; number += 1) {
+          packer.write(`data: {"choices":[{"index":0,"delta":{"content":"${number}"}}]}\n\n`);
+          packer.flush();
+          // The next one comes when the caller has this one.
+          await until(() => seen >= number).catch(() => response.destroy());
+        }
         packer.end("data: [DONE]\n\n");
-      }, 60);
+      })();
     });
     encoded = await startGateway({ resources: oneProvider(upstream.url) });
   });
@@ -83,17 +88,15 @@ describe("encodings", () => {
   });
 
   it.each(["gzip", "deflate", "br"])("%s of a stream is undone event by event, as they come", async (codec) => {
+    seen = 0;
     const response = await open(encoded.url, chat({}, { codec, stream: true }));
-    const times: number[] = [];
     let text = "";
     for await (const chunk of response.body ?? []) {
-      times.push(performance.now());
       text += Buffer.from(chunk).toString();
+      seen = text.match(/"delta"/g)?.length ?? 0;
     }
-    expect(text.match(/"delta"/g)).toHaveLength(6);
+    expect(seen).toBe(EVENTS);
     expect(text).toContain("[DONE]");
-    expect(times.length).toBeGreaterThanOrEqual(4);
-    expect((times.at(-1) as number) - (times[0] as number)).toBeGreaterThan(150);
   });
 });
 
@@ -101,14 +104,18 @@ describe("an upstream that is silent after its head", () => {
   it("is bridged with comments every keep_alive_comment_ms, and its events stay whole", async () => {
     const script: Behaviour = { words: 4, first_byte_delay_ms: 1_300 };
     for (const surface of SURFACES) {
+      const startedAt = performance.now();
       const answer = await ask(gateway.url, surface.body(true, script), { path: surface.path });
       const comments = answer.text.match(/^:.*\n\n/gm) ?? [];
       expect(comments.length).toBeGreaterThanOrEqual(2);
-      expect(comments.length).toBeLessThanOrEqual(5);
+      expect(comments.length).toBeLessThanOrEqual((performance.now() - startedAt) / COMMENT_MS + 1);
       expect(answer.text.startsWith(":")).toBe(true);
-      const silent = await ask(gateway.url, surface.body(true, { words: 4 }), { path: surface.path });
-      expect(silent.text).not.toMatch(/^:/m);
-      expect(wholeEvents(answer.text)).toBe(wholeEvents(silent.text));
+      // A busy machine makes an upstream silent, too; one that is not gets no comments.
+      const prompt = await gateway.until(async () => {
+        const { text } = await ask(gateway.url, surface.body(true, { words: 4 }), { path: surface.path });
+        return /^:/m.test(text) ? null : text;
+      });
+      expect(wholeEvents(answer.text)).toBe(wholeEvents(prompt));
       expect(answer.text).toContain(surface.terminator);
     }
   });
@@ -150,13 +157,14 @@ describe("timeouts.request_ms", () => {
         ask(other.url, chat({ words: 500, gap_ms: 100 }, { stream: true })),
         ask(other.url, chat({ bytes: 4_000, chunking: { mode: "bytes", size: 10 }, gap_ms: 100 })),
       ]);
-      expect(performance.now() - startedAt).toBeLessThan(3_000);
+      // Each would have gone on for 40 s and more.
+      expect(performance.now() - startedAt).toBeLessThan(15_000);
       expect([whole.status, whole.json.error.code]).toEqual([504, "timeout"]);
       expect([trickle.status, trickle.json.error.code]).toEqual([504, "timeout"]);
       expect(stream.status).toBe(200);
       expect(stream.text).not.toContain("[DONE]");
       expect(lastError(SURFACES[0] as Surface, stream.text).error.code).toBe("timeout");
-      await fake.until((stats) => stats.in_flight === 0, 1_000);
+      await fake.until((stats) => stats.in_flight === 0);
       const events = await other.until(async () => {
         const all = await other.events();
         return all.length === 3 ? all : null;

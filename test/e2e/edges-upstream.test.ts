@@ -9,16 +9,20 @@ import { ask, chat, deadPort, startHandUpstream } from "./wire.js";
 
 let fake: FakeUpstream;
 let gateway: RunningGateway;
+/** Has little patience; the other one has much, so that a busy machine is not taken for a silent upstream. */
+let hasty: RunningGateway;
 
 beforeAll(async () => {
   fake = await startFakeUpstream();
-  gateway = await startGateway({
-    config: { timeouts: { first_byte_ms: 600, stream_idle_ms: 600, keep_alive_comment_ms: 0 } },
-    resources: oneProvider(fake.url),
-  });
+  const resources = oneProvider(fake.url);
+  const timeouts = { keep_alive_comment_ms: 0 };
+  gateway = await startGateway({ config: { timeouts }, resources });
+  const little = { ...timeouts, first_byte_ms: 600, stream_idle_ms: 600 };
+  hasty = await startGateway({ config: { timeouts: little }, resources });
 });
 
 afterAll(async () => {
+  await hasty?.dispose();
   await gateway?.dispose();
   await fake?.close();
 });
@@ -26,10 +30,10 @@ afterAll(async () => {
 beforeEach(() => fake.reset());
 
 /** Does something, and tells the one event that it left. */
-async function eventOf(act: () => Promise<unknown>): Promise<UsageEvent> {
-  const earlier = (await gateway.events()).length;
+async function eventOf(act: () => Promise<unknown>, at = gateway): Promise<UsageEvent> {
+  const earlier = (await at.events()).length;
   await act();
-  return gateway.until(async () => (await gateway.events())[earlier]);
+  return at.until(async () => (await at.events())[earlier]);
 }
 
 describe.each(SURFACES)("on $name", (surface) => {
@@ -62,16 +66,17 @@ describe.each(SURFACES)("on $name", (surface) => {
     "an upstream that %s gives a %o error",
     async (_what, script, status, codes) => {
       let code = "";
+      const asked = status === 504 ? hasty : gateway;
       const event = await eventOf(async () => {
-        const answer = await ask(gateway.url, surface.body(false, script), { path });
+        const answer = await ask(asked.url, surface.body(false, script), { path });
         expect(answer.status).toBe(status);
         code = surface.code(answer.json);
         expect(answer.text).not.toContain("127.0.0.1");
-      });
+      }, asked);
       expect(codes).toContain(event.error);
       expect(code).toBe(spelled(surface, event.error, status));
       expect(event).toMatchObject({ status, complete: false, streamed: false });
-      await fake.until((stats) => stats.in_flight === 0, 1_000);
+      await fake.until((stats) => stats.in_flight === 0);
     },
   );
 
@@ -82,11 +87,12 @@ describe.each(SURFACES)("on $name", (surface) => {
   ] as [string, Behaviour, number, string][])(
     "a stream whose upstream %s before the first event is a %o error",
     async (_what, script, status, error) => {
+      const asked = status === 504 ? hasty : gateway;
       const event = await eventOf(async () => {
-        const answer = await ask(gateway.url, surface.body(true, script), { path });
+        const answer = await ask(asked.url, surface.body(true, script), { path });
         expect(answer.status).toBe(status);
         expect(surface.code(answer.json)).toBe(spelled(surface, error, status));
-      });
+      }, asked);
       expect(event).toMatchObject({ status, error, streamed: true, complete: false });
     },
   );
@@ -99,18 +105,19 @@ describe.each(SURFACES)("on $name", (surface) => {
   ] as [string, Behaviour, string][])(
     "a stream whose upstream %s ends with an error event and without a terminator",
     async (_what, script, error) => {
+      const asked = error === "timeout" ? hasty : gateway;
       const event = await eventOf(async () => {
-        const answer = await ask(gateway.url, surface.body(true, { words: 30, ...script }), { path });
+        const answer = await ask(asked.url, surface.body(true, { words: 30, ...script }), { path });
         expect(answer.status).toBe(200);
         expect(answer.text).not.toContain(surface.terminator);
         expect(wholeEvents(answer.text)).toBeGreaterThan(2);
         const data = lastError(surface, answer.text);
         expect(surface.code(data)).toBe(spelled(surface, error, error === "timeout" ? 504 : 502));
-      });
+      }, asked);
       expect(event).toMatchObject({ status: 200, upstream_status: 200, error, complete: false });
       expect(event.input_tokens).toBeGreaterThan(0);
       expect(event.output_tokens).toBeGreaterThan(0);
-      await fake.until((stats) => stats.in_flight === 0, 1_000);
+      await fake.until((stats) => stats.in_flight === 0);
     },
   );
 

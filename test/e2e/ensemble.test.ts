@@ -3,7 +3,7 @@ import OpenAI from "openai";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
 import { call, received } from "./calls.js";
-import { KEY, type RunningGateway, sha256, startGateway } from "./gateway.js";
+import { KEY, roomInWindow, type RunningGateway, sha256, startGateway } from "./gateway.js";
 import {
   bodiesFor,
   chatModel,
@@ -45,10 +45,10 @@ function models(): Entry[] {
     ensemble("other-council", THREE, { model: "other-judge", synthesis_prompt: "Weigh them." }),
     ensemble("all-three", THREE, { model: "judge" }, { min_responses: 3 }),
     ensemble("limited", [{ model: "ann" }, { model: "once" }], { model: "judge" }),
-    ensemble("hurried", THREE, { model: "judge" }, { timeout_ms: 400 }),
+    ensemble("hurried", THREE, { model: "judge" }, { timeout_ms: 1_000 }),
     ensemble("refused", [{ model: "ann" }], { model: "busy-judge" }),
     ensemble("kept-away", [{ model: "ann" }, { model: "far" }], { model: "judge" }),
-    { ...ensemble("short", THREE, { model: "judge" }), timeout: 400 },
+    { ...ensemble("short", THREE, { model: "judge" }), timeout: 1_000 },
   ];
 }
 
@@ -155,12 +155,11 @@ describe("the panel", () => {
   });
 
   it("is asked at once", async () => {
-    upstream.script({ match: { model: "up-ann" }, delay_ms: 300 }, { match: { model: "up-bob" }, delay_ms: 300 });
+    upstream.script({ match: { model: "up-ann" }, held: true }, { match: { model: "up-bob" }, held: true });
     const answer = request(HELLO);
-    await upstream.until(
-      (stats) => (stats.models["up-ann"]?.requests ?? 0) + (stats.models["up-bob"]?.requests ?? 0) === 2,
-    );
+    await upstream.until(({ models }) => models["up-ann"]?.requests === 1 && models["up-bob"]?.requests === 1);
     expect(upstream.stats().in_flight).toBeGreaterThanOrEqual(2);
+    upstream.release();
     expect((await answer).status).toBe(200);
   });
 
@@ -192,7 +191,7 @@ describe("the panel", () => {
   });
 
   it("takes a member that is over its own limit for a failed one, without asking it", async () => {
-    await gateway.until(() => Date.now() % MINUTE_MS < MINUTE_MS - 5_000, 10_000);
+    await roomInWindow(MINUTE_MS, 10_000);
     expect((await request({ ...HELLO, model: "limited" })).status).toBe(200);
     const second = await request({ ...HELLO, model: "limited" });
     expect([second.status, second.json.error.code]).toEqual([502, "transport_error"]);
@@ -210,16 +209,16 @@ describe("the panel", () => {
 
   it("has its time, the request has its own", async () => {
     upstream.script(
-      { match: { model: "up-ann" }, delay_ms: 5_000 },
-      { match: { model: "up-ann" }, delay_ms: 5_000 },
-      { match: { model: "up-bob" }, delay_ms: 5_000, times: 2 },
+      { match: { model: "up-ann" }, delay_ms: 30_000 },
+      { match: { model: "up-ann" }, delay_ms: 30_000 },
+      { match: { model: "up-bob" }, delay_ms: 30_000, times: 2 },
     );
     const startedAt = performance.now();
     const hurried = await request({ ...HELLO, model: "hurried" });
     const short = await request({ ...HELLO, model: "short" });
     expect([hurried.status, hurried.json.error.code]).toEqual([502, "transport_error"]);
     expect([short.status, short.json.error.code]).toEqual([504, "timeout"]);
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
     const events = await eventsOf(gateway, hurried.headers.get("x-weir-request-id") ?? "", 3);
     expect(events.map(({ model_entry, error }) => [model_entry, error]).sort()).toEqual([
       ["ann", "timeout"],
@@ -242,7 +241,7 @@ describe("the judge", () => {
   });
 
   it("gives its own error, or is over its own limit", async () => {
-    await gateway.until(() => Date.now() % MINUTE_MS < MINUTE_MS - 5_000, 10_000);
+    await roomInWindow(MINUTE_MS, 10_000);
     upstream.script({ match: { model: "up-judge" }, status: 418, body: { error: { message: "no tea" } } });
     const failed = await request(HELLO);
     expect([failed.status, failed.json.error.message]).toEqual([418, "no tea"]);
@@ -253,7 +252,7 @@ describe("the judge", () => {
   });
 
   it("streams", async () => {
-    upstream.script({ match: { model: "up-judge" }, words: 20, gap_ms: 30 });
+    upstream.script({ match: { model: "up-judge" }, words: 100, gap_ms: 20 });
     const response = await open(gateway.url, { ...HELLO, stream: true });
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     let pieces = 0;
@@ -264,7 +263,7 @@ describe("the judge", () => {
 
 describe("what it uses", () => {
   it("is the sum of all calls: the key's tokens, the key's budget, the metrics", async () => {
-    await gateway.until(() => Date.now() % MINUTE_MS < MINUTE_MS - 5_000, 10_000);
+    await roomInWindow(MINUTE_MS, 10_000);
     upstream.script(...["up-ann", "up-bob", "up-cleo", "up-judge"].map((model) => ({ match: { model }, words: 10 })));
     const requests = await metric(gateway.opsUrl, "weir_requests_total");
     const first = await request(HELLO, "counted");
@@ -341,7 +340,7 @@ describe("a client that leaves", () => {
   const slow = ["up-ann", "up-bob", "up-cleo"].map((model) => ({ match: { model }, delay_ms: 20_000 }));
 
   it("ends all calls of the panel, gives the key's place back, and is charged with what was begun", async () => {
-    await gateway.until(() => Date.now() % MINUTE_MS < MINUTE_MS - 5_000, 10_000);
+    await roomInWindow(MINUTE_MS, 10_000);
     upstream.script(...slow);
     const leaving = new AbortController();
     const left = post(gateway.url, HELLO, { key: "one-by-one", signal: leaving.signal }).catch(() => null);

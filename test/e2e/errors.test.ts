@@ -1,11 +1,10 @@
 /** The gateway's own errors, in every dialect's envelope; and the upstream's, word for word. */
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ERRORS, type ErrorCode } from "../../src/errors.js";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
 import { type Answer, BEARER, call, eventOf } from "./calls.js";
 import { oneProvider, type RunningGateway, sha256, startGateway } from "./gateway.js";
+import { deadPort } from "./wire.js";
 
 /** The vendor's own error types, from its API reference. */
 const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
@@ -31,7 +30,7 @@ let crowded: RunningGateway;
 beforeAll(async () => {
   upstream = await startFakeUpstream();
   const resources = oneProvider(upstream.url) as Record<"models" | "api_keys" | "provider_keys", unknown[]>;
-  const nowhere = `http://127.0.0.1:${await closedPort()}`;
+  const nowhere = `http://127.0.0.1:${await deadPort()}`;
   for (const [provider, family] of [
     ["openai", "gpt"],
     ["anthropic", "claude"],
@@ -57,15 +56,6 @@ afterAll(async () => {
   await upstream?.close();
 });
 beforeEach(() => upstream.reset());
-
-function closedPort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 interface Row {
   readonly path: string;
@@ -192,23 +182,25 @@ describe.each(CALLS)("POST $path", (row) => {
 
   test("too many at once", async () => {
     const key = { authorization: `Bearer sk-alone${row.path}` };
-    upstream.script({ delay_ms: 200 });
+    upstream.script({ held: true });
     const first = post(row.body, key);
     await upstream.until((stats) => stats.in_flight === 1);
     const refused = await post(row.body, key);
     expectError(row, refused, "rate_limit_exceeded");
     expectRetryAfter(refused);
+    upstream.release();
     expect((await first).status).toBe(200);
     expect((await post(row.body, key)).status).toBe(200);
   });
 
   test("a node that is full", async () => {
-    upstream.script({ delay_ms: 200 });
+    upstream.script({ held: true });
     const first = post(row.body, {}, crowded);
     await upstream.until((stats) => stats.in_flight === 1);
     const refused = await post(row.body, {}, crowded);
     expectError(row, refused, "overloaded");
     expectRetryAfter(refused);
+    upstream.release();
     expect((await first).status).toBe(200);
     expect((await post(row.body, {}, crowded)).status).toBe(200);
   });

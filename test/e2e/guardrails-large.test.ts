@@ -13,7 +13,7 @@ const PHASE_MS = process.env.WEIR_LONG === "1" ? 5_000 : 600;
 /** Each has one phase with large prompts and one without. */
 const TURNS = 2;
 /** Others use the machine as well: what holds once holds. */
-const TRIES = 3;
+const TRIES = 8;
 const SMALL_CLIENTS = 4;
 const LARGE_CLIENTS = 2;
 /** What a busy machine's clock and scheduler may add. */

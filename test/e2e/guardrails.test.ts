@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
 import { BEARER, call, eventOf, lastRequest } from "./calls.js";
-import { KEY, oneProvider, type RunningGateway, sha256, startGateway, until } from "./gateway.js";
+import { KEY, oneProvider, roomInWindow, type RunningGateway, sha256, startGateway, until } from "./gateway.js";
 import { entriesOf, type Judge, startJudge } from "./guardrails-judge.js";
 import { SURFACES, WAYS, type Way } from "./guardrails-surfaces.js";
 import { hasTerminator, metricSum, metricsPage } from "./traffic.js";
@@ -260,6 +260,7 @@ describe("what surrounds a block", () => {
   });
 
   test("nothing is consumed", async () => {
+    await roomInWindow(86_400_000, 15_000);
     const key = { authorization: `Bearer ${FEW_KEY}` };
     for (let count = 0; count < 5; count++) {
       expectRefusal(await send({ way: "chat", guardrail: "keyword-block", text: BAD }, key), "keyword-block");

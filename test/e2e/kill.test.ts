@@ -73,8 +73,11 @@ async function lane(client: Client, first: number, load: Load, onReceived: () =>
     const endpoint = STREAMING[index % STREAMING.length] ?? ENDPOINTS.chat;
     const [fake, streamed] = SHAPES[Math.floor(index / STREAMING.length) % SHAPES.length] ?? [{}, false];
     const body = requestFor(endpoint, { fake, ...(streamed ? { stream: true } : {}) });
-    const reply = await client.post(endpoint.path, body).catch(() => null);
-    if (reply === null) return;
+    const reply = await client.post(endpoint.path, body).catch((error: NodeJS.ErrnoException) => {
+      // Where nobody listens any more nothing was on its way.
+      if (error.code !== "ECONNREFUSED") load.cut += 1;
+    });
+    if (reply === undefined) return;
     if (fullyReceived(reply, endpoint, streamed)) {
       load.received.set(reply.requestId, endpoint);
       onReceived();

@@ -50,6 +50,12 @@ function start(args: readonly string[]) {
   return { child, ended, output: () => output };
 }
 
+/** Of a process that runs; zero would be everybody's. */
+function pidOf(place: Place | undefined): number {
+  if (place?.pid == null) throw new Error(`${place?.name ?? "nobody"} does not run`);
+  return place.pid;
+}
+
 function lives(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -129,7 +135,7 @@ describe.skipIf(reason !== "")(`a fleet on loopback${reason}`, () => {
 
   it("goes on when a node is killed, which comes back with its data", async () => {
     const [, victim] = fleet().nodes;
-    const pid = victim?.pid ?? 0;
+    const pid = pidOf(victim);
     const before = await countEvents("node-2");
     process.kill(pid, "SIGKILL");
     // A connection that was being made may break with it; what is asked from now on does not.
@@ -145,7 +151,7 @@ describe.skipIf(reason !== "")(`a fleet on loopback${reason}`, () => {
   });
 
   it("goes on when a NATS server is killed", async () => {
-    const pid = fleet().nats[0]?.pid ?? 0;
+    const pid = pidOf(fleet().nats[0]);
     process.kill(pid, "SIGKILL");
     for (let index = 0; index < 10; index += 1) expect((await ask()).status).toBe(200);
     await until(() => ![null, pid].includes(fleet().nats[0]?.pid ?? null), BACK_MS);
@@ -179,7 +185,7 @@ describe.skipIf(reason !== "")(`a fleet on loopback${reason}`, () => {
     };
     const asking = [true, true, true, true, false, false].map(askOn);
     for (const index of [0, 1, 2]) {
-      const pid = fleet().nodes[index]?.pid ?? 0;
+      const pid = pidOf(fleet().nodes[index]);
       process.kill(pid, "SIGTERM");
       await until(() => ![null, pid].includes(fleet().nodes[index]?.pid ?? null), BACK_MS);
       await until(async () => {

@@ -1,15 +1,20 @@
 /** A real nats-server for scenarios: on a free loopback port, with streams on disk, killed and started at will. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect as dial, createServer } from "node:net";
+import { connect as dial } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, headers as natsHeaders, type JetStreamManager, type NatsConnection } from "nats";
+import { ownPort } from "../../bench/fleet/ports.js";
 import { until } from "./gateway.js";
 
-const START_MS = 10_000;
-/** Characters that are kept of what it says on stderr. */
-const LAST_WORDS = 4_096;
+const START_MS = 20_000;
+/** After which a connection that says nothing is none of a NATS server. */
+const GREETING_MS = 2_000;
+/** Characters that are kept of what it says on stderr: a crash is told with the state of everything that ran. */
+const LAST_WORDS = 262_144;
+/** Characters that are shown of them. */
+const SHOWN_WORDS = 4_096;
 const script = new URL("../../deploy/nats-server.mjs", import.meta.url).href;
 const { findNatsServer } = (await import(script)) as { findNatsServer(): string | null };
 
@@ -52,7 +57,7 @@ export class NatsServer {
 
   /** Started, unless told otherwise. */
   static async create(options: NatsOptions = {}): Promise<NatsServer> {
-    const server = new NatsServer(options.port ?? (await freePort()), options);
+    const server = new NatsServer(options.port ?? (await ownPort()), options);
     if (options.started !== false) await server.start();
     return server;
   }
@@ -75,11 +80,11 @@ export class NatsServer {
     child.once("exit", (code, signal) => {
       if (!accepted || this.#child !== child) return;
       // As its service manager would: what is tried here is the gateway, which lives on without it.
-      console.error(`nats-server ended by itself with ${code ?? signal}, and is started again: ${words}`);
-      void this.start();
+      console.error(`nats-server ended by itself with ${code ?? signal}, and is started again: ${lastWords(words)}`);
+      this.start().catch((error: unknown) => console.error("nats-server does not start again:", error));
     });
     await until(() => {
-      if (child.exitCode !== null) throw new Error(`nats-server ended with ${child.exitCode}: ${words}`);
+      if (child.exitCode !== null) throw new Error(`nats-server ended with ${child.exitCode}: ${lastWords(words)}`);
       return accepts(this.port);
     }, START_MS);
     accepted = true;
@@ -134,24 +139,21 @@ export class NatsServer {
   }
 }
 
+/** Why it ended: from the crash on where it tells of one, else the last that it said. */
+function lastWords(words: string): string {
+  const crash = words.search(/^(panic|fatal error|unexpected fault|SIG[A-Z]+):/m);
+  return crash < 0 ? words.slice(-SHOWN_WORDS) : words.slice(crash, crash + SHOWN_WORDS);
+}
+
 function accepts(port: number): Promise<boolean> {
   return new Promise((done) => {
     const socket = dial(port, "127.0.0.1");
-    socket.once("error", () => done(false));
-    socket.once("data", () => {
+    const tell = (accepted: boolean): void => {
       socket.destroy();
-      done(true);
-    });
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once("error", fail);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => done(port));
-    });
+      done(accepted);
+    };
+    socket.setTimeout(GREETING_MS, () => tell(false));
+    socket.once("error", () => tell(false));
+    socket.once("data", () => tell(true));
   });
 }

@@ -126,7 +126,7 @@ describe("/metrics", () => {
     const mean = (name: string) =>
       metricSum(page, `${name}_sum`, messages) / metricSum(page, `${name}_count`, messages);
     expect(mean("gen_ai_server_time_per_output_token")).toBeGreaterThan(0.001);
-    expect(mean("gen_ai_server_time_per_output_token")).toBeLessThan(0.1);
+    expect(mean("gen_ai_server_time_per_output_token")).toBeLessThan(1);
     expect(mean("gen_ai_server_time_to_first_token")).toBeLessThan(1);
     const sum = metricSum(page, "gen_ai_server_time_to_first_token_sum", messages);
     expect(metricSum(page, "gen_ai_server_request_duration_sum", messages)).toBeGreaterThan(sum);

@@ -35,14 +35,14 @@ function expectShed(answer: Answer): void {
 describe("limits.in_flight", () => {
   it.each([1, 2])("holds for the whole node with %i acceptors; the rest is shed at once", async (acceptors) => {
     const { url, opsUrl, until, events } = await start({ in_flight: 4 }, acceptors);
-    const held = Array.from({ length: 4 }, () => ask(url, chat({ delay_ms: 1_500 })));
+    const held = Array.from({ length: 4 }, () => ask(url, chat({ held: true })));
     await fake.until((stats) => stats.in_flight === 4);
-    const startedAt = performance.now();
+    // At once: while the others are still waited for.
     const shed = await Promise.all(Array.from({ length: 12 }, () => ask(url, chat())));
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
     for (const answer of shed) expectShed(answer);
     const refused = await ask(url, { model: "claude-x", max_tokens: 1, messages: [] }, { path: "/v1/messages" });
     expect([refused.status, refused.json.error.type]).toEqual([503, "overloaded_error"]);
+    fake.release();
     for (const answer of await Promise.all(held)) expect(answer.status).toBe(200);
     expect(fake.requests()).toHaveLength(4);
     expect(await metric(opsUrl, "weir_requests_shed_total", 'reason="in_flight"')).toBe(13);
@@ -74,11 +74,12 @@ describe("limits.in_flight", () => {
 
   it("leaves the probes alone", async () => {
     const { url, opsUrl } = await start({ in_flight: 1 });
-    const held = ask(url, chat({ delay_ms: 600 }));
+    const held = ask(url, chat({ held: true }));
     await fake.until((stats) => stats.in_flight === 1);
     for (const base of [url, opsUrl]) {
       for (const path of ["/livez", "/readyz"]) expect((await fetch(base + path)).status).toBe(200);
     }
+    fake.release();
     expect((await held).status).toBe(200);
   });
 });
@@ -136,13 +137,15 @@ describe("limits.upstream_connections", () => {
 
   it("lets a client leave while it waits: the upstream never hears of it", async () => {
     const { url, until, events } = await start({ upstream_connections: 1 });
-    const held = ask(url, chat({ delay_ms: 700 }));
+    const held = ask(url, chat({ held: true }));
     await fake.until((stats) => stats.in_flight === 1);
     const leave = new AbortController();
     const waiting = ask(url, chat({}, { user: "left" }), { signal: leave.signal });
     await until(async () => (await metric(gateway?.opsUrl ?? "", "weir_requests_in_flight")) === 2);
     leave.abort();
     await expect(waiting).rejects.toThrow();
+    await until(async () => (await metric(gateway?.opsUrl ?? "", "weir_requests_in_flight")) === 1);
+    fake.release();
     expect((await held).status).toBe(200);
     expect((await ask(url, chat())).status).toBe(200);
     expect(fake.requests().filter(({ body }) => body.includes('"left"'))).toHaveLength(0);
@@ -153,12 +156,13 @@ describe("limits.upstream_connections", () => {
 describe("limits.body_memory_bytes", () => {
   it("bounds all bodies together, and frees what has been sent", async () => {
     const { url, opsUrl, until } = await start({ body_memory_bytes: 1_048_576 });
-    const big = { ...chat({ delay_ms: 800 }), pad: "x".repeat(700_000) };
+    const big = { ...chat({ held: true }), pad: "x".repeat(700_000) };
     const held = ask(url, big);
     await fake.until((stats) => stats.in_flight === 1);
     expectShed(await ask(url, big));
     expect(await metric(opsUrl, "weir_requests_shed_total", 'reason="body_memory"')).toBe(1);
     expect((await ask(url, chat())).status).toBe(200);
+    fake.release();
     expect((await held).status).toBe(200);
     expect((await ask(url, { ...big, fake: {} })).status).toBe(200);
     await until(async () => (await metric(opsUrl, "weir_requests_in_flight")) === 0);
@@ -177,7 +181,7 @@ describe("many clients at once", () => {
           response.once("end", () => resolve(response.statusCode ?? 0));
         });
         request.once("error", reject);
-        request.setTimeout(5_000, () => request.destroy(new Error("no answer")));
+        request.setTimeout(30_000, () => request.destroy(new Error("no answer")));
         request.end(JSON.stringify(chat({ delay_ms: 20 })));
       });
     const statuses = await Promise.all(Array.from({ length: 400 }, one));

@@ -73,22 +73,23 @@ describe("new resources", () => {
 
   it("do not touch requests under way: they end with what they began with", async () => {
     const running = await start();
-    const stream = ask(running.url, chat({ words: 30, gap_ms: 40 }, { stream: true }));
-    const whole = ask(running.url, chat({ delay_ms: 1_000 }));
+    const stream = ask(running.url, chat({ words: 60, gap_ms: 40 }, { stream: true }));
+    const whole = ask(running.url, chat({ held: true }));
     await fake.until((stats) => stats.in_flight === 2);
     const other = oneProvider("http://127.0.0.1:9", { key_hash: sha256("another") });
     running.writeResources(other);
     running.child.kill("SIGHUP");
     await running.until(async () => (await ask(running.url, chat())).status === 401);
     expect((await ask(running.url, chat(), { key: "another" })).status).toBe(502);
+    fake.release();
     expect((await whole).status).toBe(200);
     const answer = await stream;
     expect(answer.status).toBe(200);
     expect(answer.text).toContain("[DONE]");
+    const ids = [answer, await whole].map(({ headers }) => headers.get("x-weir-request-id"));
     const events = await running.until(async () => {
-      // The two that were under way are the slow ones; what asked for the change before it came was quick.
-      const slow = (await running.events()).filter((event) => event.status === 200 && event.duration_ms > 900);
-      return slow.length === 2 ? slow : null;
+      const found = (await running.events()).filter(({ request_id }) => ids.includes(request_id));
+      return found.length === 2 ? found : null;
     });
     for (const event of events) expect(event).toMatchObject({ api_key: "tester", complete: true });
   });

@@ -6,7 +6,7 @@ import { GEMINI, MODEL } from "../fake-upstream/vendor-gemini.js";
 import { resultOf } from "../fake-upstream/vendor-talk.js";
 import { startVendorUpstream, type VendorUpstream } from "../fake-upstream/vendor-upstream.js";
 import { call, eventOf } from "./calls.js";
-import { KEY, type RunningGateway, sha256, startGateway, until } from "./gateway.js";
+import { KEY, roomInWindow, type RunningGateway, sha256, startGateway, until } from "./gateway.js";
 import { acrossDialects, bodiesOf, failureOf } from "./hub-gateway.js";
 
 type Response = OpenAI.Responses.Response;
@@ -165,7 +165,7 @@ test("goes on at a provider that keeps its own, too; an id of that one goes nowh
 test("limits and usage count the whole conversation", async () => {
   const limited = clientOf(LIMITED);
   // Windows are aligned to the clock: begin where there is time enough left in the minute.
-  await until(() => Date.now() % 60_000 < 50_000, 15_000);
+  await roomInWindow(60_000, 12_000);
   const first = await ask({ model: "claude-x", input: "word ".repeat(900), max_output_tokens: 20 }, false, limited);
   const on = { model: "claude-x", input: "On", max_output_tokens: 20, previous_response_id: first.id };
   const { data, response } = await limited.responses.create(on).withResponse();

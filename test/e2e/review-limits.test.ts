@@ -127,6 +127,8 @@ describe("a crash of the acceptor that held a key's places", () => {
     expect((await ask(running.url, chat(), { key: "sk-c" })).status).toBe(429);
     running.child.kill("SIGUSR2");
     await held;
-    await running.until(async () => (await ask(running.url, chat(), { key: "sk-c" })).status === 200, 8_000);
+    // One that the crashed acceptor has taken meanwhile goes with it.
+    const again = () => ask(running.url, chat(), { key: "sk-c" }).catch(() => null);
+    await running.until(async () => (await again())?.status === 200);
   });
 });

@@ -325,9 +325,9 @@ describe.each(ASKING)("$name", (row) => {
 });
 
 test("a drain lets every way finish, and answers what still comes in its notice", async () => {
-  const draining = await startGateway({ config: { drain: { notice_ms: 1500 } }, resources: resources() });
+  const draining = await startGateway({ config: { drain: { notice_ms: 4_000 } }, resources: resources() });
   try {
-    upstream.script({ delay_ms: 1000, times: ASKING.length });
+    upstream.script({ held: true, times: ASKING.length });
     const keeping = { ...BEARER, connection: "keep-alive" };
     const early = Promise.all(ASKING.map((row) => send(row, keeping, draining)));
     // Looked at below; should the test end before, its failure is the one to be told.
@@ -339,6 +339,7 @@ test("a drain lets every way finish, and answers what still comes in its notice"
     for (const [name, answer] of late) expect([name, answer.status]).toEqual([name, 200]);
     const kept = late.filter(([, answer]) => answer.headers.connection !== "close");
     expect(kept.map(([name]) => name)).toEqual([]);
+    upstream.release();
     const answers = await early;
     const broken = ASKING.filter((row, index) => answers[index]?.status !== 200 || isCut(row, answers[index]));
     expect(broken.map((row) => row.name)).toEqual([]);

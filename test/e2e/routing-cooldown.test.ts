@@ -20,7 +20,8 @@ import {
 import { Client } from "./traffic.js";
 import { type HandUpstream, startHandUpstream } from "./wire.js";
 
-const SECOND = { default_seconds: 1 };
+/** Long enough that a busy machine does not sleep through it, short enough to be waited for. */
+const SHORT = { default_seconds: 3 };
 const withCooldown = (
   name: string,
   cooldown: Record<string, unknown>,
@@ -30,21 +31,21 @@ const withCooldown = (
   targets: [{ name: "a", model: { cooldown, ...more } }, "b"],
 });
 
-const CHECKED = { interval_seconds: 5, timeout_seconds: 1, stale_after_seconds: 600 };
+const CHECKED = { interval_seconds: 5, timeout_seconds: 3, stale_after_seconds: 600 };
 
 const GROUPS: readonly GroupShape[] = [
-  withCooldown("short", SECOND),
-  withCooldown("direct", SECOND),
-  withCooldown("shared", SECOND),
-  withCooldown("seen", { default_seconds: 2 }),
-  withCooldown("capped", { default_seconds: 30, max_seconds: 1 }),
+  withCooldown("short", SHORT),
+  withCooldown("direct", SHORT),
+  withCooldown("shared", { default_seconds: 30 }),
+  withCooldown("seen", { default_seconds: 4 }),
+  withCooldown("capped", { default_seconds: 30, max_seconds: 2 }),
   withCooldown("asked", { default_seconds: 30 }),
-  withCooldown("deaf", { default_seconds: 1, honor_retry_after: false }),
+  withCooldown("deaf", { default_seconds: 2, honor_retry_after: false }),
   withCooldown("off", { enabled: false }),
   withCooldown("picky", { default_seconds: 30, trigger_statuses: [418] }),
   withCooldown("cut", { default_seconds: 30, trigger_on_transport: false }),
-  withCooldown("slow", { default_seconds: 30 }, { timeout: 300 }),
-  withCooldown("calm", { default_seconds: 30, trigger_on_timeout: false }, { timeout: 300 }),
+  withCooldown("slow", { default_seconds: 30 }, { timeout: 1_000 }),
+  withCooldown("calm", { default_seconds: 30, trigger_on_timeout: false }, { timeout: 1_000 }),
   withCooldown("usual", { default_seconds: 30 }),
   { name: "both", targets: ["a", "b"].map((name) => ({ name, model: { cooldown: { default_seconds: 30 } } })) },
   {
@@ -94,6 +95,13 @@ async function answers(model: string, calls: number): Promise<string[]> {
 
 const others = (name: string, calls: number): string[] => new Array(calls).fill(`${name}-b`);
 
+/** Does a cooldown of so many milliseconds end then, that began between these two times? */
+function expectUntil(time: string, cooldownMs: number, from: number, to: number): void {
+  // A process that has run for a while may be off the clock a little.
+  expect(Date.parse(time) - cooldownMs).toBeGreaterThan(from - 500);
+  expect(Date.parse(time) - cooldownMs).toBeLessThan(to + 500);
+}
+
 /** One failure of this kind at the first target; tells whether it is left alone afterwards. */
 async function leftAloneAfter(name: string, behaviour: Behaviour): Promise<boolean> {
   inTurn(fake, `${name}-a`, behaviour);
@@ -139,14 +147,14 @@ describe("a failing target", () => {
 
   it("is left alone for its time, and asked again after it", async () => {
     inTurn(fake, "short-a", { status: 500 });
+    const askedAt = Date.now();
     const first = await chatOf(gateway, "short");
-    const failedAt = Date.now();
     expect([servedBy(first), attemptsOf(first)]).toEqual(["short-b", 2]);
     expect(await answers("short", 10)).toEqual(others("short", 10));
     expect(asked(fake).filter((model) => model === "short-a")).toHaveLength(1);
     await gateway.until(async () => (await answers("short", 1))[0] === "short-a");
-    expect(Date.now() - failedAt).toBeGreaterThan(900);
-    expect(Date.now() - failedAt).toBeLessThan(1_600);
+    expect(Date.now() - askedAt).toBeGreaterThanOrEqual(2_999);
+    expect(Date.now() - askedAt).toBeLessThan(10_000);
   });
 
   it("is left alone by every acceptor", async () => {
@@ -168,7 +176,7 @@ describe("a failing target", () => {
   });
 
   it("is left alone as long as it asks, up to the most that is allowed", async () => {
-    inTurn(fake, "asked-a", { status: 503, headers: { "retry-after": "1" } });
+    inTurn(fake, "asked-a", { status: 503, headers: { "retry-after": "2" } });
     inTurn(fake, "capped-a", { status: 503, headers: { "retry-after": "600" } });
     inTurn(fake, "deaf-a", { status: 503, headers: { "retry-after": "600" } });
     for (const name of ["asked", "capped", "deaf"]) {
@@ -176,17 +184,19 @@ describe("a failing target", () => {
       expect(await answers(name, 1)).toEqual([`${name}-b`]);
     }
     for (const name of ["asked", "capped", "deaf"]) {
-      await gateway.until(async () => (await answers(name, 1))[0] === `${name}-a`, 2_500);
+      await gateway.until(async () => (await answers(name, 1))[0] === `${name}-a`, 15_000);
     }
   });
 
   it("is left alone after a 429 that was the caller's answer", async () => {
     inTurn(fake, "usual-a", { status: 429, headers: { "retry-after": "20" } });
+    const askedAt = Date.now();
     expect((await chatOf(gateway, "usual")).status).toBe(429);
+    const failedBy = Date.now();
     expect(await answers("usual", 3)).toEqual(others("usual", 3));
     const row = await statusOf(gateway, "usual-a");
     expect(row).toMatchObject({ state: "cooling_down", last_status: 429, last_failure: "status" });
-    expect(Math.abs(Date.parse(row.cooldown_until) - Date.now() - 20_000)).toBeLessThan(2_000);
+    expectUntil(row.cooldown_until, 20_000, askedAt, failedBy);
   });
 
   it("is left alone only for what triggers that", async () => {
@@ -230,18 +240,22 @@ describe("a failing target", () => {
   it("shows on /status/models, and so does its recovery", async () => {
     expect(await statusOf(gateway, "seen-a")).toMatchObject({ kind: "direct", provider: "openai", state: "unknown" });
     inTurn(fake, "seen-a", { status: 502 });
+    const askedAt = Date.now();
     await chatOf(gateway, "seen");
+    const failedBy = Date.now();
     const row = await statusOf(gateway, "seen-a");
     expect(row).toMatchObject({ state: "cooling_down", last_status: 502, last_failure: "status", failures: 1 });
-    expect(Math.abs(Date.parse(row.cooldown_until) - Date.now() - 2_000)).toBeLessThan(800);
+    expectUntil(row.cooldown_until, 4_000, askedAt, failedBy);
     expect(await statusOf(gateway, "seen-b")).toMatchObject({ state: "healthy", last_status: 200, successes: 1 });
     expect(await statusOf(gateway, "seen")).toMatchObject({ kind: "routing", state: "healthy", provider: null });
-    inTurn(fake, "seen-b", { delay_ms: 600 });
+    inTurn(fake, "seen-b", { held: true });
     const slow = chatOf(gateway, "seen");
     await gateway.until(async () => (await statusOf(gateway, "seen-b")).in_flight === 1);
+    fake.release();
     await slow;
+    await gateway.until(async () => (await statusOf(gateway, "seen-b")).in_flight === 0);
     expect(await statusOf(gateway, "seen-b")).toMatchObject({ in_flight: 0, successes: 2 });
-    await gateway.until(async () => (await statusOf(gateway, "seen-a")).state === "healthy", 5_000);
+    await gateway.until(async () => (await statusOf(gateway, "seen-a")).state === "healthy");
     expect(await statusOf(gateway, "seen-a")).toMatchObject({ cooldown_until: null, in_flight: 0 });
   });
 });
@@ -259,7 +273,7 @@ describe("a target that passes its check again", () => {
 });
 
 const STORM_MS = process.env.WEIR_LONG === "1" ? 60_000 : 6_000;
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 15_000;
 const LANES = 64;
 const SHARE = 0.3;
 
@@ -337,13 +351,13 @@ describe("a target that fails three times in ten, at random", () => {
     const until = performance.now() + STORM_MS;
     const attempts = new Map<string, number>();
     const broken: string[] = [];
-    let longest = 0;
+    const times: number[] = [];
     const lane = async (stream: boolean) => {
       while (performance.now() < until) {
         const started = performance.now();
         const body = { model: "storm", stream, messages: [{ role: "user", content: "How are you?" }] };
         const reply = await client.post("/v1/chat/completions", body);
-        longest = Math.max(longest, performance.now() - started);
+        times.push(performance.now() - started);
         const text = reply.body.toString();
         const well = reply.status === 200 && reply.whole && text.includes("Good.") && !text.includes('"error"');
         if (!well || (stream && !text.includes("data: [DONE]"))) broken.push(`${reply.status} ${text.slice(0, 300)}`);
@@ -353,7 +367,10 @@ describe("a target that fails three times in ten, at random", () => {
     await Promise.all(Array.from({ length: LANES }, (_, index) => lane(index % 2 === 0)));
     client.close();
     expect(broken.slice(0, 3)).toEqual([]);
+    const [longest = 0] = times.sort((one, other) => other - one);
+    // Nobody has waited for the end of the time; and most have hardly waited, however busy the machine is.
     expect(longest).toBeLessThan(DEADLINE_MS);
+    expect(times[times.length >> 1]).toBeLessThan(2_000);
     const tries = [...attempts.values()];
     expect(failed / tries.length).toBeGreaterThan(0.2);
     expect(tries.reduce((sum, count) => sum + count - 1, 0)).toBe(failed);

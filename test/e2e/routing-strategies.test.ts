@@ -252,13 +252,14 @@ async function revisionOf(gateway: RunningGateway): Promise<string> {
 
 describe("least_busy", () => {
   it("goes where fewest are in flight, over two acceptors", async () => {
-    for (const model of ["busy-a", "busy-b"]) always(fake, model, { delay_ms: 1_500 });
+    for (const model of ["busy-a", "busy-b"]) always(fake, model, { held: true });
     const calls: Promise<[number, string]>[] = [];
     for (let call = 1; call <= 8; call += 1) {
       calls.push(quickChat(two.url, BODY("busy")));
       await fake.until(({ in_flight }) => in_flight === call);
       expect(Math.abs((tally(asked(fake))["busy-a"] ?? 0) - (tally(asked(fake))["busy-b"] ?? 0))).toBeLessThan(2);
     }
+    fake.release();
     expect(tally((await Promise.all(calls)).map(([, target]) => target))).toEqual({ "busy-a": 4, "busy-b": 4 });
     // Nobody is in flight any more: the first one again.
     fake.reset();
@@ -266,20 +267,21 @@ describe("least_busy", () => {
   });
 
   it("weighs: the heavier target has its share in flight", async () => {
-    for (const model of ["heavy-a", "heavy-b"]) always(fake, model, { delay_ms: 800 });
+    for (const model of ["heavy-a", "heavy-b"]) always(fake, model, { held: true });
     const calls: Promise<[number, string]>[] = [];
     for (let call = 1; call <= 8; call += 1) {
       calls.push(quickChat(one.url, BODY("heavy")));
       await fake.until(({ in_flight }) => in_flight === call);
     }
+    fake.release();
     expect(tally((await Promise.all(calls)).map(([, target]) => target))).toEqual({ "heavy-a": 6, "heavy-b": 2 });
   });
 });
 
 describe("least_latency", () => {
   it("measures everybody once, then goes where the first byte comes soonest", async () => {
-    always(fake, "fast-a", { delay_ms: 250 });
-    always(fake, "fast-c", { delay_ms: 120 });
+    always(fake, "fast-a", { delay_ms: 1_500 });
+    always(fake, "fast-c", { delay_ms: 1_000 });
     const first: string[] = [];
     for (let call = 0; call < 3; call += 1) first.push((await quickChat(two.url, BODY("fast")))[1]);
     expect(first.sort()).toEqual(["fast-a", "fast-b", "fast-c"]);

@@ -281,13 +281,13 @@ describe("speech", () => {
   });
 
   test("is heard while it is made", async () => {
-    upstream.script({ bytes: 20_000, gap_ms: 1_500 });
+    upstream.script({ bytes: 20_000, gap_ms: 10_000 });
     const began = performance.now();
     const answer = await client.audio.speech.create(speak);
     const reader = answer.body?.getReader();
     const first = await reader?.read();
     expect(first?.value?.length).toBe(4_095);
-    expect(performance.now() - began).toBeLessThan(1_200);
+    expect(performance.now() - began).toBeLessThan(8_000);
     await reader?.cancel();
     await upstream.until((stats) => stats.aborted === 1);
     const event = await gateway.until(async () => (await gateway.events()).findLast((one) => one.status === 499));

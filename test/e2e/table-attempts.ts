@@ -209,7 +209,7 @@ const ENDS: readonly Control[] = [
       await open.underWay();
       open.leave();
       const { gateway, upstream } = table;
-      await gateway.until(() => upstream.aborted(upstreamName(row, "left")) === 1, 2_000);
+      await gateway.until(() => upstream.aborted(upstreamName(row, "left")) === 1);
       const events = await gateway.until(() => {
         const found = eventsWhere(table, "api_key", keyName(row, "leaving"));
         return found.length > 0 ? found : null;

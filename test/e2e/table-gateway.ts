@@ -6,7 +6,7 @@ import { ROUTES } from "../../src/acceptor/routes.js";
 import type { UsageEvent } from "../../src/usage/event.js";
 import { journalDirectory } from "../../src/usage/segments.js";
 import { type Answer, call } from "./calls.js";
-import { type RunningGateway, sha256, startGateway } from "./gateway.js";
+import { roomInWindow, type RunningGateway, sha256, startGateway } from "./gateway.js";
 import { type AskingRow, ASKING, type Content, type Face, isAsking, type Row, ROWS } from "./table-surfaces.js";
 import { type Behaviour, GOOD, type TableUpstream, upstreamModel } from "./table-upstream.js";
 
@@ -277,6 +277,6 @@ export function eventsWhere({ gateway }: Table, field: keyof UsageEvent, value: 
 }
 
 /** Begins where enough of the minute is left for a few requests. */
-export async function earlyInTheMinute({ gateway }: Table): Promise<void> {
-  await gateway.until(() => Date.now() % 60_000 < 56_000);
+export function earlyInTheMinute(): Promise<void> {
+  return roomInWindow(60_000, 8_000);
 }

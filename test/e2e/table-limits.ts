@@ -137,7 +137,7 @@ const REQUESTS: readonly Control[] = [
     exempt: never,
     none: passes,
     async holds(table, row) {
-      await earlyInTheMinute(table);
+      await earlyInTheMinute();
       const answers = await sendTimes(table, row, 3, { key: "few" });
       expect(statusesOf(answers)).toEqual([200, 200, 429]);
       expectLimited(row, answers[2]);
@@ -148,7 +148,7 @@ const REQUESTS: readonly Control[] = [
     exempt: noModel,
     none: passes,
     async holds(table, row) {
-      await earlyInTheMinute(table);
+      await earlyInTheMinute();
       const answers = [
         ...(await sendTimes(table, row, 1, { model: "few" })),
         ...(await sendTimes(table, row, 2, { model: "few", key: "keeping" })),

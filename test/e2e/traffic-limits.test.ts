@@ -1,7 +1,7 @@
 /** Limits by policy, the headers that tell of limits, and tokens under many streams at once. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type FakeUpstream, startFakeUpstream } from "../fake-upstream/fake-upstream.js";
-import { KEY, oneProvider, type RunningGateway, sha256, startGateway } from "./gateway.js";
+import { KEY, oneProvider, roomInWindow, type RunningGateway, sha256, startGateway } from "./gateway.js";
 import { SURFACES } from "./surfaces.js";
 import { Client } from "./traffic.js";
 import { type Answer, ask, chat, metric } from "./wire.js";
@@ -56,7 +56,7 @@ function resources({ policies = [], key = {}, named = [] }: Written): Record<str
 async function start(written: Written): Promise<RunningGateway> {
   gateway = await startGateway({ config: { acceptors: 2 }, resources: resources(written) });
   // Windows are aligned to the clock: begin where there is time enough left in the minute.
-  await gateway.until(() => Date.now() % MINUTE_MS < MINUTE_MS - 12_000, 15_000);
+  await roomInWindow(MINUTE_MS, 15_000);
   return gateway;
 }
 

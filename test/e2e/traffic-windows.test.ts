@@ -3,7 +3,7 @@
  * over all acceptors and over the ends of windows. `WEIR_LONG=1` does it with a minute's window, too.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { oneProvider, type RunningGateway, startGateway } from "./gateway.js";
+import { oneProvider, type RunningGateway, startGateway, undisturbed } from "./gateway.js";
 import { Client } from "./traffic.js";
 import { chat, type HandUpstream, startHandUpstream } from "./wire.js";
 
@@ -44,6 +44,7 @@ interface Course {
 
 /** What is left of the limit after each admission, and how many were refused. */
 async function run({ limit, windowMs, windows, lastMs }: Course): Promise<{ left: number[]; refused: number }> {
+  await gateway?.dispose();
   gateway = await startGateway({
     config: { acceptors: 2 },
     resources: oneProvider(upstream.url, { rate_limit: limit }),
@@ -69,6 +70,13 @@ async function run({ limit, windowMs, windows, lastMs }: Course): Promise<{ left
   return { left, refused };
 }
 
+/** What is left of the limit is told to no two callers of one window. */
+function expectNoneTwice(left: readonly number[], windows: number): void {
+  const seen = new Map<number, number>();
+  for (const value of left) seen.set(value, (seen.get(value) ?? 0) + 1);
+  expect([...seen].filter(([, times]) => times > windows)).toEqual([]);
+}
+
 /** In each window one admission leaves 0, one leaves 1, and so on: none twice, none missing. */
 function expectExact({ left, refused }: { left: readonly number[]; refused: number }, limit: number, windows: number) {
   const seen = new Map<number, number>();
@@ -81,7 +89,17 @@ function expectExact({ left, refused }: { left: readonly number[]; refused: numb
 
 describe("eight clients at full speed, over two acceptors", () => {
   it("are admitted a hundred times in each second, neither more nor less", async () => {
-    expectExact(await run({ limit: { rps: 100 }, windowMs: SECOND_MS, windows: 3, lastMs: 700 }), 100, 4);
+    const course = { limit: { rps: 100 }, windowMs: SECOND_MS, windows: 3, lastMs: 700 };
+    // A machine that is busy elsewhere may ask for less than the limit in one of the seconds: then it asks again.
+    const found = await undisturbed(
+      async () => {
+        const found = await run(course);
+        expectNoneTwice(found.left, 4);
+        return found;
+      },
+      ({ left }) => left.length >= 400,
+    );
+    expectExact(found, 100, 4);
   });
 
   it.skipIf(process.env.WEIR_LONG !== "1")(

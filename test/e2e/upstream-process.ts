@@ -6,7 +6,7 @@ import { call } from "./calls.js";
 import { until } from "./gateway.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const START_MS = 20_000;
+const START_MS = 40_000;
 
 export interface UpstreamProcess {
   readonly url: string;

@@ -1,6 +1,7 @@
 /** Requests as clients send them: whole ones, streams, and bytes on a bare socket; and an upstream made by hand. */
 import { createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
+import { ownPort } from "../../bench/fleet/ports.js";
 import type { Behaviour } from "../fake-upstream/behaviour.js";
 import { KEY, until } from "./gateway.js";
 
@@ -111,13 +112,13 @@ export class Wire {
   }
 
   /** Waits until the answer holds the text. */
-  async saw(text: string, timeoutMs = 5_000): Promise<void> {
+  async saw(text: string, timeoutMs = 15_000): Promise<void> {
     await until(() => this.text.includes(text), timeoutMs).catch(() => {
       throw new Error(`no ${JSON.stringify(text)} in ${JSON.stringify(this.text.slice(0, 2_000))}`);
     });
   }
 
-  async ended(timeoutMs = 5_000): Promise<void> {
+  async ended(timeoutMs = 15_000): Promise<void> {
     await until(() => this.closed, timeoutMs).catch(() => {
       throw new Error(`still open after ${timeoutMs} ms, having said ${JSON.stringify(this.text.slice(0, 500))}`);
     });
@@ -219,11 +220,7 @@ export function probe(url: string): Promise<number> {
   });
 }
 
-/** A loopback port on which nobody listens. */
-export async function deadPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
+/** A loopback port on which nobody listens, and that nobody is given who asks the system for a free one. */
+export function deadPort(): Promise<number> {
+  return ownPort();
 }

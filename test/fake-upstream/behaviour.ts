@@ -11,6 +11,8 @@ export interface Behaviour {
   content_type?: string;
   /** 307 to this address. */
   redirect?: string;
+  /** Wait until the test calls `release`, and only then for anything else. */
+  held?: boolean;
   /** Wait before the head of the answer. */
   delay_ms?: number;
   /** Wait between the head and the first byte of the body. */

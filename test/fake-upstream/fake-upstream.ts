@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { vendorError } from "../../src/providers/simulator/simulate.js";
 import { fieldsOf } from "../../src/providers/simulator/media-request.js";
 import { type Behaviour, behaviourOfModel, type Route, routeOf, Script, type ScriptEntry } from "./behaviour.js";
+import { Gate } from "./gate.js";
 import { Ledger, type RecordedRequest, type Stats } from "./ledger.js";
 import { planAnswer } from "./plan.js";
 import { play } from "./play.js";
@@ -15,9 +16,11 @@ export interface FakeUpstream {
   script(...entries: ScriptEntry[]): void;
   requests(): readonly RecordedRequest[];
   stats(): Stats;
-  /** Resolves when the condition holds; rejects after `timeoutMs` (default 5000). */
+  /** Resolves when the condition holds; rejects after `timeoutMs` (default 15000). */
   until(condition: (stats: Stats) => boolean, timeoutMs?: number): Promise<Stats>;
-  /** Forgets scripts, requests and counts. */
+  /** Lets the answers go that are `held` now. */
+  release(): void;
+  /** Forgets scripts, requests and counts; what was held goes. */
   reset(): void;
   /** Closes every connection. */
   close(): Promise<void>;
@@ -27,8 +30,9 @@ export interface FakeUpstream {
 export async function startFakeUpstream(port = 0): Promise<FakeUpstream> {
   const ledger = new Ledger();
   const script = new Script();
+  const gate = new Gate();
   const server = createServer((request, response) => {
-    answer(request, response, ledger, script).catch(() => response.destroy());
+    answer(request, response, { ledger, script, gate }).catch(() => response.destroy());
   });
   server.on("connection", (socket) => {
     ledger.openConnections++;
@@ -47,10 +51,12 @@ export async function startFakeUpstream(port = 0): Promise<FakeUpstream> {
     script: (...entries) => script.add(entries),
     requests: () => ledger.records,
     stats: () => ledger.stats(),
-    until: (condition, timeoutMs = 5000) => ledger.until(condition, timeoutMs),
+    until: (condition, timeoutMs = 15_000) => ledger.until(condition, timeoutMs),
+    release: () => gate.open(),
     reset: () => {
       script.clear();
       ledger.reset();
+      gate.open();
     },
     close: () =>
       new Promise((resolve) => {
@@ -70,19 +76,22 @@ function listen(server: Server, port: number): Promise<void> {
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  ledger: Ledger,
-  script: Script,
+  { ledger, script, gate }: Controlled,
 ): Promise<void> {
   const body = await readBody(request);
   const url = request.url ?? "/";
   const path = url.split("?", 1)[0] ?? "";
-  if (path.startsWith("/__control/")) return control(path, body, response, { ledger, script });
+  if (path.startsWith("/__control/")) return control(path, body, response, { ledger, script, gate });
   const { model, fake } = peek(body);
   const record = ledger.begin({ method: request.method ?? "", path: url, rawHeaders: request.rawHeaders, body, model });
   const route = routeOf(path);
   if (route === null) return refuse(response, record, ledger, 404);
   if (request.method !== (route.operation === "models" ? "GET" : "POST")) return refuse(response, record, ledger, 405);
   const behaviour = fake ?? script.take(path, model, body) ?? behaviourOfModel(model);
+  if (behaviour.held === true) {
+    await gate.pass(response);
+    if (response.closed) return ledger.end(record, "aborted");
+  }
   if (behaviour.reset || behaviour.garbage === "http") return breakConnection(response, record, ledger, behaviour);
   await play(await planAnswer(route, body, withModels(route, behaviour)), response, record, ledger);
 }
@@ -130,18 +139,21 @@ function breakConnection(response: ServerResponse, record: RecordedRequest, ledg
 interface Controlled {
   readonly ledger: Ledger;
   readonly script: Script;
+  readonly gate: Gate;
 }
 
-function control(path: string, body: Buffer, response: ServerResponse, { ledger, script }: Controlled): void {
+function control(path: string, body: Buffer, response: ServerResponse, { ledger, script, gate }: Controlled): void {
   let status = 200;
   let result: unknown = { ok: true };
   if (path === "/__control/script") status = scripted(body, script) ? 200 : 400;
   else if (path === "/__control/stats") result = ledger.stats();
   else if (path === "/__control/requests") {
     result = ledger.records.map((record) => ({ ...record, body: record.body.toString("base64") }));
-  } else if (path === "/__control/reset") {
+  } else if (path === "/__control/release") gate.open();
+  else if (path === "/__control/reset") {
     script.clear();
     ledger.reset();
+    gate.open();
   } else status = 404;
   response.writeHead(status, { "content-type": "application/json" });
   response.end(JSON.stringify(status === 200 ? result : { ok: false }));

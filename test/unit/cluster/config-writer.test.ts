@@ -33,7 +33,7 @@ describe("a change", () => {
     expect(await node.change("models", "x", { ...model("x"), retries: 2 })).toMatchObject({ created: false });
     expect(await node.change("models", "x", null)).toMatchObject({ kind: "written", value: null });
     expect(nats.value("models.x")).toBeUndefined();
-    await vi.waitFor(() => expect(nats.records).toHaveLength(4));
+    await vi.waitFor(() => expect(nats.records).toHaveLength(4), 10_000);
     expect(nats.records.slice(1)).toMatchObject([
       { action: "put", name: "x", changed: ["display_name", "provider", "model_name", "provider_key"] },
       { action: "put", changed: ["retries"], admin: "abc", address: "127.0.0.1" },
@@ -65,7 +65,7 @@ describe("a change", () => {
     const nats = new FakeNats();
     const [one, other] = [await newNode(nats), await newNode(nats)];
     await one.change("provider_keys", "spare", { ...PROVIDER_KEY, display_name: "spare" });
-    await vi.waitFor(() => expect(other.names).toContain("provider_keys/spare"));
+    await vi.waitFor(() => expect(other.names).toContain("provider_keys/spare"), 10_000);
     // While one node hangs a model on the spare key, another takes the key away.
     nats.meanwhile = () => nats.store("provider_keys.spare", new Uint8Array(), "DEL");
     const outcome = await one.change("models", "x", { ...model("x"), provider_key: "spare" });
@@ -90,7 +90,7 @@ describe("a change", () => {
     const node = await newNode(nats);
     nats.put("models.a", { ...model("a"), surprise: 1 });
     nats.put("models.b", { ...model("b"), surprise: 1 });
-    await vi.waitFor(() => expect(node.refused).toHaveLength(1));
+    await vi.waitFor(() => expect(node.refused).toHaveLength(1), 10_000);
     const worse = await node.change("models", "c", { ...model("c"), surprise: 1 });
     expect(worse).toMatchObject({ kind: "refused", errors: [{ path: 'models "c".surprise' }] });
     const half = await node.change("models", "a", model("a"));
@@ -113,12 +113,12 @@ describe("a change", () => {
   it("that NATS took without a word goes on record when it is seen", async () => {
     const nats = new FakeNats();
     const node = await newNode(nats);
-    await vi.waitFor(() => expect(nats.records).toHaveLength(1));
+    await vi.waitFor(() => expect(nats.records).toHaveLength(1), 10_000);
     nats.silence = "no answer in time";
     expect(await node.change("models", "x", model("x"))).toMatchObject({ kind: "away" });
     nats.silence = "no answer in time";
     expect(await node.change("models", "gpt", null)).toMatchObject({ kind: "away" });
-    await vi.waitFor(() => expect(nats.records).toHaveLength(3));
+    await vi.waitFor(() => expect(nats.records).toHaveLength(3), 10_000);
     expect(nats.records.slice(1)).toMatchObject([
       { action: "put", name: "x", revision: nats.last - 1, admin: "abc" },
       { action: "delete", name: "gpt", revision: nats.last },
@@ -127,7 +127,7 @@ describe("a change", () => {
     expect(await node.change("models", "y", model("y"))).toMatchObject({ kind: "away" });
     nats.refusing = null;
     nats.put("models.z", model("z"));
-    await vi.waitFor(() => expect(node.names).toContain("models/z"));
+    await vi.waitFor(() => expect(node.names).toContain("models/z"), 10_000);
     expect(nats.records).toHaveLength(3);
   });
 
@@ -185,13 +185,13 @@ describe("the audit", () => {
   it("has every record, whenever it comes while others are being sent", async () => {
     const nats = new FakeNats();
     const node = await newNode(nats);
-    await vi.waitFor(() => expect(nats.records).toHaveLength(1));
+    await vi.waitFor(() => expect(nats.records).toHaveLength(1), 10_000);
     const change = { collection: "models", action: "put", revision: 1, node: "here", admin: "", address: "" } as const;
     for (let turns = 0; turns < 30; turns += 1) {
       node.config.audit.record({ ...change, name: `first ${turns}`, changed: [] });
       for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
       node.config.audit.record({ ...change, name: `second ${turns}`, changed: [] });
-      await vi.waitFor(() => expect(nats.records).toHaveLength(turns * 2 + 3));
+      await vi.waitFor(() => expect(nats.records).toHaveLength(turns * 2 + 3), 10_000);
     }
   });
 });

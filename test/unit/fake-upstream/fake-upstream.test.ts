@@ -99,13 +99,27 @@ describe("behaviours", () => {
   it("delays", async () => {
     expect((await chat({ delay_ms: 60 })).headMs).toBeGreaterThanOrEqual(55);
     const start = performance.now();
-    const late = await chat({ first_byte_delay_ms: 80 });
-    expect(performance.now() - start).toBeGreaterThanOrEqual(75);
-    expect(late.headMs).toBeLessThan(75);
+    const late = await chat({ first_byte_delay_ms: 1_000 });
+    expect(performance.now() - start).toBeGreaterThanOrEqual(995);
+    expect(late.headMs).toBeLessThan(900);
     const paced = performance.now();
     const { body } = await chat({ words: 4, gap_ms: 10 }, STREAM);
     const frames = body.toString().split("\n\n").length - 1;
     expect(performance.now() - paced).toBeGreaterThanOrEqual((frames - 1) * 9);
+  });
+
+  it("holds answers until they are released, or the other side leaves", async () => {
+    const held = [chat({ held: true, words: 3 }), chat({ held: true, reset: true })];
+    const leaving = httpRequest(`${fake.url}/v1/chat/completions`, { method: "POST", agent: false });
+    leaving.on("error", () => {});
+    leaving.end(JSON.stringify({ model: "m", messages: MESSAGES, fake: { held: true } }));
+    await fake.until((stats) => stats.in_flight === 3);
+    leaving.destroy();
+    await fake.until((stats) => stats.aborted === 1);
+    expect(fake.stats()).toMatchObject({ in_flight: 2, completed: 0 });
+    fake.release();
+    expect((await Promise.all(held)).map(({ outcome }) => outcome)).toEqual(["end", "broken"]);
+    expect(fake.stats()).toMatchObject({ in_flight: 0, completed: 1, aborted: 1 });
   });
 
   it("length in words and in bytes", async () => {
@@ -204,7 +218,7 @@ describe("behaviours", () => {
       message = response;
     });
     await fake.until((stats) => stats.in_flight === 1 && stats.output === 1);
-    await vi.waitFor(() => expect(message).toBeDefined());
+    await vi.waitFor(() => expect(message).toBeDefined(), 10_000);
     const left = fake.until((stats) => stats.aborted === 1);
     message?.destroy();
     expect((await received).outcome).toBe("broken");
@@ -251,7 +265,7 @@ describe("tokens", () => {
         before = output;
         expect(still).toBe(true);
       },
-      { interval: 50, timeout: 5000 },
+      { interval: 50, timeout: 15_000 },
     );
     expect(before).toBeLessThan(planned);
     expect(fake.stats().in_flight).toBe(1);

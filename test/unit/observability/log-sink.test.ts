@@ -43,9 +43,9 @@ describe("LogOutput", () => {
         output.sink.write(`line ${index} é`);
         expected += `line ${index} é\n`;
       }
-      await vi.waitFor(() => expect(readFileSync(join(folder, "out.log"), "utf8")).toBe(expected), 5000);
+      await vi.waitFor(() => expect(readFileSync(join(folder, "out.log"), "utf8")).toBe(expected), 15_000);
       output.sink.write("last");
-      await vi.waitFor(() => expect(readFileSync(join(folder, "out.log"), "utf8")).toBe(`${expected}last\n`), 5000);
+      await vi.waitFor(() => expect(readFileSync(join(folder, "out.log"), "utf8")).toBe(`${expected}last\n`), 15_000);
     } finally {
       closeSync(file);
       rmSync(folder, { recursive: true });

@@ -31,7 +31,7 @@ test("so does one that throws after work in the pool", async () => {
   waitFor(exchange, node, Promise.resolve(1), () => {
     throw new RangeError("unforeseen");
   });
-  await vi.waitFor(() => expect(answers).toEqual([500]));
+  await vi.waitFor(() => expect(answers).toEqual([500]), 10_000);
   expect(faults[0]).toBeInstanceOf(RangeError);
 });
 

@@ -38,18 +38,18 @@ test("a screen that rejects, or what follows it, ends in internal_error", async 
   const { faults, node } = faultyNode();
   const shown: Screened[] = [];
   whenScreened(Promise.reject(new RangeError("screen")), node, (one) => void shown.push(one));
-  await vi.waitFor(() => expect(shown).toHaveLength(1));
+  await vi.waitFor(() => expect(shown).toHaveLength(1), 10_000);
   expect(isFailure(shown[0]) && shown[0].code).toBe("internal_error");
   whenScreened(Promise.resolve(Buffer.from("x")), node, (one) => {
     shown.push(one);
     if (!isFailure(one)) throw new RangeError("behind");
   });
-  await vi.waitFor(() => expect(shown).toHaveLength(3));
+  await vi.waitFor(() => expect(shown).toHaveLength(3), 10_000);
   expect(isFailure(shown[2]) && shown[2].code).toBe("internal_error");
   whenScreened(Promise.resolve(failure("timeout")), node, () => {
     throw new RangeError("always");
   });
-  await vi.waitFor(() => expect(faults).toHaveLength(4));
+  await vi.waitFor(() => expect(faults).toHaveLength(4), 10_000);
 });
 
 /** A stream whose verdicts cannot be recorded. */
@@ -79,7 +79,7 @@ test("a verdict that cannot be taken ends a stream", async () => {
   stream.take(Buffer.from(`data: ${JSON.stringify(event)}\n\n`));
   stream.close();
   expect(stream.drain()).toBeNull();
-  await vi.waitFor(() => expect(ready).toBe(1));
+  await vi.waitFor(() => expect(ready).toBe(1), 10_000);
   expect(stream.refusal?.code).toBe("internal_error");
   expect(faults[0]).toBeInstanceOf(RangeError);
 });
@@ -100,7 +100,7 @@ test("a wait whose end throws settles all the same", async () => {
   const whole = { ...node, headerNames: { requestId: "x" } } as unknown as Node;
   vi.mocked(settle.run).mockClear();
   waitFor(exchange, whole, Promise.resolve(1), () => failure("timeout"));
-  await vi.waitFor(() => expect(settle.run).toHaveBeenCalledTimes(1));
+  await vi.waitFor(() => expect(settle.run).toHaveBeenCalledTimes(1), 10_000);
   expect(abort).toHaveBeenCalledTimes(1);
   expect(faults.length).toBeGreaterThan(0);
 });

@@ -84,7 +84,7 @@ describe("a condition", () => {
     const slow = compileCondition(test("model", "~~", "^(a+)+$"));
     const from = performance.now();
     expect(slow({ ...FACTS, model: `${"a".repeat(5_000)}b` })).toBe(false);
-    expect(performance.now() - from).toBeLessThan(1_000);
+    expect(performance.now() - from).toBeLessThan(5_000);
   });
 });
 

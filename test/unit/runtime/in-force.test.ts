@@ -81,7 +81,7 @@ describe("a mailbox", () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(isRead).toBe(false);
     hear(posted[0] as Uint8Array);
-    await vi.waitFor(() => expect(isRead).toBe(true));
+    await vi.waitFor(() => expect(isRead).toBe(true), 10_000);
     expect(outbox.depth).toBe(1);
     outbox.close();
     await outbox.read(10_000);

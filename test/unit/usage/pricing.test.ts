@@ -218,7 +218,8 @@ describe("PriceIndex", () => {
   test("takes no time over a pattern made to take long", () => {
     const started = performance.now();
     expect(covers(`${"*a".repeat(200)}*b`, "a".repeat(1_024))).toBe(false);
-    expect(performance.now() - started).toBeLessThan(100);
+    // One that tries every way would need longer than anybody has.
+    expect(performance.now() - started).toBeLessThan(2_000);
   });
 });
 

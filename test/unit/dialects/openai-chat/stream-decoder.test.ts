@@ -284,7 +284,7 @@ describe("a chat stream of an upstream", () => {
         data: JSON.stringify(chunkOf(fragment(0, "x"))),
       }));
       let best = Number.POSITIVE_INFINITY;
-      for (let run = 0; run < 3; run++) {
+      for (let run = 0; run < 5; run++) {
         const decoder = targetCodec.streamDecoder(ENCODED);
         const encoder = clientCodec.streamEncoder(contextOf(), new LossList());
         decoder.push({ event: "", data: JSON.stringify(chunkOf(named(0, "c", "f"))) });
