@@ -68,7 +68,7 @@ export function buildNode(parts: AcceptorParts): Node {
   const cache = new NodeCache(parts.cache, parts.fleetCache);
   cache.usePolicies(snapshot.traffic.cachePolicies);
   parts.router.usePrices((model) => comparablePrice(pricing.of(model)));
-  const sender = senderOf(config);
+  const sender = senderOf(config, parts.reportFault);
   return {
     config,
     name: config.node_name,
@@ -116,8 +116,8 @@ export function buildNode(parts: AcceptorParts): Node {
   };
 }
 
-function senderOf({ timeouts, limits }: WeirConfig): Sender {
-  return new Sender({ connectMs: timeouts.connect_ms, connectionsPerOrigin: limits.upstream_connections });
+function senderOf({ timeouts, limits }: WeirConfig, reportFault: (error: unknown) => void): Sender {
+  return new Sender({ connectMs: timeouts.connect_ms, connectionsPerOrigin: limits.upstream_connections, reportFault });
 }
 
 function turnsOf({ turns, config, metrics }: AcceptorParts): TurnStore | null {

@@ -1,8 +1,9 @@
 /** The connections to upstreams: one pool an origin, owned by one acceptor thread. */
+import { hash } from "node:crypto";
 import { lengthOfBody } from "../dialects/body-pieces.js";
-import { Call } from "./http1/call.js";
+import { Call, type CallRequest } from "./http1/call.js";
 import { OriginPool } from "./http1/pool.js";
-import { requestHead } from "./http1/request-head.js";
+import { RequestError, requestHead } from "./http1/request-head.js";
 import { socketsTo } from "./http1/socket.js";
 
 export interface UpstreamRequest {
@@ -15,7 +16,10 @@ export interface UpstreamRequest {
   readonly headers: readonly string[];
   /** A list is sent piece by piece, as fast as the connection takes them. */
   readonly body: Buffer | readonly Buffer[];
-  /** Milliseconds until the answer's head must have come; 0 = none. */
+  /**
+   * Milliseconds until the answer's head must have come, counted from when the request was written, and of a large
+   * body from when the upstream took the last of it; 0 = none. Neither waiting for a connection nor opening it counts.
+   */
   readonly firstByteMs: number;
   /** Longest silence inside the answer's body, milliseconds; 0 = none. */
   readonly idleMs: number;
@@ -52,13 +56,13 @@ export interface UpstreamOptions {
   readonly connectMs: number;
   /** Connections to one origin; requests past it wait in the pool's queue. */
   readonly connectionsPerOrigin: number;
+  /** Told what a handler has thrown: its call fails, all others go on. */
+  readonly reportFault?: (error: unknown) => void;
 }
 
 const IDLE_POOL_MS = 600_000;
 /** How often clocks are looked at, milliseconds: no time limit is kept more exactly. */
 const TICK_MS = 50;
-/** The thread was away for so long that what has come meanwhile must be read before anybody is called silent. */
-const LATE_MS = 250;
 
 interface PoolEntry {
   readonly pool: OriginPool;
@@ -71,29 +75,36 @@ interface PoolEntry {
 export class Upstreams {
   readonly #options: UpstreamOptions;
   readonly #pools = new Map<string, PoolEntry>();
+  readonly #trusts = new WeakMap<UpstreamTls, string>();
+  readonly #reportFault: (error: unknown) => void;
   #clock: NodeJS.Timeout | null = null;
-  #lastTick = 0;
+  #destroyed = false;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
+    this.#reportFault = options.reportFault ?? (() => {});
   }
 
   /** Sends one request; never throws: failures reach the handler, and never before this call has returned. */
   send(request: UpstreamRequest, handler: UpstreamHandler, now: number): UpstreamCall {
     const { method = "POST", path, headers, firstByteMs, idleMs } = request;
-    const entry = this.#entry(request);
-    entry.lastUsed = now;
+    if (this.#destroyed) return this.#failing(handler, "aborted", "closed");
     const body = bodyOf(request, method);
     const bodyBytes = body === null ? -1 : lengthOfBody(body);
+    let entry: PoolEntry;
     let head: string;
     try {
+      entry = this.#entry(request);
       head = requestHead({ authority: entry.authority, method, path, headers, bodyBytes });
     } catch (error) {
-      return unsendable(handler, error as Error);
+      const reason = error instanceof RequestError ? error.message : "origin";
+      return this.#failing(handler, "transport", `the request cannot be sent: ${reason}`);
     }
-    const call = new Call({ head, body, bodiless: method === "HEAD", firstByteMs, idleMs }, handler);
+    entry.lastUsed = now;
+    const sent = { head, body, bodiless: method === "HEAD", firstByteMs, idleMs };
+    const call = new Call(sent, handler, this.#reportFault);
     entry.pool.send(call, now);
-    if (this.#clock === null) this.#startClock(now);
+    if (this.#clock === null) this.#startClock();
     return call;
   }
 
@@ -104,8 +115,9 @@ export class Upstreams {
     }
   }
 
-  /** Ends every connection at once. */
+  /** Ends every connection at once, and for good: what is sent later fails. */
   async destroy(): Promise<void> {
+    this.#destroyed = true;
     this.#stopClock();
     for (const { pool } of this.#pools.values()) pool.destroy();
     this.#pools.clear();
@@ -113,7 +125,7 @@ export class Upstreams {
 
   #entry({ origin, tls }: UpstreamRequest): PoolEntry {
     // The same host with another trust is another pool.
-    const name = tls === null ? origin : `${origin} ${tls.verify} ${tls.caCert ?? ""}`;
+    const name = tls === null ? origin : `${origin} ${this.#trustName(tls)}`;
     let entry = this.#pools.get(name);
     if (entry === undefined) {
       const { connectMs, connectionsPerOrigin: connections } = this.#options;
@@ -124,10 +136,29 @@ export class Upstreams {
     return entry;
   }
 
-  /** Runs while there is any connection. */
-  #startClock(now: number): void {
-    this.#lastTick = now;
-    this.#clock = setInterval(() => this.#tick(performance.now()), TICK_MS);
+  /** Equal for equal trust; made once for each target, as certificates are long. */
+  #trustName(tls: UpstreamTls): string {
+    let name = this.#trusts.get(tls);
+    if (name === undefined) {
+      name = hash("sha256", JSON.stringify([tls.verify, tls.caCert]));
+      this.#trusts.set(tls, name);
+    }
+    return name;
+  }
+
+  /** A call that cannot be sent; it is told of as any other failure is. */
+  #failing(handler: UpstreamHandler, kind: UpstreamFailureKind, message: string): UpstreamCall {
+    const call = new Call(NOTHING_SENT, handler, this.#reportFault);
+    queueMicrotask(() => call.fail(kind, message));
+    return call;
+  }
+
+  /**
+   * Runs while there is any connection. Judges by the time before the sockets are read, and only after it: where the
+   * thread was away, what has come meanwhile must be told before anybody is called silent.
+   */
+  #startClock(): void {
+    this.#clock = setInterval(() => setImmediate((now: number) => this.#tick(now), performance.now()), TICK_MS);
     this.#clock.unref();
   }
 
@@ -137,9 +168,6 @@ export class Upstreams {
   }
 
   #tick(now: number): void {
-    const late = now - this.#lastTick > LATE_MS;
-    this.#lastTick = now;
-    if (late) return;
     let connections = 0;
     for (const { pool } of this.#pools.values()) {
       pool.tick(now);
@@ -149,23 +177,11 @@ export class Upstreams {
   }
 }
 
+const NOTHING_SENT: CallRequest = { head: "", body: null, bodiless: false, firstByteMs: 0, idleMs: 0 };
+
 const MAY_HAVE_NONE: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS"]);
 
 /** No body is not the same as an empty one: the latter is announced. */
 function bodyOf({ body }: UpstreamRequest, method: string): Buffer | readonly Buffer[] | null {
   return body.length === 0 && MAY_HAVE_NONE.has(method) ? null : body;
-}
-
-/** A request that would not be one on the wire; it is told of as any other failure is. */
-function unsendable(handler: UpstreamHandler, error: Error): UpstreamCall {
-  let left = false;
-  queueMicrotask(() => {
-    if (!left) handler.onFailure("transport", `the request cannot be sent: ${error.message}`);
-  });
-  return {
-    abort() {
-      left = true;
-    },
-    resume() {},
-  };
 }

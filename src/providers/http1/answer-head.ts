@@ -23,9 +23,12 @@ export interface ParsedHead {
 
 /** RFC 9110 section 5.6.2, in lower case. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-/** A line break within a value would begin another field wherever the value is written again. */
-const BROKEN_VALUE = /[\0\r\n]/;
+/** A line break within a value would begin another field wherever the value is written again; the rest is no text. */
+const BROKEN_VALUE = /[\0-\x08\x0a-\x1f\x7f]/;
 const DIGITS = /^[0-9]{1,15}$/;
+const STATUS = /^[1-9][0-9][0-9]$/;
+const CLOSES = /(?:^|[,\s])close(?:$|[,\s])/;
+const PERSISTS = /(?:^|[,\s])keep-alive(?:$|[,\s])/;
 const KEEP_ALIVE_TIMEOUT = /(?:^|[,;\s])timeout=([0-9]{1,6})/i;
 
 const SPACE = 0x20;
@@ -73,8 +76,9 @@ export function parseHead(text: string, bodiless: boolean): ParsedHead {
   if (lineEnd >= 0) readFields(text, lineEnd + 2, headers, framing);
   if (framing.chunked && framing.length >= 0) throw new AnswerError("framing");
   const { connection, keepAliveMs } = framing;
-  const closes = connection !== "" && /(?:^|[,\s])close(?:$|[,\s])/.test(connection);
-  const persists = minor === 1 || connection.includes("keep-alive");
+  const closes = connection !== "" && CLOSES.test(connection);
+  // HTTP/1.0 has no chunks: whoever sends them in its name cannot be trusted with another request.
+  const persists = minor === 1 || (PERSISTS.test(connection) && !framing.chunked);
   const empty = bodiless || status < 200 || status === 204 || status === 304;
   const kind = empty ? "none" : framing.chunked ? "chunked" : framing.length >= 0 ? "length" : "close";
   return {
@@ -90,13 +94,11 @@ export function parseHead(text: string, bodiless: boolean): ParsedHead {
 /** "HTTP/1.1 200 OK"; the reason may be missing, with its space or without. */
 function parseStatus(line: string): { status: number; minor: number } {
   const minor = line.charCodeAt(7) - 0x30;
-  const status = Number(line.slice(9, 12));
+  const code = line.slice(9, 12);
   const fits = line.startsWith("HTTP/1.") && (minor === 0 || minor === 1) && line.charCodeAt(8) === SPACE;
   const ends = line.length === 12 || line.charCodeAt(12) === SPACE;
-  if (!fits || !ends || !(status >= 100 && status <= 999) || BROKEN_VALUE.test(line)) {
-    throw new AnswerError("status line");
-  }
-  return { status, minor };
+  if (!fits || !ends || !STATUS.test(code) || BROKEN_VALUE.test(line)) throw new AnswerError("status line");
+  return { status: Number(code), minor };
 }
 
 function readFields(text: string, begin: number, headers: string[], framing: Framing): void {

@@ -16,6 +16,9 @@ const MAX_SIZE_DIGITS = 13;
 const MAX_INTERIM = 16;
 
 const HEAD_END = Buffer.from("\r\n\r\n");
+const HEAD_START = Buffer.from("HTTP/1.");
+/** Room for a head that comes in several reads, to begin with. */
+const GATHERED_BYTES = 2_048;
 const LF = 0x0a;
 const CR = 0x0d;
 
@@ -33,6 +36,7 @@ const STATE = {
   TRAILER_LINE: 10,
   TRAILER_LF: 11,
   LAST_LF: 12,
+  SIZE_BLANK: 13,
 } as const;
 
 export class AnswerReader {
@@ -46,8 +50,9 @@ export class AnswerReader {
   excess = false;
   #bodiless = false;
   #state: number = STATE.HEAD;
-  /** Bytes of a head that has come in part. */
+  /** Begins with the bytes of a head that has come in part. */
   #begun: Buffer | null = null;
+  #begunBytes = 0;
   #interim = 0;
   /** Bytes to come of the body, or of the chunk. */
   #left = 0;
@@ -68,6 +73,7 @@ export class AnswerReader {
     this.#bodiless = bodiless;
     this.#state = STATE.HEAD;
     this.#begun = null;
+    this.#begunBytes = 0;
     this.#interim = 0;
   }
 
@@ -98,8 +104,7 @@ export class AnswerReader {
   }
 
   #readHead(bytes: Buffer, at: number, end: number): number {
-    const begun = this.#begun;
-    if (begun === null) {
+    if (this.#begun === null) {
       const found = bytes.indexOf(HEAD_END, at);
       if (found >= 0 && found + 4 <= end) {
         if (found - at > MAX_HEAD_BYTES) throw new AnswerError("head too long");
@@ -107,22 +112,37 @@ export class AnswerReader {
         return found + 4;
       }
     }
-    return this.#gatherHead(begun, bytes.subarray(at, end)) + at;
+    return this.#gatherHead(bytes.subarray(at, end)) + at;
   }
 
   /** Puts a head together that comes in several reads. Returns how many of these bytes belong to it. */
-  #gatherHead(begun: Buffer | null, next: Buffer): number {
-    const before = begun?.length ?? 0;
-    const whole = begun === null ? Buffer.from(next) : Buffer.concat([begun, next]);
+  #gatherHead(next: Buffer): number {
+    const before = this.#begunBytes;
+    const room = this.#roomFor(before + next.length);
+    next.copy(room, before);
+    const whole = room.subarray(0, before + next.length);
     const found = whole.indexOf(HEAD_END, Math.max(0, before - 3));
-    if (found > MAX_HEAD_BYTES || (found < 0 && whole.length > MAX_HEAD_BYTES)) throw new AnswerError("head too long");
+    const atLeast = found < 0 ? whole.length - 3 : found;
+    if (atLeast > MAX_HEAD_BYTES) throw new AnswerError("head too long");
     if (found < 0) {
-      this.#begun = whole;
+      refuseEarly(whole, before);
+      this.#begunBytes = whole.length;
       return next.length;
     }
     this.#begun = null;
+    this.#begunBytes = 0;
     this.#enter(whole.toString("latin1", 0, found));
     return found + 4 - before;
+  }
+
+  /** Grows by doubling: a head may come byte by byte. */
+  #roomFor(bytes: number): Buffer {
+    const begun = this.#begun;
+    if (begun !== null && begun.length >= bytes) return begun;
+    const room = Buffer.allocUnsafe(Math.max(GATHERED_BYTES, bytes * 2));
+    begun?.copy(room, 0, 0, this.#begunBytes);
+    this.#begun = room;
+    return room;
   }
 
   #enter(text: string): void {
@@ -164,6 +184,9 @@ export class AnswerReader {
       case STATE.SIZE:
         this.#readSize(byte);
         break;
+      case STATE.SIZE_BLANK:
+        this.#endSize(byte);
+        break;
       case STATE.EXTENSION:
         if (byte === CR) this.#state = STATE.SIZE_LF;
         else if (byte === LF || ++this.#lineBytes > MAX_LINE_BYTES) throw new AnswerError("chunk");
@@ -194,8 +217,14 @@ export class AnswerReader {
       return;
     }
     if (this.#digits === 0) throw new AnswerError("chunk");
+    this.#endSize(byte);
+  }
+
+  /** Some upstreams fill their sizes up with blanks. */
+  #endSize(byte: number): void {
     if (byte === CR) this.#state = STATE.SIZE_LF;
-    else if (byte === 0x3b || byte === 0x20 || byte === 0x09) this.#state = STATE.EXTENSION;
+    else if (byte === 0x3b) this.#state = STATE.EXTENSION;
+    else if ((byte === 0x20 || byte === 0x09) && ++this.#lineBytes <= MAX_LINE_BYTES) this.#state = STATE.SIZE_BLANK;
     else throw new AnswerError("chunk");
   }
 
@@ -243,6 +272,15 @@ export class AnswerReader {
     const copy = Buffer.allocUnsafe(this.#runEnd - this.#runStart);
     bytes.copy(copy, 0, this.#runStart, this.#runEnd);
     return copy;
+  }
+}
+
+/** What cannot become a head need not be waited for: `whole` has no end yet, and was looked at up to `before`. */
+function refuseEarly(whole: Buffer, before: number): void {
+  const start = Math.min(whole.length, HEAD_START.length);
+  if (whole.compare(HEAD_START, 0, start, 0, start) !== 0) throw new AnswerError("status line");
+  for (let at = whole.indexOf(LF, before); at >= 0; at = whole.indexOf(LF, at + 1)) {
+    if (whole[at - 1] !== CR) throw new AnswerError("header");
   }
 }
 

@@ -25,13 +25,16 @@ export interface CallRequest {
 export class Call {
   readonly request: CallRequest;
   readonly handler: UpstreamHandler;
+  readonly #reportFault: (error: unknown) => void;
   carrier: Carrier | null = null;
   /** Nobody is to hear of it any more. */
   done = false;
 
-  constructor(request: CallRequest, handler: UpstreamHandler) {
+  /** `reportFault` is told what the handler throws, which concerns no other call. */
+  constructor(request: CallRequest, handler: UpstreamHandler, reportFault: (error: unknown) => void) {
     this.request = request;
     this.handler = handler;
+    this.#reportFault = reportFault;
   }
 
   abort(): void {
@@ -48,13 +51,26 @@ export class Call {
   end(): void {
     if (this.done) return;
     this.done = true;
-    this.handler.onEnd();
+    try {
+      this.handler.onEnd();
+    } catch (error) {
+      this.#reportFault(error);
+    }
   }
 
   /** Tells of a failure, once. */
   fail(kind: UpstreamFailureKind, message: string): void {
     if (this.done) return;
     this.done = true;
-    this.handler.onFailure(kind, message);
+    try {
+      this.handler.onFailure(kind, message);
+    } catch (error) {
+      this.#reportFault(error);
+    }
+  }
+
+  /** The handler could not take its answer. */
+  fault(error: unknown): void {
+    this.#reportFault(error);
   }
 }

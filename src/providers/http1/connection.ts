@@ -31,6 +31,8 @@ const IDLE_MS = 4_000;
 /** It is given up so long before the upstream would, or a request could meet its end. */
 const IDLE_MARGIN_MS = 2_000;
 const MAX_IDLE_MS = 600_000;
+/** After a longer pause inside an answer, nobody knows how long the upstream has been at rest. */
+const MAX_PAUSE_MS = 1_000;
 
 export class Connection implements Carrier, SocketEvents {
   readonly #owner: ConnectionOwner;
@@ -41,8 +43,13 @@ export class Connection implements Carrier, SocketEvents {
   #closed = false;
   #headTold = false;
   #paused = false;
+  #pausedAt = 0;
+  /** The answer was paused for so long that the upstream may be gone, and that has not been read yet. */
+  #doubtful = false;
   /** The answer is whole, but its reader has asked for a pause. */
   #endDue = false;
+  /** How the socket broke while its reader had asked for a pause; null = it did not. */
+  #breakDue: string | null = null;
   #sending: Sending | null = null;
   /** When the upstream's patience or ours is over: of connecting, of the head, of silence, of rest. */
   #dueAt: number;
@@ -54,9 +61,9 @@ export class Connection implements Carrier, SocketEvents {
     call.carrier = this;
     this.#dueAt = performance.now() + connectMs;
     this.#socket = open(this);
-    this.#socket.on("error", (error) => this.#gone("transport", describe(error)));
+    this.#socket.on("error", (error) => this.#broken(describe(error)));
     this.#socket.on("end", () => this.#ended());
-    this.#socket.on("close", () => this.#gone("transport", CLOSED_EARLY));
+    this.#socket.on("close", () => this.#broken(CLOSED_EARLY));
     this.#socket.on("drain", () => this.#drained());
   }
 
@@ -67,7 +74,7 @@ export class Connection implements Carrier, SocketEvents {
     call.carrier = this;
     this.#headTold = false;
     this.#reader.begin(request.bodiless);
-    this.#dueAt = request.firstByteMs > 0 ? now + request.firstByteMs : Number.POSITIVE_INFINITY;
+    this.#awaitHead(call, now);
     this.#sending = sendRequest(this.#socket, request.head, request.body);
   }
 
@@ -97,9 +104,15 @@ export class Connection implements Carrier, SocketEvents {
   resume(call: Call): void {
     if (this.#call !== call || !this.#paused) return;
     this.#paused = false;
+    if (performance.now() - this.#pausedAt > MAX_PAUSE_MS) this.#doubtful = true;
     this.#expectMore(call);
+    if (this.#breakDue !== null && !this.#endDue) {
+      this.#tellBreak(this.#breakDue);
+      return;
+    }
+    // Also where the answer is whole: the connection's next call wants to be heard.
+    this.#socket.resume();
     if (this.#endDue) this.#finish(call);
-    else this.#socket.resume();
   }
 
   onReady(): void {
@@ -120,9 +133,15 @@ export class Connection implements Carrier, SocketEvents {
     }
     try {
       this.#reader.read(bytes, length, lent);
+    } catch (error) {
+      this.#gone("decode", describe(error as Error));
+      return;
+    }
+    try {
       this.#tell(call);
     } catch (error) {
-      this.#gone(error instanceof AnswerError ? "decode" : "transport", describe(error as Error));
+      call.fault(error);
+      if (this.#call === call) this.#gone("transport", "the answer could not be taken");
     }
   }
 
@@ -141,6 +160,10 @@ export class Connection implements Carrier, SocketEvents {
     else this.#finish(call);
   }
 
+  #awaitHead({ request }: Call, now: number): void {
+    this.#dueAt = request.firstByteMs > 0 ? now + request.firstByteMs : Number.POSITIVE_INFINITY;
+  }
+
   #expectMore({ request }: Call): void {
     this.#dueAt = request.idleMs > 0 ? performance.now() + request.idleMs : Number.POSITIVE_INFINITY;
   }
@@ -148,6 +171,7 @@ export class Connection implements Carrier, SocketEvents {
   #pause(call: Call): void {
     if (this.#call !== call) return;
     this.#paused = true;
+    this.#pausedAt = performance.now();
     this.#socket.pause();
   }
 
@@ -165,7 +189,8 @@ export class Connection implements Carrier, SocketEvents {
   #restMs(): number {
     const { head, excess } = this.#reader;
     const sent = this.#sending === null && this.#socket.writableLength === 0;
-    if (this.#closed || !sent || excess || head?.keepsAlive !== true) return 0;
+    const lost = this.#closed || this.#breakDue !== null || this.#doubtful;
+    if (lost || !sent || excess || head?.keepsAlive !== true) return 0;
     const told = head.keepAliveMs;
     return Number.isNaN(told) ? IDLE_MS : Math.min(told - IDLE_MARGIN_MS, MAX_IDLE_MS);
   }
@@ -176,14 +201,32 @@ export class Connection implements Carrier, SocketEvents {
   }
 
   #drained(): void {
-    if (this.#sending?.goOn() === true) this.#sending = null;
+    const call = this.#call;
+    if (this.#sending === null || call === null) return;
+    // The upstream takes what is sent: it has not been silent.
+    if (!this.#headTold) this.#awaitHead(call, performance.now());
+    if (this.#sending.goOn()) this.#sending = null;
   }
 
   /** The upstream says no more. */
   #ended(): void {
     const call = this.#call;
-    if (call !== null && this.#reader.close()) this.#finish(call);
-    else this.#gone("transport", CLOSED_EARLY);
+    if (call === null || !this.#reader.close()) this.#gone("transport", CLOSED_EARLY);
+    else if (this.#paused) this.#endDue = true;
+    else this.#finish(call);
+  }
+
+  /** The socket is no more; what it has read before is told first. */
+  #broken(message: string): void {
+    if (!this.#paused || this.#endDue) this.#gone("transport", message);
+    else this.#breakDue ??= message;
+  }
+
+  #tellBreak(message: string): void {
+    const rest = this.#socket.read() as Buffer | null;
+    if (rest !== null) this.onBytes(rest, rest.length, false);
+    // Where its reader has asked for another pause, it hears of the break after that.
+    if (!this.#paused) this.#gone("transport", message);
   }
 
   #gone(kind: UpstreamFailureKind, message: string): void {

@@ -41,9 +41,11 @@ export function requestHead(parts: RequestParts): string {
   let host = parts.authority;
   let fields = "";
   for (let at = 0; at + 1 < headers.length; at += 2) {
-    const name = (headers[at] as string).toLowerCase();
+    const given = headers[at] as string;
+    const name = given.toLowerCase();
     const value = headers[at + 1] as string;
-    if (!TOKEN.test(name) || FORBIDDEN_IN_VALUE.test(value) || FRAMING.has(name)) throw new RequestError("header");
+    // Some letters beyond ASCII become ASCII ones in lower case.
+    if (!TOKEN.test(given) || FORBIDDEN_IN_VALUE.test(value) || FRAMING.has(name)) throw new RequestError("header");
     if (name === "host") host = value;
     else if (name !== "content-length") fields += `${name}: ${value}\r\n`;
   }

@@ -60,9 +60,17 @@ function secureSockets(place: Place, tls: UpstreamTls | null): OpenSocket {
     socket.on("session", (offered) => {
       session = offered;
     });
-    socket.once("secureConnect", () => events.onReady());
+    let secure = false;
+    socket.once("secureConnect", () => {
+      secure = true;
+      events.onReady();
+    });
     socket.once("error", () => {
       session = undefined;
+    });
+    // A handshake that was given up without an error may have been stuck for the session's sake.
+    socket.once("close", () => {
+      if (!secure) session = undefined;
     });
     socket.on("data", (bytes: Buffer) => events.onBytes(bytes, bytes.length, false));
     return socket;
