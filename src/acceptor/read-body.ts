@@ -2,7 +2,9 @@
 import type { HttpResponse } from "uWebSockets.js";
 
 const FIRST_BYTES = 65_536;
-/** How many times what has come an announced length is believed. */
+/** A body of which more has come is large, even where nobody has said how long it will be. */
+const LARGE_BYTES = 1_048_576;
+/** How many times what has come is set aside for a body that is announced, or large. */
 const TRUST = 8;
 
 export interface BodyLimits {
@@ -43,19 +45,19 @@ export function readBody(response: HttpResponse, limits: BodyLimits, done: (body
 }
 
 /**
- * The same buffer if it is large enough, else a larger one: of the announced length once an eighth of that has
- * come (every buffer that is outgrown is garbage for the collector), before that of twice the size.
+ * The same buffer if it is large enough, else a larger one. A buffer that is outgrown is garbage, which for a large
+ * body would soon be as much as the body, so there are few of them: once an eighth of the most that can come is there,
+ * all of it is set aside. What lies beyond the bytes that have come costs address space, and no memory yet.
  */
 function withRoom(buffer: Buffer | null, used: number, needed: number, limits: BodyLimits): Buffer {
   if (buffer !== null && buffer.length >= needed) return buffer;
-  if (limits.announced >= needed && limits.announced <= needed * TRUST) return grown(buffer, used, limits.announced);
-  const ceiling = limits.announced >= needed ? Math.min(limits.announced, limits.maxBytes) : limits.maxBytes;
-  const size = Math.min(Math.max(needed, (buffer?.length ?? 0) * 2, FIRST_BYTES), Math.max(ceiling, needed));
-  return grown(buffer, used, size);
-}
-
-function grown(buffer: Buffer | null, used: number, size: number): Buffer {
-  const larger = Buffer.allocUnsafeSlow(size);
+  const isKnown = limits.announced >= needed;
+  const most = isKnown ? Math.min(limits.announced, limits.maxBytes) : limits.maxBytes;
+  let wanted = (buffer?.length ?? 0) * 2;
+  if (isKnown || needed > LARGE_BYTES) {
+    wanted = needed * TRUST >= most ? most : Math.min(needed * TRUST, Math.ceil(most / TRUST));
+  }
+  const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(Math.max(wanted, FIRST_BYTES), most)));
   buffer?.copy(larger, 0, 0, used);
   return larger;
 }

@@ -53,6 +53,14 @@ export interface SinkSettings {
 /** Cannot come, since parsers and our own checks refuse it; were it there, it would begin a header of somebody else's. */
 const LINE_BREAK = /[\r\n\0]/;
 
+/**
+ * What may be written in one cork, framing aside. uWebSockets.js collects 16 KiB there; a piece that goes beyond is
+ * dropped where the connection, being full, does not take what was collected before it.
+ */
+const PIECE_BYTES = 15_360;
+/** The same together with the answer's head. */
+const FIRST_PIECE_BYTES = 8_192;
+
 export class ResponseSink implements Sink {
   closed = false;
   started = false;
@@ -98,6 +106,7 @@ export class ResponseSink implements Sink {
   write(chunk: Buffer | string): boolean {
     if (this.closed) return true;
     if (this.#headOnly) return true;
+    if (this.#isLarge(chunk)) return this.#writeInPieces(chunk);
     let flowing = true;
     this.#response.cork(() => {
       this.#writeHead();
@@ -124,13 +133,15 @@ export class ResponseSink implements Sink {
   end(chunk: Buffer | null): void {
     if (this.closed) return;
     this.closed = true;
+    const large = chunk !== null && !this.#headOnly && this.#isLarge(chunk);
+    if (large) this.#writeInPieces(chunk);
     this.#response.cork(() => {
       this.#writeHead();
       if (this.#headOnly) {
         this.#response.endWithoutBody();
         return;
       }
-      if (chunk !== null && chunk.length > 0) this.#response.write(chunk);
+      if (chunk !== null && chunk.length > 0 && !large) this.#response.write(chunk);
       // Never with `closeConnection`: uWebSockets.js would write its "Connection: close" into the begun body.
       this.#response.end();
     });
@@ -145,6 +156,26 @@ export class ResponseSink implements Sink {
   /** The client has gone: uWebSockets.js calls this through `onAborted`; the response is dead. */
   gone(): void {
     this.closed = true;
+  }
+
+  #isLarge(chunk: Buffer | string): chunk is Buffer {
+    return typeof chunk !== "string" && chunk.length > (this.#head === null ? PIECE_BYTES : FIRST_PIECE_BYTES);
+  }
+
+  /** False: the client is slow. What it does not take at once is written without a cork, which keeps all of it. */
+  #writeInPieces(chunk: Buffer): boolean {
+    if (this.#head !== null) this.#response.cork(() => this.#writeHead());
+    let flowing = true;
+    let at = 0;
+    while (flowing && at < chunk.length) {
+      const piece = chunk.subarray(at, at + PIECE_BYTES);
+      this.#response.cork(() => {
+        flowing = this.#response.write(piece);
+      });
+      at += piece.length;
+    }
+    if (at < chunk.length) flowing = this.#response.write(chunk.subarray(at));
+    return flowing;
   }
 
   #writeHead(): void {

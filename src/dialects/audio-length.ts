@@ -133,9 +133,10 @@ interface Frame {
 function firstFrame(bytes: Buffer, from: number): Frame | null {
   const end = Math.min(bytes.length - 4, from + MAX_PADDING);
   for (let at = from; at <= end; at++) {
-    const [first = 0, second = 0, third = 0] = bytes.subarray(at, at + 3);
     // Eleven bits of sync, then version and layer; layer III is 01.
-    if (first !== 0xff || (second & 0xe6) !== 0xe2) continue;
+    if (bytes[at] !== 0xff || ((bytes[at + 1] as number) & 0xe6) !== 0xe2) continue;
+    const second = bytes[at + 1] as number;
+    const third = bytes[at + 2] as number;
     const version = (second >> 3) & 3;
     const kilobits = (version === 3 ? BIT_RATES_V1 : BIT_RATES_V2)[third >> 4] ?? 0;
     const rate = SAMPLE_RATES[(third >> 2) & 3];
