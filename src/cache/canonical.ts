@@ -25,6 +25,8 @@ const CLOSE_BRACE = 0x7d;
 const SOLIDUS = "\\/";
 const UNICODE = "\\u";
 const PLAIN_INTEGER = /^-?(?:0|[1-9][0-9]{0,14})$/;
+/** Fifteen digits at most and no zero too many: spelled as a double is. */
+const PLAIN_FRACTION = /^-?(?:0|[1-9][0-9]{0,8})\.[0-9]{0,5}[1-9]$/;
 
 /** One member of an object: its name as canonical JSON text, quotes included, and its value. */
 export interface Member {
@@ -194,6 +196,7 @@ function isEscaped(text: string, start: number, quote: number): boolean {
 /** 1.0, 1 and 1e0 are one number; one that a double does not hold exactly is spelled as it came. */
 function canonicalNumber(text: string): string {
   if (PLAIN_INTEGER.test(text)) return text === "-0" ? "0" : text;
+  if (PLAIN_FRACTION.test(text)) return text;
   const value = Number(text);
   if (Number.isNaN(value)) throw new NotJson();
   const digits = text

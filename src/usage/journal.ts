@@ -7,8 +7,11 @@ import { accessSync, closeSync, constants, fstatSync, mkdirSync, openSync, unlin
 import { join } from "node:path";
 import { listSegments, segmentName } from "./segments.js";
 
-/** UTF-16 units of lines kept in memory while the file system refuses them. */
+/** Bytes of lines kept in memory while the file system refuses them. */
 const MAX_PENDING = 8 * 1024 * 1024;
+/** Room for the lines of one turn of the event loop; a longer batch gets more, for as long as it takes. */
+const BLOCK_BYTES = 128 * 1024;
+const LF = 0x0a;
 const OPEN_TRIES = 16;
 
 export interface JournalOptions {
@@ -43,8 +46,10 @@ export class JournalWriter {
   #file = -1;
   #path = "";
   #segmentLength = 0;
-  #text = "";
-  #textLines = 0;
+  /** Lines for the next flush: written into memory that is used again, they leave no garbage. */
+  #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  #used = 0;
+  #blockLines = 0;
   /** What a write left over; it starts in the middle of a line, so it belongs into the same file. */
   #rest: Buffer | null = null;
   #restLines = 0;
@@ -65,26 +70,31 @@ export class JournalWriter {
 
   /** Takes one line (without its end) for the next flush. */
   append(line: string): void {
-    const waiting = this.#text.length + (this.#rest === null ? 0 : this.#rest.length);
+    const waiting = this.#used + (this.#rest === null ? 0 : this.#rest.length);
     if (waiting + line.length >= MAX_PENDING) {
       this.#lost += 1;
       return;
     }
-    this.#text += `${line}\n`;
-    this.#textLines += 1;
+    // A UTF-16 unit takes three bytes of UTF-8 at most; one more for the line end.
+    this.#makeRoom(line.length * 3 + 1);
+    this.#used += this.#block.write(line, this.#used, "utf8");
+    this.#block[this.#used++] = LF;
+    this.#blockLines += 1;
   }
 
   /** Writes everything taken so far; true = it is all on file. Never throws; what fails is tried again. */
   flush(): boolean {
     if (this.#rest !== null && !this.#writeRest()) return false;
-    if (this.#textLines === 0) return true;
+    if (this.#blockLines === 0) return true;
     if (this.#segmentLength >= this.#segmentBytes) this.#closeFile();
     if (this.#file < 0 && !this.#open()) return false;
-    this.#rest = Buffer.from(this.#text, "utf8");
-    this.#restLines = this.#textLines;
-    this.#text = "";
-    this.#textLines = 0;
-    return this.#writeRest();
+    this.#rest = this.#block.subarray(0, this.#used);
+    this.#restLines = this.#blockLines;
+    this.#used = 0;
+    this.#blockLines = 0;
+    const written = this.#writeRest();
+    if (!written || this.#block.length > BLOCK_BYTES) this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    return written;
   }
 
   /**
@@ -118,9 +128,16 @@ export class JournalWriter {
       bytes: this.#bytes,
       lost: this.#lost,
       failed: this.#failed,
-      pending: this.#textLines + this.#restLines,
+      pending: this.#blockLines + this.#restLines,
       problem: this.#problem,
     };
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#block.length - this.#used >= bytes) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#block.length * 2, this.#used + bytes));
+    this.#block.copy(larger, 0, 0, this.#used);
+    this.#block = larger;
   }
 
   #isRemoved(): boolean {
