@@ -18,7 +18,8 @@ export interface UpstreamRequest {
   readonly body: Buffer | readonly Buffer[];
   /**
    * Milliseconds until the answer's head must have come, counted from when the request was written, and of a large
-   * body from when the upstream took the last of it; 0 = none. Neither waiting for a connection nor opening it counts.
+   * body from when the upstream took the last of it; 0 = none. Opening a connection does not count; one that is not
+   * to be had within the same time is not waited for any longer.
    */
   readonly firstByteMs: number;
   /** Longest silence inside the answer's body, milliseconds; 0 = none. */

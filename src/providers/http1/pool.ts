@@ -13,7 +13,8 @@ export class OriginPool implements ConnectionOwner {
   readonly #options: PoolOptions;
   readonly #all = new Set<Connection>();
   readonly #free: Connection[] = [];
-  readonly #waiting = new Set<Call>();
+  /** Calls in their order, each with the time until which it waits. */
+  readonly #waiting = new Map<Call, number>();
   #destroyed = false;
 
   constructor(open: OpenSocket, options: PoolOptions) {
@@ -37,7 +38,8 @@ export class OriginPool implements ConnectionOwner {
     }
     if (this.#all.size < this.#options.connections) this.#openFor(call);
     else {
-      this.#waiting.add(call);
+      const { firstByteMs } = call.request;
+      this.#waiting.set(call, firstByteMs > 0 ? now + firstByteMs : Number.POSITIVE_INFINITY);
       call.carrier = { drop: (left) => this.#waiting.delete(left), resume: () => {} };
     }
   }
@@ -45,12 +47,17 @@ export class OriginPool implements ConnectionOwner {
   /** Looks at the clock. */
   tick(now: number): void {
     for (const connection of this.#all) connection.tick(now);
+    for (const [call, until] of this.#waiting) {
+      if (now < until) continue;
+      this.#waiting.delete(call);
+      call.fail("timeout", "no free connection");
+    }
   }
 
   /** Ends every connection; what is under way or waits fails. */
   destroy(): void {
     this.#destroyed = true;
-    for (const call of this.#waiting) call.fail("aborted", "closed");
+    for (const call of this.#waiting.keys()) call.fail("aborted", "closed");
     this.#waiting.clear();
     for (const connection of this.#all) connection.destroy();
   }
@@ -71,7 +78,7 @@ export class OriginPool implements ConnectionOwner {
   }
 
   #next(): Call | null {
-    for (const call of this.#waiting) {
+    for (const call of this.#waiting.keys()) {
       this.#waiting.delete(call);
       return call;
     }

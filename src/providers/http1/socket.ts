@@ -28,7 +28,6 @@ interface Place {
 }
 
 function openPlain(place: Place, events: SocketEvents): Socket {
-  let socket: Socket | null = null;
   const onread = {
     buffer: READS_OVERLAP ? Buffer.allocUnsafeSlow(READ_BYTES) : LENT,
     callback: (length: number, bytes: Uint8Array) => {
@@ -37,7 +36,7 @@ function openPlain(place: Place, events: SocketEvents): Socket {
     },
   };
   const options = { ...place, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, onread };
-  socket = connectTcp(options);
+  const socket = connectTcp(options);
   socket.once("connect", () => events.onReady());
   return socket;
 }

@@ -71,6 +71,16 @@ describe("the time until the head", () => {
     for (const recorded of sent) expect((await recorded.whenOver()).text).toBe("ok");
   });
 
+  it("bounds how long a call waits for its turn", async () => {
+    rig = new Rig({ connectionsPerOrigin: 1 });
+    const upstream = await rig.upstream(() => {});
+    rig.send(upstream, { firstByteMs: 0 });
+    const sentAt = performance.now();
+    const told = await rig.ask(upstream, { firstByteMs: 200 });
+    expect(told.failure).toEqual({ kind: "timeout", message: "no free connection" });
+    expect(told.overAt - sentAt).toBeGreaterThanOrEqual(200);
+  });
+
   it("of nothing has no end", async () => {
     const upstream = await rig.upstream((peer) => void setTimeout(() => peer.write(answer("ok")), 400));
     expect((await rig.ask(upstream, { firstByteMs: 0, idleMs: 50 })).text).toBe("ok");
