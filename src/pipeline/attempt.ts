@@ -27,6 +27,7 @@ import { MISHAP_CODES, type Mishap } from "./succession.js";
 import { attemptBegins, attemptEnds } from "./target-health.js";
 import { relayFor } from "./relays.js";
 import { AnswerSample } from "./answer-sample.js";
+import { failureOf } from "./upstream-failure.js";
 import { missingUsage, usageLineOf } from "./usage-of.js";
 
 /** How an answer's body goes to the client: whole, or as a stream of events. */
@@ -55,6 +56,8 @@ export interface Conclusion {
 
 /** How long an upstream may take to end a body after the dialect's terminator. */
 const LINGER_MS = 2_000;
+/** A request looks at its clock four times a second. */
+const PARENT_LATE_MS = 1_000;
 const NOTHING_LEFT: Delivery = { deliver() {} };
 const NO_SAMPLE = new AnswerSample();
 
@@ -366,9 +369,13 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     return this.candidate.model.entry.streamTimeoutMs ?? this.exchange.model?.entry.streamTimeoutMs ?? null;
   }
 
-  /** A stream whose silence is bounded is so before its first event, too; at the deadline, a tick may be late. */
+  /**
+   * A stream whose silence is bounded is so before its first event, too. At the deadline, a tick may be late; but what is
+   * asked on a request's way is ended by that request, which pays for it.
+   */
   #firstByteMs(silence: number): number {
-    const left = Math.max(1, Math.ceil(this.#deadline - performance.now()) + 1);
+    const lateMs = this.exchange.inner ? PARENT_LATE_MS : 1;
+    const left = Math.max(1, Math.ceil(this.#deadline - performance.now()) + lateMs);
     const quiet = this.streamTimeoutMs !== null && this.exchange.view?.stream === true ? silence : 0;
     return Math.min(left, quiet || left, this.node.config.timeouts.first_byte_ms || left, 0x7fff_ffff);
   }
@@ -390,11 +397,4 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
 /** A failed attempt gives its tokens back. */
 function tokensOf(usage: UsageEvent | null): number {
   return usage === null ? 0 : usage.input_tokens + usage.output_tokens;
-}
-
-function failureOf(kind: UpstreamFailureKind, detail: string): Failure {
-  if (kind === "timeout") return failure("timeout", `The upstream did not answer in time (${detail}).`);
-  if (kind === "decode")
-    return failure("upstream_decode_error", `The upstream's answer could not be read (${detail}).`);
-  return failure("transport_error", `The upstream could not be reached or broke off (${detail}).`);
 }

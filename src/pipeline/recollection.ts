@@ -75,7 +75,7 @@ export class Recollection implements WorkUnderWay {
   }
 
   tick(now: number): void {
-    if (now >= this.#exchange.deadline) this.#end(failure("timeout", "The request's time is over."));
+    if (now >= this.#exchange.deadline) this.#end(timeOver());
     else this.#embedding?.call.tick(now);
   }
 
@@ -206,14 +206,19 @@ export class Recollection implements WorkUnderWay {
       .then(
         (found) => {
           if (found !== null) this.#kind = "semanticHits";
-          this.#end(found ?? "miss");
+          this.#end(found ?? this.#miss());
         },
         (error: unknown) => {
           this.#node.reportFault(error);
-          this.#end("miss");
+          this.#end(this.#miss());
         },
       )
       .catch((error: unknown) => endFaulty(this.#exchange, this.#node, error));
+  }
+
+  /** Nobody is asked for an answer when the time for it is over. */
+  #miss(): Result {
+    return performance.now() < this.#exchange.deadline ? "miss" : timeOver();
   }
 
   /** Vectors are answers themselves: those of another text are wrong ones. */
@@ -248,4 +253,8 @@ export class Recollection implements WorkUnderWay {
     const question = { partition, vector, threshold, policy: chosen.tags.policy, maxEntries };
     return this.#node.cache.semantic.find(question, Date.now());
   }
+}
+
+function timeOver(): Failure {
+  return failure("timeout", "The request's time is over.");
 }
