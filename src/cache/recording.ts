@@ -87,9 +87,8 @@ export class Recording {
   #store(meta: EntryMeta): boolean {
     const { key, tags, ttlMs, stores, meaning } = this.#plan;
     if (!stores || this.#tooLong || this.#bytes === 0) return false;
-    if (this.#keepable === false) return false;
     const body = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
-    if (this.#keepable === null && !isKeepable(body, meta.mode)) return false;
+    if (!(this.#keepable ?? isKeepable(body, meta.mode))) return false;
     const { store, clock } = this.#place;
     const entry = { key, meta: packMeta(meta), body, expiresAt: clock() + ttlMs, tags, meaning };
     return store.put(entry, this.#purges);

@@ -29,6 +29,7 @@ import { relayFor } from "./relays.js";
 import { AnswerSample } from "./answer-sample.js";
 import { failureOf } from "./upstream-failure.js";
 import { missingUsage, usageLineOf } from "./usage-of.js";
+import { timeOver } from "./time-over.js";
 
 /** How an answer's body goes to the client: whole, or as a stream of events. */
 export interface Relay {
@@ -178,7 +179,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
       const decoded = {
         onData: (chunk: Buffer) => this.#take(chunk),
         onEnd: () => this.#finish(),
-        onFailure: (kind: UpstreamFailureKind, message: string) => this.#break(kind, message),
+        onFailure: (kind: UpstreamFailureKind, message: string) => this.#fail(failureOf(kind, message)),
       };
       this.#decoding = new DecodingHandler(decoder, decoded, this.#call ?? { resume() {} });
     }
@@ -200,7 +201,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
     this.#upstreamDone = true;
     if (this.concluded !== null) return;
     if (this.#decoding !== null) this.#decoding.fail(kind, message);
-    else this.#break(kind, message);
+    else this.#fail(failureOf(kind, message));
   }
 
   /** The client takes more again. */
@@ -234,7 +235,7 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
       this.#relay?.tick(now);
       return;
     }
-    this.giveUp(failure("timeout", "The request's time is over."));
+    this.giveUp(timeOver());
   }
 
   /** Ends the attempt: usage is completed, its line written, then the rest of the answer delivered. */
@@ -315,10 +316,6 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
       return true;
     }
     return bytes === null || this.#relay === null || this.#relay.take(bytes);
-  }
-
-  #break(kind: UpstreamFailureKind, message: string): void {
-    this.#fail(failureOf(kind, message));
   }
 
   #fail(problem: Failure): void {

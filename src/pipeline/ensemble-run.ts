@@ -20,6 +20,7 @@ import { sendTo } from "./send-to.js";
 import { settle } from "./settle.js";
 import { voidAdmission } from "./settle-leases.js";
 import { SubCall, type SubCallAnswer } from "./sub-call.js";
+import { timeOver } from "./time-over.js";
 
 export function beginEnsemble(exchange: Exchange, node: Node, entry: EnsembleModel): StageOutcome {
   const bodies = conversationIn(exchange) ?? memberBodies(exchange, node, entry.ensemble.panel);
@@ -161,7 +162,7 @@ class EnsembleRun implements WorkUnderWay {
 
   #outcome(): StageOutcome {
     const { panel, minResponses } = this.#entry.ensemble;
-    if (performance.now() >= this.#exchange.deadline) return failure("timeout", "The request's time is over.");
+    if (performance.now() >= this.#exchange.deadline) return timeOver();
     if (this.#answers.size < minResponses) {
       const message = `Only ${this.#answers.size} of the ensemble's ${panel.length} models answered.`;
       return failure("transport_error", `${message} At least ${minResponses} must.`);

@@ -9,7 +9,7 @@ import { normalized } from "../cache/semantic.js";
 import type { EntryMeaning, FoundEntry } from "../cache/entries.js";
 import type { SemanticCache } from "../config/traffic.js";
 import { type SplitRequest, splitLastTurn } from "../dialects/last-turn.js";
-import { type Failure, failure, isFailure } from "../errors.js";
+import { type Failure, isFailure } from "../errors.js";
 import { answerFromCache } from "./cache-hit.js";
 import { type Embedding, embed } from "./embed.js";
 import { endFaulty } from "./end-faulty.js";
@@ -20,6 +20,7 @@ import { waitFor } from "./pending.js";
 import type { StageOutcome } from "./pipeline.js";
 import { releasePlaces } from "./settle-leases.js";
 import { isStrict } from "./translate.js";
+import { timeOver } from "./time-over.js";
 
 /** A longer text is no question that comes again in other words; models would cut it, and take it for another's. */
 const MAX_TEXT = 32_768;
@@ -253,8 +254,4 @@ export class Recollection implements WorkUnderWay {
     const question = { partition, vector, threshold, policy: chosen.tags.policy, maxEntries };
     return this.#node.cache.semantic.find(question, Date.now());
   }
-}
-
-function timeOver(): Failure {
-  return failure("timeout", "The request's time is over.");
 }

@@ -18,6 +18,7 @@ import { refuse } from "./refuse.js";
 import { boundTime, mayNotUse, sendTo } from "./send-to.js";
 import { settle } from "./settle.js";
 import { voidAdmission } from "./settle-leases.js";
+import { timeOver } from "./time-over.js";
 
 /** Longer texts are known by their beginning. */
 const MAX_TEXT = 8_192;
@@ -120,7 +121,7 @@ class SemanticRun implements WorkUnderWay {
   /** The embedding model did not answer, or with vectors that point nowhere. */
   #withoutMeaning(): StageOutcome {
     const { onEmbeddingFailure, defaultTarget } = this.#entry.semantic;
-    if (performance.now() >= this.#exchange.deadline) return failure("timeout", "The request's time is over.");
+    if (performance.now() >= this.#exchange.deadline) return timeOver();
     if (onEmbeddingFailure.action === "fail") {
       return failure("transport_error", "The embedding model that chooses the answering model did not answer.");
     }

@@ -1,5 +1,6 @@
 /** Which of a caller's headers go on with a request that passes as it is. */
-import { AUTH_HEADERS, FRAMING_HEADERS } from "./target-headers.js";
+import { FRAMING_HEADERS } from "./http1/header-syntax.js";
+import { AUTH_HEADERS } from "./target-headers.js";
 
 /** What belongs to this connection, to this gateway, or to whoever stands in front of it. */
 const KEPT_BACK: ReadonlySet<string> = new Set([

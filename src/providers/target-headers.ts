@@ -1,21 +1,9 @@
 /** The headers of requests to one target: the secret, the defaults of row and key, and what callers may add. */
 import type { ProviderKeyResource } from "../config/resources.js";
 import { capture, type Pattern, parsePattern } from "../config/pattern.js";
+import { FRAMING_HEADERS, isHeaderName, isHeaderValue } from "./http1/header-syntax.js";
 import { fillTemplate, isTemplate, type RequestVariables, unknownVariable } from "./header-template.js";
 import type { AuthScheme, ProviderRow } from "./provider.js";
-
-/** Names that belong to the connection or to the body's framing, not to whoever configures a provider. */
-export const FRAMING_HEADERS: ReadonlySet<string> = new Set([
-  "connection",
-  "content-length",
-  "expect",
-  "host",
-  "keep-alive",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
 
 export const AUTH_HEADERS: ReadonlySet<string> = new Set(["authorization", "x-api-key", "api-key", "x-goog-api-key"]);
 
@@ -45,15 +33,6 @@ export function headerProblem(key: ProviderKeyResource): string | null {
     if (unknown !== null) return `default_headers: the value of ${name} names an unknown variable`;
   }
   return null;
-}
-
-function isHeaderName(name: string): boolean {
-  return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name);
-}
-
-/** RFC 9110 §5.5: visible characters, spaces and tabs; a line break would begin another header. */
-export function isHeaderValue(value: string): boolean {
-  return /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
 }
 
 /** Do the key's own headers let it in? */

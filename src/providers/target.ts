@@ -15,7 +15,8 @@ import { type Counter, counterRequest } from "./counter.js";
 import type { RequestVariables } from "./header-template.js";
 import type { AuthScheme, ProviderRow, ServedOperation } from "./provider.js";
 import { authFamilyOf, givenCredential, placeOf, sharedCredentials } from "./shared-credentials.js";
-import { carriesAuth, headerProblem, isHeaderValue, TargetHeaders } from "./target-headers.js";
+import { isHeaderValue } from "./http1/header-syntax.js";
+import { carriesAuth, headerProblem, TargetHeaders } from "./target-headers.js";
 import { wayTo } from "./way.js";
 
 /** The part of a resolved model that a target is made from. */

@@ -1,4 +1,5 @@
 /** The head of an HTTP/1 answer: status line, fields, and how its body ends. Grammar: RFC 9112. */
+import { isHeaderName, isHeaderValue } from "./header-syntax.js";
 
 /** Why an answer is none; names nothing of its content. */
 export class AnswerError extends Error {
@@ -21,10 +22,6 @@ export interface ParsedHead {
   readonly keepAliveMs: number;
 }
 
-/** RFC 9110 section 5.6.2, in lower case. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-/** A line break within a value would begin another field wherever the value is written again; the rest is no text. */
-const BROKEN_VALUE = /[\0-\x08\x0a-\x1f\x7f]/;
 const DIGITS = /^[0-9]{1,15}$/;
 const STATUS = /^[1-9][0-9][0-9]$/;
 const CLOSES = /(?:^|[,\s])close(?:$|[,\s])/;
@@ -97,7 +94,7 @@ function parseStatus(line: string): { status: number; minor: number } {
   const code = line.slice(9, 12);
   const fits = line.startsWith("HTTP/1.") && (minor === 0 || minor === 1) && line.charCodeAt(8) === SPACE;
   const ends = line.length === 12 || line.charCodeAt(12) === SPACE;
-  if (!fits || !ends || !STATUS.test(code) || BROKEN_VALUE.test(line)) throw new AnswerError("status line");
+  if (!fits || !ends || !STATUS.test(code) || !isHeaderValue(line)) throw new AnswerError("status line");
   return { status: Number(code), minor };
 }
 
@@ -110,7 +107,7 @@ function readFields(text: string, begin: number, headers: string[], framing: Fra
     const name = text.slice(from, colon).toLowerCase();
     const value = trimmed(text, colon + 1, end);
     // A folded line begins with a space, and that is in no token.
-    if (!TOKEN.test(name) || BROKEN_VALUE.test(value)) throw new AnswerError("header");
+    if (!isHeaderName(name) || !isHeaderValue(value)) throw new AnswerError("header");
     headers.push(name, value);
     framing.note(name, value);
     from = end + 2;

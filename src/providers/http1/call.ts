@@ -25,16 +25,16 @@ export interface CallRequest {
 export class Call {
   readonly request: CallRequest;
   readonly handler: UpstreamHandler;
-  readonly #reportFault: (error: unknown) => void;
+  /** Told what the handler throws, which concerns no other call. */
+  readonly reportFault: (error: unknown) => void;
   carrier: Carrier | null = null;
   /** Nobody is to hear of it any more. */
   done = false;
 
-  /** `reportFault` is told what the handler throws, which concerns no other call. */
   constructor(request: CallRequest, handler: UpstreamHandler, reportFault: (error: unknown) => void) {
     this.request = request;
     this.handler = handler;
-    this.#reportFault = reportFault;
+    this.reportFault = reportFault;
   }
 
   abort(): void {
@@ -49,28 +49,21 @@ export class Call {
 
   /** Tells of the end, once. */
   end(): void {
-    if (this.done) return;
-    this.done = true;
-    try {
-      this.handler.onEnd();
-    } catch (error) {
-      this.#reportFault(error);
-    }
+    this.#tell(() => this.handler.onEnd());
   }
 
   /** Tells of a failure, once. */
   fail(kind: UpstreamFailureKind, message: string): void {
+    this.#tell(() => this.handler.onFailure(kind, message));
+  }
+
+  #tell(last: () => void): void {
     if (this.done) return;
     this.done = true;
     try {
-      this.handler.onFailure(kind, message);
+      last();
     } catch (error) {
-      this.#reportFault(error);
+      this.reportFault(error);
     }
-  }
-
-  /** The handler could not take its answer. */
-  fault(error: unknown): void {
-    this.#reportFault(error);
   }
 }

@@ -140,7 +140,7 @@ export class Connection implements Carrier, SocketEvents {
     try {
       this.#tell(call);
     } catch (error) {
-      call.fault(error);
+      call.reportFault(error);
       if (this.#call === call) this.#gone("transport", "the answer could not be taken");
     }
   }

@@ -1,6 +1,6 @@
 /** The body of a request on its way: small ones with their head in one write, large ones as the connection takes them. */
 import type { Socket } from "node:net";
-import { LARGE_BODY_BYTES } from "../../dialects/body-pieces.js";
+import { LARGE_BODY_BYTES, lengthOfBody } from "../../dialects/body-pieces.js";
 
 /** Up to this many bytes, a copy is cheaper than a second write. */
 const ONE_WRITE_BYTES = 65_536;
@@ -12,8 +12,7 @@ export function sendRequest(socket: Socket, head: string, body: Buffer | readonl
     return null;
   }
   const pieces = Buffer.isBuffer(body) ? [body] : body;
-  let bytes = 0;
-  for (const piece of pieces) bytes += piece.length;
+  const bytes = lengthOfBody(body);
   if (bytes <= ONE_WRITE_BYTES) {
     socket.write(inOne(head, pieces, bytes));
     return null;
