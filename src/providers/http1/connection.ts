@@ -7,7 +7,7 @@ import type { UpstreamFailureKind } from "../upstream.js";
 import { AnswerError } from "./answer-head.js";
 import { AnswerReader } from "./answer-reader.js";
 import type { Call, Carrier } from "./call.js";
-import { type Sending, sendRequest } from "./sending.js";
+import { inOne, type Letter, postSoon, type Sending, sendLarge } from "./sending.js";
 
 /** Who the connection belongs to. */
 export interface ConnectionOwner {
@@ -34,7 +34,7 @@ const MAX_IDLE_MS = 600_000;
 /** After a longer pause inside an answer, nobody knows how long the upstream has been at rest. */
 const MAX_PAUSE_MS = 1_000;
 
-export class Connection implements Carrier, SocketEvents {
+export class Connection implements Carrier, Letter, SocketEvents {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #reader = new AnswerReader();
@@ -50,6 +50,8 @@ export class Connection implements Carrier, SocketEvents {
   #endDue = false;
   /** How the socket broke while its reader had asked for a pause; null = it did not. */
   #breakDue: string | null = null;
+  /** A request that leaves at the end of this turn. */
+  #letter: Buffer | null = null;
   #sending: Sending | null = null;
   /** When the upstream's patience or ours is over: of connecting, of the head, of silence, of rest. */
   #dueAt: number;
@@ -75,7 +77,15 @@ export class Connection implements Carrier, SocketEvents {
     this.#headTold = false;
     this.#reader.begin(request.bodiless);
     this.#awaitHead(call, now);
-    this.#sending = sendRequest(this.#socket, request.head, request.body);
+    this.#letter = inOne(request.head, request.body);
+    if (this.#letter !== null) postSoon(this);
+    else if (request.body !== null) this.#sending = sendLarge(this.#socket, request.head, request.body);
+  }
+
+  post(): void {
+    const letter = this.#letter;
+    this.#letter = null;
+    if (letter !== null && !this.#closed) this.#socket.write(letter);
   }
 
   /** May it take a call now? One that the upstream may be about to close may not. */
@@ -188,7 +198,7 @@ export class Connection implements Carrier, SocketEvents {
   /** Milliseconds for which the connection may rest; 0 = it may serve no other call. */
   #restMs(): number {
     const { head, excess } = this.#reader;
-    const sent = this.#sending === null && this.#socket.writableLength === 0;
+    const sent = this.#letter === null && this.#sending === null && this.#socket.writableLength === 0;
     const lost = this.#closed || this.#breakDue !== null || this.#doubtful;
     if (lost || !sent || excess || head?.keepsAlive !== true) return 0;
     const told = head.keepAliveMs;

@@ -1,32 +1,57 @@
-/** The body of a request on its way: small ones with their head in one write, large ones as the connection takes them. */
+/** A request on its way: small ones in one write at the end of the turn, large ones as the connection takes them. */
 import type { Socket } from "node:net";
 import { LARGE_BODY_BYTES, lengthOfBody } from "../../dialects/body-pieces.js";
 
 /** Up to this many bytes, a copy is cheaper than a second write. */
 const ONE_WRITE_BYTES = 65_536;
+/** No request waits for more than so many others of its turn. */
+const MOST_OF_A_TURN = 32;
 
-/** Writes `head` (latin1) and the body. Returns null when all of it has been handed over, else what goes on with it. */
-export function sendRequest(socket: Socket, head: string, body: Buffer | readonly Buffer[] | null): Sending | null {
-  if (body === null) {
-    socket.write(head, "latin1");
-    return null;
-  }
-  const pieces = Buffer.isBuffer(body) ? [body] : body;
-  const bytes = lengthOfBody(body);
-  if (bytes <= ONE_WRITE_BYTES) {
-    socket.write(inOne(head, pieces, bytes));
-    return null;
-  }
-  socket.write(head, "latin1");
-  const sending = new Sending(socket, pieces);
-  return sending.goOn() ? null : sending;
+/** Something to be written. */
+export interface Letter {
+  post(): void;
 }
 
-function inOne(head: string, pieces: readonly Buffer[], bytes: number): Buffer {
+let letters: Letter[] = [];
+
+/**
+ * Writes at the end of this turn of the event loop, with all others of this thread. An upstream that has gone to sleep
+ * is woken by the first of them and finds the others there: waking it for each costs as much as the write itself.
+ */
+export function postSoon(letter: Letter): void {
+  if (letters.push(letter) === 1) setImmediate(postAll);
+  else if (letters.length >= MOST_OF_A_TURN) postAll();
+}
+
+function postAll(): void {
+  const posted = letters;
+  letters = [];
+  for (const letter of posted) letter.post();
+}
+
+/** `head` (latin1) and the body as one piece of memory; null where that would be a large copy. */
+export function inOne(head: string, body: Buffer | readonly Buffer[] | null): Buffer | null {
+  if (body === null) return Buffer.from(head, "latin1");
+  const bytes = lengthOfBody(body);
+  return bytes > ONE_WRITE_BYTES ? null : joined(head, piecesOf(body), bytes);
+}
+
+function joined(head: string, pieces: readonly Buffer[], bytes: number): Buffer {
   const out = Buffer.allocUnsafe(head.length + bytes);
   let at = out.write(head, 0, "latin1");
   for (const piece of pieces) at += piece.copy(out, at);
   return out;
+}
+
+function piecesOf(body: Buffer | readonly Buffer[]): readonly Buffer[] {
+  return Buffer.isBuffer(body) ? [body] : body;
+}
+
+/** Writes the head and begins with a large body. Returns null when all has been handed over, else what goes on with it. */
+export function sendLarge(socket: Socket, head: string, body: Buffer | readonly Buffer[]): Sending | null {
+  socket.write(head, "latin1");
+  const sending = new Sending(socket, piecesOf(body));
+  return sending.goOn() ? null : sending;
 }
 
 /** Keeps no more in the socket's own memory than the connection is about to take. */
