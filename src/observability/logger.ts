@@ -1,6 +1,6 @@
 /** The two logs: what happens in the gateway (pino), and one line a request (written by hand, for speed). */
 import { pino } from "pino";
-import { milliseconds, number, quote, quoteCut } from "../usage/json-text.js";
+import { milliseconds, number, quote, quoteCut, SharedText } from "../usage/json-text.js";
 import type { LogSink } from "./log-sink.js";
 import { redactFields, redactText } from "./redact.js";
 
@@ -108,8 +108,34 @@ function levelOf(status: number): string {
 
 /** The request as one JSON line, without its end. Texts of foreign origin are escaped and cut. */
 export function accessLine(fields: AccessFields): string {
-  return `{"time":"${timeText(fields.time)}","level":"${levelOf(fields.status)}","msg":"request","request_id":${quoteCut(fields.request_id, TEXT_LIMIT)},"method":${quoteCut(fields.method, 16)},"path":${quoteCut(pathOnly(fields.path), PATH_LIMIT)},"status":${number(fields.status)},"duration_ms":${milliseconds(fields.duration_ms)},"ttft_ms":${milliseconds(fields.ttft_ms)},"key":${quote(fields.key)},"model":${quoteCut(fields.model, TEXT_LIMIT)},"upstream_model":${quoteCut(fields.upstream_model, TEXT_LIMIT)},"provider":${quote(fields.provider)},"operation":${quote(fields.operation)},"input_tokens":${count(fields.input_tokens)},"output_tokens":${count(fields.output_tokens)},"estimated":${fields.estimated},"client_address":${quoteCut(fields.client_address, TEXT_LIMIT)},"user_agent":${quoteCut(fields.user_agent, TEXT_LIMIT)},"error":${quoteCut(fields.error, TEXT_LIMIT)},"bytes_in":${number(fields.bytes_in)},"bytes_out":${number(fields.bytes_out)},"attempts":${number(fields.attempts)},"cache":${quote(fields.cache)}}`;
+  return `{"time":"${timeText(fields.time)}","level":"${levelOf(fields.status)}","msg":"request","request_id":${quoteCut(fields.request_id, TEXT_LIMIT)}${ASKED.of(fields.path, fields)}${number(fields.status)},"duration_ms":${milliseconds(fields.duration_ms)},"ttft_ms":${milliseconds(fields.ttft_ms)}${SERVED.of(fields.model, fields)}${count(fields.input_tokens)},"output_tokens":${count(fields.output_tokens)},"estimated":${fields.estimated}${CLIENT.of(fields.client_address, fields)}${quoteCut(fields.error, TEXT_LIMIT)},"bytes_in":${number(fields.bytes_in)},"bytes_out":${number(fields.bytes_out)},"attempts":${number(fields.attempts)},"cache":${quote(fields.cache)}}`;
 }
+
+const ASKED = new SharedText<AccessFields>({
+  write: ({ method, path }) =>
+    `,"method":${quoteCut(method, 16)},"path":${quoteCut(pathOnly(path), PATH_LIMIT)},"status":`,
+  same: (kept, { method, path }) => kept.method === method && kept.path === path,
+  longest: ({ path }) => path.length,
+});
+
+const SERVED = new SharedText<AccessFields>({
+  write: (fields) =>
+    `,"key":${quote(fields.key)},"model":${quoteCut(fields.model, TEXT_LIMIT)},"upstream_model":${quoteCut(fields.upstream_model, TEXT_LIMIT)},"provider":${quote(fields.provider)},"operation":${quote(fields.operation)},"input_tokens":`,
+  same: (kept, fields) =>
+    kept.key === fields.key &&
+    kept.model === fields.model &&
+    kept.upstream_model === fields.upstream_model &&
+    kept.provider === fields.provider &&
+    kept.operation === fields.operation,
+  longest: ({ model }) => model.length,
+});
+
+const CLIENT = new SharedText<AccessFields>({
+  write: (fields) =>
+    `,"client_address":${quoteCut(fields.client_address, TEXT_LIMIT)},"user_agent":${quoteCut(fields.user_agent, TEXT_LIMIT)},"error":`,
+  same: (kept, fields) => kept.client_address === fields.client_address && kept.user_agent === fields.user_agent,
+  longest: ({ client_address, user_agent }) => Math.max(client_address.length, user_agent.length),
+});
 
 /** Writes one line a request into a sink. */
 export class AccessLog {
