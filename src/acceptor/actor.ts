@@ -16,7 +16,7 @@ import { newEventId } from "../usage/meter.js";
 import { Cors } from "./cors.js";
 import type { NodeLoad } from "./load.js";
 import { type BodyProblem, readBody } from "./read-body.js";
-import { type HeaderRules, readRequestHeaders } from "./request-headers.js";
+import { HeaderReader } from "./request-headers.js";
 import { endHead, ResponseSink, type SinkSettings } from "./response-sink.js";
 import type { RouteMatch } from "./route-table.js";
 import { dialectForUnknown, rawMatch, ROUTE_TABLE } from "./routes.js";
@@ -32,7 +32,7 @@ export class Acceptor {
   readonly #load: NodeLoad;
   readonly #app: TemplatedApp;
   readonly #sinkSettings: SinkSettings;
-  readonly #headerRules: HeaderRules;
+  readonly #headerReader: HeaderReader;
   readonly #trusted: AddressSet;
   readonly #cors: Cors;
   #socket: us_listen_socket | null = null;
@@ -45,12 +45,12 @@ export class Acceptor {
     this.#load = load;
     const { config } = node;
     this.#sinkSettings = { serverHeader: config.identity.server_header, draining: false };
-    this.#headerRules = {
+    this.#headerReader = new HeaderReader({
       modelHeader: `${config.identity.header_prefix}model`,
       providerHeader: `${config.identity.header_prefix}provider`,
       strictHeader: `${config.identity.header_prefix}strict`,
       maxBytes: config.limits.header_bytes,
-    };
+    });
     this.#trusted = parseCidrs(config.trusted_proxies);
     this.#cors = new Cors(config.cors);
     // The library names itself in every answer unless told not to; there is no other switch for it.
@@ -135,9 +135,9 @@ export class Acceptor {
     const passage = ofHost ?? (known === undefined ? passthrough.byPath(path) : undefined);
     const match = passage === undefined ? known : rawMatch(method);
     const everything = match?.route.method === "ANY";
-    const headers = readRequestHeaders(request, this.#headerRules, everything || this.#node.collectsHeaders);
+    const headers = this.#headerReader.read(request, everything || this.#node.collectsHeaders);
     const sink = new ResponseSink(response, this.#sinkSettings, method === "head");
-    const origin = request.getHeader("origin");
+    const origin = this.#cors.isOn ? request.getHeader("origin") : "";
     sink.extra = this.#cors.headersFor(origin);
     const exchange = new Exchange(
       match?.route ?? unknownRoute(path),
@@ -159,7 +159,7 @@ export class Acceptor {
       this.#refuseFraming(exchange, sink);
       return;
     }
-    const asked = request.getHeader("access-control-request-method");
+    const asked = method === "options" ? request.getHeader("access-control-request-method") : "";
     if (method === "options" && match !== undefined && (asked !== "" || !everything)) {
       const wanted = request.getHeader("access-control-request-headers");
       this.#answerOptions(exchange, match, asked === "" ? [] : this.#cors.permission(origin, match.allow, wanted));

@@ -20,9 +20,14 @@ export class Cors {
     this.#maxAge = String(max_age);
   }
 
+  /** False: nothing is told, whatever the page. */
+  get isOn(): boolean {
+    return this.#origins.size > 0;
+  }
+
   /** For every answer to a page of this origin: names and values alternate; [] = the browser keeps it from the page. */
   headersFor(origin: string): readonly string[] {
-    if (origin === "" || this.#origins.size === 0) return NOTHING;
+    if (origin === "" || !this.isOn) return NOTHING;
     if (this.#origins.has("*")) return EVERYBODY;
     if (!this.#origins.has(origin)) return DEPENDS;
     return [...DEPENDS, "access-control-allow-origin", origin, ...EXPOSED];

@@ -5,7 +5,7 @@ import { type Failure, failure } from "../errors.js";
 import type { RequestHeaders } from "../pipeline/exchange.js";
 
 /** Headers that must not come twice: two readers could believe two different ones. */
-const ONCE: ReadonlySet<string> = new Set([
+const ONCE: readonly string[] = [
   "authorization",
   "x-api-key",
   "api-key",
@@ -16,7 +16,7 @@ const ONCE: ReadonlySet<string> = new Set([
   "host",
   "idempotency-key",
   "x-ai-eg-model",
-]);
+];
 
 /** uWebSockets.js gives up without an answer at about a hundred; long before that nothing is meant well. */
 const MAX_HEADERS = 96;
@@ -37,10 +37,12 @@ export interface HeaderRules {
 
 /** Collects while uWebSockets.js walks over the headers. */
 class Reading {
-  readonly presented: [bearer: string, xApiKey: string, apiKey: string, googApiKey: string] = ["", "", "", ""];
+  /** In the order in which they are tried. */
+  readonly presented = ["", "", "", ""];
   readonly passed: string[] = [];
   readonly others: string[] = [];
-  readonly seen: string[] = [];
+  /** Bits of those that came and must not come twice. */
+  seen = 0;
   userAgent = "";
   forwardedFor = "";
   model = "";
@@ -55,91 +57,129 @@ class Reading {
   problem: Failure | null = null;
 }
 
-/**
- * Reads all headers; `problem` of the result says why they cannot be accepted. `collect`: also keeps those that
- * mean nothing to the gateway.
- */
-export function readRequestHeaders(request: HttpRequest, rules: HeaderRules, collect: boolean): RequestHeaders {
-  const reading = new Reading();
-  request.forEach((name, value) => {
-    readHeader(reading, name, value, rules);
-    if (collect && !PASSED_HEADERS.has(name)) passOn(reading.others, name, value);
+/** What a header means to the gateway. */
+interface Meaning {
+  /** Its own bit where it must not come twice; 0 = it may. */
+  readonly once: number;
+  /** It goes on to the upstream. */
+  readonly passes: boolean;
+  take(reading: Reading, value: string): void;
+}
+
+const nothing = (): void => {};
+
+/** Those whose names are given. */
+const OWN: Readonly<Record<string, Meaning["take"]>> = {
+  authorization: (reading, value) => {
+    if (value.length > 7 && value.slice(0, 7).toLowerCase() === "bearer ") reading.presented[0] = value.slice(7).trim();
+  },
+  "x-api-key": (reading, value) => {
+    reading.presented[1] = value;
+  },
+  "api-key": (reading, value) => {
+    reading.presented[2] = value;
+  },
+  "x-goog-api-key": (reading, value) => {
+    reading.presented[3] = value;
+  },
+  "user-agent": (reading, value) => {
+    reading.userAgent = value;
+  },
+  "x-forwarded-for": (reading, value) => {
+    reading.forwardedFor = reading.forwardedFor === "" ? value : `${reading.forwardedFor}, ${value}`;
+  },
+  "cache-control": (reading, value) => {
+    reading.cacheControl = `${reading.cacheControl},${value.toLowerCase()}`;
+  },
+  "content-type": (reading, value) => {
+    reading.contentType = value;
+  },
+  "content-encoding": (reading, value) => {
+    reading.contentEncoding = value.trim().toLowerCase();
+  },
+  "content-length": readLength,
+  host: nothing,
+};
+
+/** Reads headers by rules that stay the same: what each name means is looked up once. */
+export class HeaderReader {
+  readonly #meanings: ReadonlyMap<string, Meaning>;
+  readonly #maxBytes: number;
+
+  constructor(rules: HeaderRules) {
+    this.#meanings = meaningsBy(rules);
+    this.#maxBytes = rules.maxBytes;
+  }
+
+  /**
+   * Reads all headers; `problem` of the result says why they cannot be accepted. `collect`: also keeps those that
+   * mean nothing to the gateway.
+   */
+  read(request: HttpRequest, collect: boolean): RequestHeaders {
+    const reading = new Reading();
+    request.forEach((name, value) => {
+      this.#take(reading, name, value, collect);
+    });
+    if (reading.bytes > this.#maxBytes || reading.count > MAX_HEADERS) {
+      reading.problem = failure(
+        "headers_too_large",
+        `The request headers are larger than ${this.#maxBytes} bytes or too many.`,
+      );
+    }
+    return {
+      presentedKeys: reading.presented.filter((key) => key !== ""),
+      userAgent: reading.userAgent,
+      forwardedFor: reading.forwardedFor,
+      model: reading.model,
+      provider: reading.provider,
+      contentEncoding: reading.contentEncoding === "identity" ? "" : reading.contentEncoding,
+      contentType: reading.contentType,
+      contentLength: reading.contentLength,
+      strict: reading.strict,
+      cacheControl: reading.cacheControl,
+      passed: reading.passed,
+      others: reading.others,
+      problem: reading.problem,
+    };
+  }
+
+  #take(reading: Reading, name: string, value: string, collect: boolean): void {
+    reading.bytes += name.length + value.length;
+    reading.count += 1;
+    const meaning = this.#meanings.get(name);
+    if (meaning !== undefined) {
+      if ((reading.seen & meaning.once) !== 0)
+        reading.problem ??= failure("invalid_request_error", `The header "${name}" came twice.`, name);
+      reading.seen |= meaning.once;
+      if (meaning.passes) passOn(reading.passed, name, value);
+      else meaning.take(reading, value);
+    }
+    if (collect && meaning?.passes !== true) passOn(reading.others, name, value);
+  }
+}
+
+function meaningsBy(rules: HeaderRules): ReadonlyMap<string, Meaning> {
+  const takes = new Map(Object.entries(OWN));
+  takes.set(rules.strictHeader, (reading, value) => {
+    reading.strict = value === "true" || value === "1";
   });
-  if (reading.bytes > rules.maxBytes || reading.count > MAX_HEADERS) {
-    reading.problem = failure(
-      "headers_too_large",
-      `The request headers are larger than ${rules.maxBytes} bytes or too many.`,
-    );
+  takes.set(rules.providerHeader, (reading, value) => {
+    reading.provider = value;
+  });
+  for (const name of [FOREIGN_MODEL_HEADER, rules.modelHeader]) {
+    takes.set(name, (reading, value) => {
+      reading.model = reading.model || value;
+    });
   }
-  return {
-    presentedKeys: reading.presented.filter((key) => key !== ""),
-    userAgent: reading.userAgent,
-    forwardedFor: reading.forwardedFor,
-    model: reading.model,
-    provider: reading.provider,
-    contentEncoding: reading.contentEncoding === "identity" ? "" : reading.contentEncoding,
-    contentType: reading.contentType,
-    contentLength: reading.contentLength,
-    strict: reading.strict,
-    cacheControl: reading.cacheControl,
-    passed: reading.passed,
-    others: reading.others,
-    problem: reading.problem,
-  };
-}
-
-function readHeader(reading: Reading, name: string, value: string, rules: HeaderRules): void {
-  reading.bytes += name.length + value.length;
-  reading.count += 1;
-  if (ONCE.has(name) || name === rules.modelHeader || name === rules.providerHeader) {
-    if (reading.seen.includes(name))
-      reading.problem ??= failure("invalid_request_error", `The header "${name}" came twice.`, name);
-    reading.seen.push(name);
-  }
-  if (PASSED_HEADERS.has(name)) {
-    passOn(reading.passed, name, value);
-    return;
-  }
-  if (name === rules.modelHeader || name === FOREIGN_MODEL_HEADER) reading.model = reading.model || value;
-  else if (name === rules.providerHeader) reading.provider = value;
-  else if (name === rules.strictHeader) reading.strict = value === "true" || value === "1";
-  else readOwn(reading, name, value);
-}
-
-function readOwn(reading: Reading, name: string, value: string): void {
-  switch (name) {
-    case "authorization":
-      if (value.length > 7 && value.slice(0, 7).toLowerCase() === "bearer ")
-        reading.presented[0] = value.slice(7).trim();
-      break;
-    case "x-api-key":
-      reading.presented[1] = value;
-      break;
-    case "api-key":
-      reading.presented[2] = value;
-      break;
-    case "x-goog-api-key":
-      reading.presented[3] = value;
-      break;
-    case "user-agent":
-      reading.userAgent = value;
-      break;
-    case "x-forwarded-for":
-      reading.forwardedFor = reading.forwardedFor === "" ? value : `${reading.forwardedFor}, ${value}`;
-      break;
-    case "cache-control":
-      reading.cacheControl = `${reading.cacheControl},${value.toLowerCase()}`;
-      break;
-    case "content-type":
-      reading.contentType = value;
-      break;
-    case "content-encoding":
-      reading.contentEncoding = value.trim().toLowerCase();
-      break;
-    case "content-length":
-      readLength(reading, value);
-      break;
-  }
+  const once = [...ONCE, rules.modelHeader, rules.providerHeader];
+  const names = new Set([...takes.keys(), ...PASSED_HEADERS, ...once]);
+  return new Map(
+    [...names].map((name) => {
+      const passes = PASSED_HEADERS.has(name);
+      const bit = once.includes(name) ? 1 << once.indexOf(name) : 0;
+      return [name, { once: bit, passes, take: takes.get(name) ?? nothing }];
+    }),
+  );
 }
 
 function readLength(reading: Reading, value: string): void {

@@ -22,6 +22,7 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /** Escapes of which JSON has a second spelling; of the others it has none. */
+const ESCAPE = "\\";
 const SOLIDUS = "\\/";
 const UNICODE = "\\u";
 const PLAIN_INTEGER = /^-?(?:0|[1-9][0-9]{0,14})$/;
@@ -61,7 +62,7 @@ class Reading {
   constructor(body: Buffer) {
     this.#body = body;
     this.#text = body.toString("latin1");
-    this.#respells = body.includes(SOLIDUS) || body.includes(UNICODE);
+    this.#respells = this.#text.includes(ESCAPE) && (this.#text.includes(SOLIDUS) || this.#text.includes(UNICODE));
   }
 
   whole(): Member[] {
@@ -109,7 +110,7 @@ class Reading {
       } while (this.#goesOn());
     }
     this.#close(CLOSE_BRACE);
-    return members.length > 1 ? members.sort(byName) : members;
+    return members.length > 1 ? sorted(members) : members;
   }
 
   #array(): string {
@@ -207,6 +208,21 @@ function canonicalNumber(text: string): string {
   const size = Math.abs(value);
   const exact = digits <= EXACT_DIGITS && size < LARGEST && size > SMALLEST;
   return exact ? String(value) : text;
+}
+
+/** More members than this are no longer few. */
+const FEW = 16;
+
+/** In place; those of one name keep their order. Few are sorted here: the library's sort needs memory of its own. */
+function sorted(members: Member[]): Member[] {
+  if (members.length > FEW) return members.sort(byName);
+  for (let index = 1; index < members.length; index += 1) {
+    const member = members[index] as Member;
+    let to = index;
+    for (; to > 0 && (members[to - 1] as Member).name > member.name; to -= 1) members[to] = members[to - 1] as Member;
+    members[to] = member;
+  }
+  return members;
 }
 
 function byName(left: Member, right: Member): number {

@@ -1,5 +1,7 @@
 /** What an entry says of the answer that it holds. */
 
+import { number, quote } from "../usage/json-text.js";
+
 /** The answer's form: one JSON text, or a stream of events. */
 export type AnswerMode = "whole" | "stream";
 
@@ -30,32 +32,68 @@ export interface CachedAnswer {
   readonly body: Buffer;
 }
 
-/** Every member, in the order in which an entry holds them. */
-const MEMBERS = Object.keys({
-  mode: true,
-  contentType: true,
-  usageShown: true,
-  targetDialect: true,
-  provider: true,
-  upstreamModel: true,
-  responseModel: true,
-  responseId: true,
-  finishReason: true,
-  inputTokens: true,
-  outputTokens: true,
-  cacheReadTokens: true,
-  cacheWriteTokens: true,
-  reasoningTokens: true,
-  costUsd: true,
-  losses: true,
-} satisfies Record<keyof EntryMeta, true>) as (keyof EntryMeta)[];
-
 /** The members without their names: entries live in the memory of one process, no other version ever reads them. */
 export function packMeta(meta: EntryMeta): Buffer {
-  return Buffer.from(JSON.stringify(MEMBERS.map((member) => meta[member])));
+  const losses = meta.losses.length === 0 ? "" : meta.losses.map(quote).join(",");
+  return Buffer.from(
+    `["${meta.mode}",${quote(meta.contentType)},${meta.usageShown},${quote(meta.targetDialect)},${quote(meta.provider)},${quote(meta.upstreamModel)},${quote(meta.responseModel)},${quote(meta.responseId)},${quote(meta.finishReason)},${number(meta.inputTokens)},${number(meta.outputTokens)},${number(meta.cacheReadTokens)},${number(meta.cacheWriteTokens)},${number(meta.reasoningTokens)},${number(meta.costUsd)},[${losses}]]`,
+  );
 }
 
+type Packed = [
+  mode: AnswerMode,
+  contentType: string,
+  usageShown: boolean,
+  targetDialect: string,
+  provider: string,
+  upstreamModel: string,
+  responseModel: string,
+  responseId: string,
+  finishReason: string,
+  inputTokens: number,
+  outputTokens: number,
+  cacheReadTokens: number,
+  cacheWriteTokens: number,
+  reasoningTokens: number,
+  costUsd: number,
+  losses: string[],
+];
+
 export function unpackMeta(bytes: Buffer): EntryMeta {
-  const values = JSON.parse(bytes.toString("utf8")) as readonly unknown[];
-  return Object.fromEntries(MEMBERS.map((member, index) => [member, values[index]])) as unknown as EntryMeta;
+  const [
+    mode,
+    contentType,
+    usageShown,
+    targetDialect,
+    provider,
+    upstreamModel,
+    responseModel,
+    responseId,
+    finishReason,
+    inputTokens,
+    outputTokens,
+    cacheReadTokens,
+    cacheWriteTokens,
+    reasoningTokens,
+    costUsd,
+    losses,
+  ] = JSON.parse(bytes.toString("utf8")) as Packed;
+  return {
+    mode,
+    contentType,
+    usageShown,
+    targetDialect,
+    provider,
+    upstreamModel,
+    responseModel,
+    responseId,
+    finishReason,
+    inputTokens,
+    outputTokens,
+    cacheReadTokens,
+    cacheWriteTokens,
+    reasoningTokens,
+    costUsd,
+    losses,
+  };
 }

@@ -2,7 +2,7 @@
  * Which misses are under way, over all threads of a node: the first of several equal ones marks its key, and the
  * others wait for it. Marks of a thread that dies go with it; a mark that is never taken back expires.
  */
-import { SharedLock } from "./lock.js";
+import { LOCK_WORDS, SharedLock } from "../quota/shared-lock.js";
 
 const BUCKETS = 1024;
 const WAYS = 4;
@@ -32,7 +32,7 @@ export class Marks {
   constructor(memory: SharedArrayBuffer, row: number) {
     this.#words = new Int32Array(memory);
     this.#doubles = new Float64Array(memory);
-    this.#lock = new SharedLock(this.#words.subarray(0, 1), row);
+    this.#lock = new SharedLock(this.#words.subarray(0, LOCK_WORDS), row);
     this.#owner = row + 1;
   }
 

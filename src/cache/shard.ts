@@ -5,9 +5,9 @@
  * needs no deleting for that reason, and a thread that dies in the middle leaves nothing behind that could be
  * mistaken for an entry.
  */
+import { LOCK_WORDS, SharedLock } from "../quota/shared-lock.js";
 import type { EntryTags, FoundEntry, MeaningfulEntry, NewEntry } from "./entries.js";
 import { indexBytes, KeyIndex } from "./key-index.js";
-import { SharedLock } from "./lock.js";
 
 /** Entries begin at multiples of it, bytes; positions count in it. */
 const UNIT = 64;
@@ -73,7 +73,7 @@ export class Shard {
     const ringAt = CONTROL_BYTES + Math.ceil(indexBytes(budget) / UNIT) * UNIT;
     this.#units = Math.floor((memory.byteLength - ringAt) / UNIT);
     this.maxEntryBytes = Math.max(MIN_ENTRY_BYTES, Math.floor(budget / 8));
-    this.#lock = new SharedLock(new Int32Array(memory, 0, 1), row);
+    this.#lock = new SharedLock(new Int32Array(memory, 0, LOCK_WORDS), row);
     this.#control = new Float64Array(memory, 0, CONTROL_BYTES / 8);
     this.#index = new KeyIndex(memory, CONTROL_BYTES, budget);
     const ringBytes = this.#units * UNIT;

@@ -7,6 +7,7 @@ import { allocateGrantMemory, GrantCells, type GrantMemory } from "./grant-cells
 import { GrantShare } from "./grant-share.js";
 import { allocateDirectory, GroupDirectory, type Place } from "./groups.js";
 import { allocateOutputs, OutputSizes } from "./outputs.js";
+import { LOCK_WORDS, SharedLock } from "./shared-lock.js";
 import { DIMENSIONS } from "./window.js";
 
 /** Counters of one dimension: [window number, used]. */
@@ -27,7 +28,6 @@ const HEADER_BYTES = 64;
 const FLEET_BYTE = 8;
 const SHARES = 0;
 const CLOSED_SINCE = 1;
-const SPINS = 200;
 /** Blocks for what appears with the requests. Memory that nothing touches costs nothing. */
 const HASHED_BLOCKS = 262_144;
 
@@ -86,7 +86,7 @@ export class QuotaTable {
   readonly share: GrantShare | null;
   /** Admissions of this thread that counted in an overflow block. */
   overflows = 0;
-  readonly #lock: Int32Array;
+  readonly #lock: SharedLock;
   readonly #values: Float64Array;
   readonly #fleet: Float64Array;
   readonly #inFlight: Int32Array;
@@ -96,12 +96,10 @@ export class QuotaTable {
   readonly #blocks: number;
   readonly #rows: number;
   readonly #row: number;
-  /** What the lock holds while this thread has it; 0 = nobody has. */
-  readonly #owner: number;
   readonly #isBusy = (hashed: number) => this.inFlight(this.#named + hashed) > 0;
 
   constructor(memory: QuotaMemory, row: number) {
-    this.#lock = new Int32Array(memory.counters, 0, 1);
+    this.#lock = new SharedLock(new Int32Array(memory.counters, 0, LOCK_WORDS), row);
     this.#values = new Float64Array(memory.counters, HEADER_BYTES);
     this.#fleet = new Float64Array(memory.counters, FLEET_BYTE, CLOSED_SINCE + 1);
     this.#inFlight = new Int32Array(memory.inFlight);
@@ -114,7 +112,6 @@ export class QuotaTable {
     this.#blocks = memory.named + memory.hashed;
     this.#rows = memory.rows;
     this.#row = row;
-    this.#owner = row + 1;
   }
 
   /** Forgets what an earlier owner of this thread's row left behind. */
@@ -127,7 +124,7 @@ export class QuotaTable {
   /** This thread is dead: its requests are over, and the lock is free if it died with it. */
   bury(): void {
     this.clearRow();
-    if (Atomics.compareExchange(this.#lock, 0, this.#owner, 0) === this.#owner) Atomics.notify(this.#lock, 0, 1);
+    this.#lock.bury();
   }
 
   /**
@@ -148,17 +145,11 @@ export class QuotaTable {
 
   /** Takes the lock; every counter call below belongs between `lock` and `unlock`. */
   lock(): void {
-    for (let spins = 1; ; spins += 1) {
-      const holder = Atomics.compareExchange(this.#lock, 0, 0, this.#owner);
-      if (holder === 0) return;
-      // The holder may have lost its core: sleep instead of burning ours.
-      if (spins > SPINS) Atomics.wait(this.#lock, 0, holder, 1);
-    }
+    this.#lock.take();
   }
 
   unlock(): void {
-    Atomics.store(this.#lock, 0, 0);
-    Atomics.notify(this.#lock, 0, 1);
+    this.#lock.release();
   }
 
   /** The block in which a place's requests count now; a hashed place is given one if it has none. */
