@@ -106,9 +106,9 @@ function levelOf(status: number): string {
   return status >= 500 ? "warn" : "info";
 }
 
-/** The request as one JSON line, without its end. Texts of foreign origin are escaped and cut. */
+/** The request as one JSON line, without its end. Texts of foreign origin are escaped and cut; its id is our own. */
 export function accessLine(fields: AccessFields): string {
-  return `{"time":"${timeText(fields.time)}","level":"${levelOf(fields.status)}","msg":"request","request_id":${quoteCut(fields.request_id, TEXT_LIMIT)}${ASKED.of(fields.path, fields)}${number(fields.status)},"duration_ms":${milliseconds(fields.duration_ms)},"ttft_ms":${milliseconds(fields.ttft_ms)}${SERVED.of(fields.model, fields)}${count(fields.input_tokens)},"output_tokens":${count(fields.output_tokens)},"estimated":${fields.estimated}${CLIENT.of(fields.client_address, fields)}${quoteCut(fields.error, TEXT_LIMIT)},"bytes_in":${number(fields.bytes_in)},"bytes_out":${number(fields.bytes_out)},"attempts":${number(fields.attempts)},"cache":${quote(fields.cache)}}`;
+  return `{"time":"${timeText(fields.time)}","level":"${levelOf(fields.status)}","msg":"request","request_id":"${fields.request_id}"${ASKED.of(fields.path, fields)}${number(fields.status)},"duration_ms":${milliseconds(fields.duration_ms)},"ttft_ms":${milliseconds(fields.ttft_ms)}${SERVED.of(fields.model, fields)}${count(fields.input_tokens)},"output_tokens":${count(fields.output_tokens)},"estimated":${fields.estimated}${CLIENT.of(fields.client_address, fields)}${quoteCut(fields.error, TEXT_LIMIT)},"bytes_in":${number(fields.bytes_in)},"bytes_out":${number(fields.bytes_out)},"attempts":${number(fields.attempts)},"cache":${quote(fields.cache)}}`;
 }
 
 const ASKED = new SharedText<AccessFields>({

@@ -8,8 +8,12 @@ import { randomBytes } from "node:crypto";
 const COUNTER_BITS_HIGH = 14;
 const COUNTER_LIMIT = 1 << 26;
 
+/** Ids of one millisecond whose ends are kept as text: more than these are rarely made in one. */
+const KEPT_TAILS = 256;
+
 export class EventIds {
   readonly #suffix: string;
+  readonly #tails: string[] = [];
   readonly #now: () => number;
   #millisecond = 0;
   #prefix = "";
@@ -27,9 +31,15 @@ export class EventIds {
     if (now > this.#millisecond) this.#enter(now);
     else if (this.#counter >= COUNTER_LIMIT) this.#enter(this.#millisecond + 1);
     const count = this.#counter++;
+    return this.#prefix + (this.#tails[count] ?? this.#tail(count));
+  }
+
+  #tail(count: number): string {
     const high = (0x7000 | (count >>> COUNTER_BITS_HIGH)).toString(16);
     const low = (0x8000 | (count & ((1 << COUNTER_BITS_HIGH) - 1))).toString(16);
-    return `${this.#prefix}${high}-${low}-${this.#suffix}`;
+    const tail = `${high}-${low}-${this.#suffix}`;
+    if (count < KEPT_TAILS) this.#tails[count] = tail;
+    return tail;
   }
 
   #enter(millisecond: number): void {

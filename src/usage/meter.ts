@@ -100,10 +100,10 @@ function guardrailsText(actions: UsageEvent["guardrails"]): string {
 
 /**
  * The event as one line of JSON, without its line end. Times are rounded to microseconds; a number that
- * JSON cannot say becomes 0.
+ * JSON cannot say becomes 0. Ids and the time are the gateway's own: they hold nothing that would have to be escaped.
  */
 export function usageLine(event: UsageEvent): string {
-  return `{"v":${event.v},"id":${quote(event.id)},"request_id":${quote(event.request_id)},"attempt":${number(event.attempt)},"time":${quote(event.time)}${WHO.of(event.api_key, event)}${TARGET.of(event.model, event)}${quote(event.response_id)},"streamed":${event.streamed},${outcomeText(event)},"request_bytes":${number(event.request_bytes)},"response_bytes":${number(event.response_bytes)}${CLIENT.of(event.client_address, event)}${event.cache}","losses":${lossesText(event.losses)},"guardrails":${guardrailsText(event.guardrails)}}`;
+  return `{"v":${event.v},"id":"${event.id}","request_id":"${event.request_id}","attempt":${number(event.attempt)},"time":"${event.time}"${WHO.of(event.api_key, event)}${TARGET.of(event.model, event)}${quote(event.response_id)},"streamed":${event.streamed},${outcomeText(event)},"request_bytes":${number(event.request_bytes)},"response_bytes":${number(event.response_bytes)}${CLIENT.of(event.client_address, event)}${event.cache}","losses":${lossesText(event.losses)},"guardrails":${guardrailsText(event.guardrails)}}`;
 }
 
 const WHO = new SharedText<UsageEvent>({

@@ -34,6 +34,10 @@ const fields = Object.fromEntries(Object.entries(USAGE_FIELDS).map(([name, type]
 const events = fc.record({
   ...fields,
   v: fc.constant(1),
+  // The gateway makes these itself.
+  id: fc.uuid(),
+  request_id: fc.uuid(),
+  time: fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
   duration_ms: thousandths,
   time_to_first_token_ms: thousandths,
   cache: fc.constantFrom("hit", "miss", "bypass"),

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -84,6 +85,35 @@ describe("LineReader", () => {
     expect(reader.read()).toEqual(["two"]);
     reader.close();
   });
+});
+
+test("LineReader tells every line and where it ended, whatever is in it and wherever a piece begins", () => {
+  const unit = fc.constantFrom("a", "é", "日", "\u{1f600}", " ", '"');
+  const text = fc.tuple(unit, fc.integer({ min: 0, max: 40_000 }), fc.boolean());
+  fc.assert(
+    fc.property(fc.array(text, { maxLength: 14 }), (parts) => {
+      const wanted = parts.map(([character, length, plain]) => (plain ? "x" : character).repeat(length));
+      const path = file("p", 1, wanted.map((line) => `${line}\n`).join(""));
+      const reader = new LineReader(path);
+      const found: string[] = [];
+      const ends: number[] = [];
+      for (let lines = reader.read(); lines !== null; lines = reader.read()) {
+        found.push(...lines);
+        ends.push(...reader.ends);
+      }
+      reader.close();
+      let bytes = 0;
+      const whole = wanted.map((line) => {
+        bytes += Buffer.byteLength(line) + 1;
+        return { line, end: bytes };
+      });
+      const told = whole.filter(({ line }) => line !== "");
+      expect(found).toEqual(told.map(({ line }) => line));
+      expect(ends).toEqual(told.map(({ end }) => end));
+      expect(reader.passed).toBe(bytes);
+    }),
+    { numRuns: 60 },
+  );
 });
 
 test("lines from before prices were known are events without a cost", () => {

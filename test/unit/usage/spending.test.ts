@@ -62,6 +62,37 @@ describe("expenseOf", () => {
     );
   });
 
+  test("reads every time as a parser does", () => {
+    const times = fc.date({ min: new Date(0), max: new Date("9999-12-31T23:59:59.999Z"), noInvalidDate: true });
+    const some = fc.oneof(
+      times.map((date) => date.toISOString()),
+      fc.constantFrom("2026-01-31T12:00:61.000Z", "2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000+01:00", "soon"),
+    );
+    fc.assert(
+      fc.property(some, (time) => {
+        const at = Date.parse(time);
+        const read = expenseOf(line(1, { time, duration_ms: 0 }).trim());
+        if (Number.isNaN(at)) expect(read).toBeNull();
+        else expect(read?.at).toBe(at);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("finds its way from long lines to short ones and back", () => {
+    const long = line(2, { response_id: "r".repeat(3_000), model: "m".repeat(500), tags: { cost_usd: "7" } }).trim();
+    const short = line(3, { response_id: "", tags: {} }).trim();
+    for (const [text, nanos] of [
+      [long, 2e9],
+      [short, 3e9],
+      [long, 2e9],
+      [short, 3e9],
+      [short, 3e9],
+    ] as const) {
+      expect(expenseOf(text)?.nanos).toBe(nanos);
+    }
+  });
+
   test("is not misled by labels", () => {
     const labels = { metadata: { cost_usd: "0", x: '"cost_usd":0,' }, model: '"cost_usd":0,' };
     expect(expenseOf(line(3, labels).trim())?.nanos).toBe(3e9);
