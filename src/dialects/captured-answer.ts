@@ -3,7 +3,7 @@ import { type AnswerFacts, type FactTable, factTable, scannedFacts } from "./ans
 import type { AnswerObserver } from "./dialect.js";
 import { TopLevelCapture } from "./json-capture.js";
 import { type KeyTable, keyTable, scanTopLevel } from "./json-splice.js";
-import { scannedValue, textOf } from "./json-values.js";
+import { scannedText, scannedValue, textOf } from "./json-values.js";
 import type { UsageTally } from "./usage-tally.js";
 
 /** The bytes of the dialect's own members, in the order of their names; null = absent, or too long to be kept. */
@@ -43,21 +43,25 @@ export class CapturedAnswer implements AnswerObserver {
   }
 
   finish(): void {
-    this.read((index) => this.capture?.value(index) ?? null);
+    const value = (index: number) => this.capture?.value(index) ?? null;
+    this.read(textOf(value(ID)), textOf(value(MODEL)), value);
   }
 
   finishWhole(body: Buffer): AnswerFacts {
     const { table } = this.reading;
     const scan = scanTopLevel(body, table.keys);
     const facts = scannedFacts(body, scan, table);
-    if (facts.sound) this.read((index) => scannedValue(body, scan, index));
+    if (facts.sound) {
+      const [id, model] = [scannedText(body, scan, ID), scannedText(body, scan, MODEL)];
+      this.read(id, model, (index) => scannedValue(body, scan, index));
+    }
     return facts;
   }
 
-  private read(value: (index: number) => Buffer | null): void {
+  private read(id: string, model: string, value: (index: number) => Buffer | null): void {
     const { tally, reading } = this;
-    tally.responseId = textOf(value(ID)) || tally.responseId;
-    tally.responseModel = textOf(value(MODEL)) || tally.responseModel;
+    tally.responseId = id || tally.responseId;
+    tally.responseModel = model || tally.responseModel;
     const own: (Buffer | null)[] = [];
     for (let index = MODEL + 1; index < reading.keys.names.length; index += 1) own.push(value(index));
     reading.read(tally, own);

@@ -3,6 +3,14 @@ import type { Lease, Tightest } from "./lease.js";
 
 const PREFIX = "x-ratelimit-";
 
+type Names = ReturnType<typeof namesOf>;
+const OF_REQUESTS = namesOf("requests");
+const OF_TOKENS = namesOf("tokens");
+
+function namesOf(unit: string) {
+  return { limit: `${PREFIX}limit-${unit}`, remaining: `${PREFIX}remaining-${unit}`, reset: `${PREFIX}reset-${unit}` };
+}
+
 /**
  * Adds the rate-limit headers of a lease to a list in which names and values alternate, in place of an upstream's
  * own: those tell of the gateway's account, not of the caller's. Nothing is added where nothing limits.
@@ -10,16 +18,16 @@ const PREFIX = "x-ratelimit-";
 export function rateLimitHeaders(lease: Lease, nowMs: number, headers: string[]): void {
   if (lease.requests.limit < 0 && lease.tokens.limit < 0) return;
   dropUpstreamOnes(headers);
-  tell(lease.requests, "requests", nowMs, headers);
-  tell(lease.tokens, "tokens", nowMs, headers);
+  tell(lease.requests, OF_REQUESTS, nowMs, headers);
+  tell(lease.tokens, OF_TOKENS, nowMs, headers);
 }
 
-function tell({ limit, remaining, resetsAt }: Tightest, unit: string, nowMs: number, headers: string[]): void {
+function tell({ limit, remaining, resetsAt }: Tightest, names: Names, nowMs: number, headers: string[]): void {
   if (limit < 0) return;
   const seconds = Math.max(0, Math.ceil((resetsAt - nowMs) / 1_000));
-  headers.push(`${PREFIX}limit-${unit}`, String(limit));
-  headers.push(`${PREFIX}remaining-${unit}`, String(Math.max(0, Math.floor(remaining))));
-  headers.push(`${PREFIX}reset-${unit}`, `${seconds}s`);
+  headers.push(names.limit, String(limit));
+  headers.push(names.remaining, String(Math.max(0, Math.floor(remaining))));
+  headers.push(names.reset, `${seconds}s`);
 }
 
 function dropUpstreamOnes(headers: string[]): void {

@@ -1,11 +1,11 @@
 /** Reads one journal file line by line with bounded memory, and can go on when the file has grown. */
+import { isAscii } from "node:buffer";
 import { closeSync, openSync, readSync } from "node:fs";
 
 const CHUNK_BYTES = 64 * 1024;
 /** No event is this long; a longer line is not held in memory. */
 const MAX_LINE_BYTES = 1024 * 1024;
 const LINE_END = 0x0a;
-const BEYOND_ASCII = /[\x80-\xff]/;
 
 export class LineReader {
   readonly #path: string;
@@ -68,10 +68,10 @@ export class LineReader {
     // The first may have begun in an earlier piece.
     if (this.#begunBytes > 0) start = this.#splitBytes(bytes, 0, bytes.indexOf(LINE_END) + 1, lines);
     const end = bytes.lastIndexOf(LINE_END) + 1;
-    const text = bytes.toString("latin1", start, Math.max(start, end));
-    if (BEYOND_ASCII.test(text)) this.#splitBytes(bytes, start, end, lines);
-    else this.#splitText(text, start + this.#position - bytes.length, lines);
-    this.#begin(bytes.subarray(Math.max(start, end)));
+    const whole = bytes.subarray(start, Math.max(start, end));
+    if (isAscii(whole)) this.#splitText(whole.toString("latin1"), start + this.#position - bytes.length, lines);
+    else this.#splitBytes(bytes, start, end, lines);
+    this.#begin(bytes.subarray(start + whole.length));
     return lines;
   }
 
