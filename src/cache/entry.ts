@@ -1,6 +1,6 @@
 /** What an entry says of the answer that it holds. */
 
-import { number, quote } from "../usage/json-text.js";
+import { number, quote, SharedText } from "../usage/json-text.js";
 
 /** The answer's form: one JSON text, or a stream of events. */
 export type AnswerMode = "whole" | "stream";
@@ -36,14 +36,28 @@ export interface CachedAnswer {
 export function packMeta(meta: EntryMeta): Buffer {
   const losses = meta.losses.length === 0 ? "" : meta.losses.map(quote).join(",");
   return Buffer.from(
-    `["${meta.mode}",${quote(meta.contentType)},${meta.usageShown},${quote(meta.targetDialect)},${quote(meta.provider)},${quote(meta.upstreamModel)},${quote(meta.responseModel)},${quote(meta.responseId)},${quote(meta.finishReason)},${number(meta.inputTokens)},${number(meta.outputTokens)},${number(meta.cacheReadTokens)},${number(meta.cacheWriteTokens)},${number(meta.reasoningTokens)},${number(meta.costUsd)},[${losses}]]`,
+    `["${meta.mode}",${meta.usageShown}${ORIGIN.of(meta.upstreamModel, meta)}${quote(meta.responseId)},${quote(meta.finishReason)},${number(meta.inputTokens)},${number(meta.outputTokens)},${number(meta.cacheReadTokens)},${number(meta.cacheWriteTokens)},${number(meta.reasoningTokens)},${number(meta.costUsd)},[${losses}]]`,
   );
 }
 
+/** What all answers of a target share. */
+const ORIGIN = new SharedText<EntryMeta>({
+  write: (meta) =>
+    `,${quote(meta.contentType)},${quote(meta.targetDialect)},${quote(meta.provider)},${quote(meta.upstreamModel)},${quote(meta.responseModel)},`,
+  same: (kept, meta) =>
+    kept.contentType === meta.contentType &&
+    kept.targetDialect === meta.targetDialect &&
+    kept.provider === meta.provider &&
+    kept.upstreamModel === meta.upstreamModel &&
+    kept.responseModel === meta.responseModel,
+  longest: ({ contentType, upstreamModel, responseModel }) =>
+    Math.max(contentType.length, upstreamModel.length, responseModel.length),
+});
+
 type Packed = [
   mode: AnswerMode,
-  contentType: string,
   usageShown: boolean,
+  contentType: string,
   targetDialect: string,
   provider: string,
   upstreamModel: string,
@@ -62,8 +76,8 @@ type Packed = [
 export function unpackMeta(bytes: Buffer): EntryMeta {
   const [
     mode,
-    contentType,
     usageShown,
+    contentType,
     targetDialect,
     provider,
     upstreamModel,
