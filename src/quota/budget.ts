@@ -101,6 +101,12 @@ export class BudgetCounters {
   }
 }
 
+/** A budget that concerns somebody, and whose counter of it that is. */
+export interface Concerned {
+  readonly counters: BudgetCounters;
+  readonly owner: string;
+}
+
 /** All budgets, found by whom they concern: there may be one at each of many thousand keys. */
 export class BudgetSet {
   readonly counters: readonly BudgetCounters[];
@@ -109,6 +115,8 @@ export class BudgetSet {
   readonly #byRef = new Map<string, BudgetCounters[]>();
   readonly #entryOf: EntryOf;
   readonly #hasModels: boolean;
+  /** Whoever was asked about last is often asked about again. */
+  #last: { readonly spender: Spender; readonly concerned: readonly Concerned[] } | null = null;
 
   /** Throws when `places` knows no block of one of the budgets. */
   constructor(budgets: readonly Budget[], places: PlaceFinder, entryOf: EntryOf = AS_NAMED) {
@@ -139,8 +147,17 @@ export class BudgetSet {
     return counters === undefined ? null : { counters, owner };
   }
 
-  /** Calls `visit` with every budget that concerns this spender, and whose counter of it. */
-  concerning(spender: Spender, visit: (counters: BudgetCounters, owner: string) => void): void {
+  /** Every budget that concerns this spender, and whose counter of it. */
+  concerning(spender: Spender): readonly Concerned[] {
+    if (this.#last?.spender !== spender) {
+      const concerned: Concerned[] = [];
+      this.#find(spender, (counters, owner) => concerned.push({ counters, owner }));
+      this.#last = { spender, concerned };
+    }
+    return this.#last.concerned;
+  }
+
+  #find(spender: Spender, visit: (counters: BudgetCounters, owner: string) => void): void {
     if (spender.key === null) return;
     for (const scope of SCOPES) {
       const owner = scope === "all" ? "" : spender[scope];
@@ -200,7 +217,7 @@ export class BudgetIndex implements Budgets {
 
   #find(spender: Spender): readonly MoneyLayer[] {
     const layers: MoneyLayer[] = [];
-    this.#set.concerning(spender, (counters, owner) => layers.push(counters.layerOf(owner)));
+    for (const { counters, owner } of this.#set.concerning(spender)) layers.push(counters.layerOf(owner));
     return layers.length === 0 ? NO_LAYERS : layers;
   }
 
