@@ -112,6 +112,7 @@ function charge({ candidate, exchange, head, node }: Attempt, event: UsageEvent,
 
 /** What is not counted in tokens; few operations use any of it. */
 function countUnits({ metrics }: Node, model: string, event: UsageEvent): void {
+  if (event.images + event.audio_seconds + event.characters + event.search_units === 0) return;
   for (const unit of ["images", "audio_seconds", "characters", "search_units"] as const) {
     if (event[unit] > 0) metrics.cell("weir_usage_units_total", model, unit).add(event[unit]);
   }
