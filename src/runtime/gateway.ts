@@ -14,7 +14,6 @@ import { journalDirectory } from "../usage/segments.js";
 import { entryFinder, keepBudgets } from "./budgets.js";
 import { joinCluster, statusAlone } from "./cluster.js";
 import { InForce } from "./in-force.js";
-import { adaptToCores } from "./one-core.js";
 import { isFree } from "./port-probe.js";
 import { Reloader } from "./reload.js";
 import { configHouse, type Given, resourceStore, type Start, startingSet } from "./resource-source.js";
@@ -52,7 +51,6 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     const { config, prices } = options;
-    adaptToCores();
     this.#options = options;
     this.#logger = createLogger({ level: config.log.level, write: (line) => this.#output.sink.write(line) });
     const shared = { logger: this.#logger, metrics: this.#metrics };
