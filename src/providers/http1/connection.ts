@@ -15,6 +15,8 @@ export interface ConnectionOwner {
   onFree(connection: Connection): void;
   /** It is gone. */
   onClosed(connection: Connection): void;
+  /** It is gone, and this call that it had taken has not left: another may send it. */
+  onUnsent(call: Call): void;
 }
 
 /** What opens a socket: bytes that come go to `onBytes`, which says whether more may come. */
@@ -42,6 +44,8 @@ export class Connection implements Carrier, Letter, SocketEvents {
   #ready = false;
   #closed = false;
   #headTold = false;
+  /** It has served a call, so its upstream may end it at any time. */
+  #served = false;
   #paused = false;
   #pausedAt = 0;
   /** The answer was paused for so long that the upstream may be gone, and that has not been read yet. */
@@ -136,9 +140,9 @@ export class Connection implements Carrier, Letter, SocketEvents {
   onBytes(bytes: Buffer, length: number, lent: boolean): void {
     const call = this.#call;
     if (this.#closed) return;
-    if (call === null || this.#endDue) {
+    if (call === null || this.#endDue || this.#letter !== null) {
       // Nobody has asked: what would be read next is anybody's guess.
-      this.destroy();
+      this.#gone(this.#letter === null ? "aborted" : "transport", "bytes that nobody has asked for");
       return;
     }
     try {
@@ -189,6 +193,7 @@ export class Connection implements Carrier, Letter, SocketEvents {
   #finish(call: Call): void {
     this.#call = null;
     this.#endDue = false;
+    this.#served = true;
     const restMs = this.#restMs();
     if (restMs > 0) this.#release(restMs);
     else this.destroy();
@@ -248,7 +253,9 @@ export class Connection implements Carrier, Letter, SocketEvents {
     // A whole answer stays one; it is told when its reader goes on.
     if (call === null || this.#endDue) return;
     this.#call = null;
-    call.fail(kind, message);
+    // A new connection that is ended at once would be followed by one like it.
+    if (this.#letter !== null && this.#served && kind === "transport") this.#owner.onUnsent(call);
+    else call.fail(kind, message);
   }
 }
 

@@ -77,6 +77,10 @@ export class OriginPool implements ConnectionOwner {
     if (next !== null) this.#openFor(next);
   }
 
+  onUnsent(call: Call): void {
+    this.send(call, performance.now());
+  }
+
   #next(): Call | null {
     for (const call of this.#waiting.keys()) {
       this.#waiting.delete(call);

@@ -77,6 +77,38 @@ describe("a connection", () => {
     await until(() => upstream.open === 0, "the connections have ended");
   });
 
+  const PARTINGS: Record<string, (peer: Peer) => void> = {
+    "is ended": ({ socket }) => socket.destroy(),
+    "is reset": (peer) => peer.reset(),
+    "brings an answer that nobody has asked for": (peer) =>
+      peer.write("HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 4\r\n\r\nlate"),
+  };
+
+  it.each(Object.entries(PARTINGS))("that %s before its next call has left hands it on", async (_name, part) => {
+    const upstream = await rig.upstream(answersOk);
+    await Promise.all([rig.ask(upstream), rig.ask(upstream)]);
+    expect(upstream.peers.length).toBe(2);
+    // In a timer, so that the sockets are read before what is to be sent at the turn's end.
+    const sent = await new Promise<Sent>((done) => {
+      setTimeout(() => {
+        for (const peer of upstream.peers) part(peer);
+        done(rig.send(upstream, { path: "/next" }));
+      }, 5);
+    });
+    await sent.recorded.whenOver();
+    expect([sent.recorded.failure, sent.recorded.text]).toEqual([null, "ok"]);
+    expect(paths(upstream).filter((path) => path === "/next").length).toBe(1);
+    expect(upstream.peers.length).toBe(3);
+  });
+
+  it("that is new and ended at once fails its call, and is not followed by others without end", async () => {
+    const upstream = await rig.upstream(answersOk);
+    upstream.server.on("connection", (socket) => socket.destroy());
+    const { recorded } = rig.send(upstream);
+    await recorded.whenOver();
+    expect(recorded.failure?.kind).toBe("transport");
+  });
+
   it("ends before the upstream would end it", async () => {
     const upstream = await rig.upstream((peer) => peer.write(answer("ok", "keep-alive: timeout=3\r\n")));
     const { overAt } = await rig.ask(upstream);
