@@ -47,6 +47,11 @@ export class Probes {
     return usage === null || this.#stopped ? NOT_PROBED : usage.upstream_status;
   }
 
+  /** Calls that have not been settled. */
+  get underWay(): number {
+    return this.#calls.size;
+  }
+
   /** Cancels what is under way; from now on nothing is asked. */
   stop(): void {
     this.#stopped = true;

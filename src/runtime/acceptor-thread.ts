@@ -233,9 +233,10 @@ function drain(noticeMs: number, maxMs: number): void {
 async function leave(cut: number): Promise<void> {
   probes.stop();
   acceptor.close();
-  // Cut exchanges settle with estimates from the pool; give those their bounded time.
+  // What is cut settles with estimates from the pool; give those their bounded time.
   const patience = performance.now() + config.usage.estimate_wait_ms + 100;
-  while (acceptor.inFlight > 0 && performance.now() < patience) await new Promise((done) => setTimeout(done, 10));
+  const unsettled = () => acceptor.inFlight + probes.underWay > 0;
+  while (unsettled() && performance.now() < patience) await new Promise((done) => setTimeout(done, 10));
   node.ledger.flush();
   journal.close();
   logOutput.flushSync();
