@@ -98,7 +98,6 @@ const OWN: Readonly<Record<string, Meaning["take"]>> = {
     reading.contentEncoding = value.trim().toLowerCase();
   },
   "content-length": readLength,
-  host: nothing,
 };
 
 /** Reads headers by rules that stay the same: what each name means is looked up once. */

@@ -22,7 +22,6 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /** Escapes of which JSON has a second spelling; of the others it has none. */
-const ESCAPE = "\\";
 const SOLIDUS = "\\/";
 const UNICODE = "\\u";
 const PLAIN_INTEGER = /^-?(?:0|[1-9][0-9]{0,14})$/;
@@ -62,7 +61,7 @@ class Reading {
   constructor(body: Buffer) {
     this.#body = body;
     this.#text = body.toString("latin1");
-    this.#respells = this.#text.includes(ESCAPE) && (this.#text.includes(SOLIDUS) || this.#text.includes(UNICODE));
+    this.#respells = this.#text.includes(SOLIDUS) || this.#text.includes(UNICODE);
   }
 
   whole(): Member[] {
@@ -110,7 +109,7 @@ class Reading {
       } while (this.#goesOn());
     }
     this.#close(CLOSE_BRACE);
-    return members.length > 1 ? sorted(members) : members;
+    return sorted(members);
   }
 
   #array(): string {

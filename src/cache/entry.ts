@@ -1,6 +1,6 @@
 /** What an entry says of the answer that it holds. */
 
-import { number, quote, SharedText } from "../usage/json-text.js";
+import { number, quote, quoteList, SharedText } from "../usage/json-text.js";
 
 /** The answer's form: one JSON text, or a stream of events. */
 export type AnswerMode = "whole" | "stream";
@@ -34,9 +34,8 @@ export interface CachedAnswer {
 
 /** The members without their names: entries live in the memory of one process, no other version ever reads them. */
 export function packMeta(meta: EntryMeta): Buffer {
-  const losses = meta.losses.length === 0 ? "" : meta.losses.map(quote).join(",");
   return Buffer.from(
-    `["${meta.mode}",${meta.usageShown}${ORIGIN.of(meta.upstreamModel, meta)}${quote(meta.responseId)},${quote(meta.finishReason)},${number(meta.inputTokens)},${number(meta.outputTokens)},${number(meta.cacheReadTokens)},${number(meta.cacheWriteTokens)},${number(meta.reasoningTokens)},${number(meta.costUsd)},[${losses}]]`,
+    `["${meta.mode}",${meta.usageShown}${ORIGIN.of(meta.upstreamModel, meta)}${quote(meta.responseId)},${quote(meta.finishReason)},${number(meta.inputTokens)},${number(meta.outputTokens)},${number(meta.cacheReadTokens)},${number(meta.cacheWriteTokens)},${number(meta.reasoningTokens)},${number(meta.costUsd)},${quoteList(meta.losses)}]`,
   );
 }
 
@@ -54,60 +53,27 @@ const ORIGIN = new SharedText<EntryMeta>({
     Math.max(contentType.length, upstreamModel.length, responseModel.length),
 });
 
-type Packed = [
-  mode: AnswerMode,
-  usageShown: boolean,
-  contentType: string,
-  targetDialect: string,
-  provider: string,
-  upstreamModel: string,
-  responseModel: string,
-  responseId: string,
-  finishReason: string,
-  inputTokens: number,
-  outputTokens: number,
-  cacheReadTokens: number,
-  cacheWriteTokens: number,
-  reasoningTokens: number,
-  costUsd: number,
-  losses: string[],
-];
+/** Every member, in the order in which an entry holds them. */
+const MEMBERS = Object.keys({
+  mode: true,
+  usageShown: true,
+  contentType: true,
+  targetDialect: true,
+  provider: true,
+  upstreamModel: true,
+  responseModel: true,
+  responseId: true,
+  finishReason: true,
+  inputTokens: true,
+  outputTokens: true,
+  cacheReadTokens: true,
+  cacheWriteTokens: true,
+  reasoningTokens: true,
+  costUsd: true,
+  losses: true,
+} satisfies Record<keyof EntryMeta, true>) as (keyof EntryMeta)[];
 
 export function unpackMeta(bytes: Buffer): EntryMeta {
-  const [
-    mode,
-    usageShown,
-    contentType,
-    targetDialect,
-    provider,
-    upstreamModel,
-    responseModel,
-    responseId,
-    finishReason,
-    inputTokens,
-    outputTokens,
-    cacheReadTokens,
-    cacheWriteTokens,
-    reasoningTokens,
-    costUsd,
-    losses,
-  ] = JSON.parse(bytes.toString("utf8")) as Packed;
-  return {
-    mode,
-    contentType,
-    usageShown,
-    targetDialect,
-    provider,
-    upstreamModel,
-    responseModel,
-    responseId,
-    finishReason,
-    inputTokens,
-    outputTokens,
-    cacheReadTokens,
-    cacheWriteTokens,
-    reasoningTokens,
-    costUsd,
-    losses,
-  };
+  const values = JSON.parse(bytes.toString("utf8")) as readonly unknown[];
+  return Object.fromEntries(MEMBERS.map((member, index) => [member, values[index]])) as unknown as EntryMeta;
 }

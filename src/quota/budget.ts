@@ -149,37 +149,37 @@ export class BudgetSet {
 
   /** Every budget that concerns this spender, and whose counter of it. */
   concerning(spender: Spender): readonly Concerned[] {
-    if (this.#last?.spender !== spender) {
-      const concerned: Concerned[] = [];
-      this.#find(spender, (counters, owner) => concerned.push({ counters, owner }));
-      this.#last = { spender, concerned };
-    }
+    if (this.#last?.spender !== spender) this.#last = { spender, concerned: this.#find(spender) };
     return this.#last.concerned;
   }
 
-  #find(spender: Spender, visit: (counters: BudgetCounters, owner: string) => void): void {
-    if (spender.key === null) return;
+  #find(spender: Spender): readonly Concerned[] {
+    const found: Concerned[] = [];
+    if (spender.key === null) return found;
     for (const scope of SCOPES) {
       const owner = scope === "all" ? "" : spender[scope];
       if (owner === null) continue;
       if (scope === "model") {
-        this.#concerningModel(owner, visit);
+        this.#findModel(owner, found);
         continue;
       }
-      for (const counters of this.#byRef.get(refOf(scope, null)) ?? []) visit(counters, owner);
-      if (scope === "all") continue;
-      for (const counters of this.#byRef.get(refOf(scope, owner)) ?? []) visit(counters, owner);
+      this.#add(found, refOf(scope, null), owner);
+      if (scope !== "all") this.#add(found, refOf(scope, owner), owner);
     }
+    return found;
   }
 
   /** Each configured model has one of its own; a name that stands in a budget, or a pattern, has that one too. */
-  #concerningModel(name: string, visit: (counters: BudgetCounters, owner: string) => void): void {
+  #findModel(name: string, found: Concerned[]): void {
     if (!this.#hasModels) return;
     const entry = name === "" ? name : this.#entryOf(name);
-    for (const counters of this.#byRef.get(refOf("model", null)) ?? []) visit(counters, entry);
-    for (const counters of this.#byRef.get(refOf("model", name)) ?? []) visit(counters, name);
-    if (entry === name) return;
-    for (const counters of this.#byRef.get(refOf("model", entry)) ?? []) visit(counters, entry);
+    this.#add(found, refOf("model", null), entry);
+    this.#add(found, refOf("model", name), name);
+    if (entry !== name) this.#add(found, refOf("model", entry), entry);
+  }
+
+  #add(found: Concerned[], ref: string, owner: string): void {
+    for (const counters of this.#byRef.get(ref) ?? []) found.push({ counters, owner });
   }
 }
 

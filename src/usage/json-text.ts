@@ -23,6 +23,11 @@ export function quoteCut(text: string, limit: number): string {
   return quote(text.length > limit ? text.slice(0, limit) : text);
 }
 
+/** The JSON array of these texts. */
+export function quoteList(texts: readonly string[]): string {
+  return texts.length === 0 ? "[]" : `[${texts.map(quote).join(",")}]`;
+}
+
 /** A JSON number; what JSON cannot say (NaN, infinities) becomes 0, so that the line stays readable. */
 export function number(value: number): number {
   return Number.isFinite(value) ? value : 0;

@@ -1,6 +1,6 @@
 /** Turns a usage event into its journal line. */
 import { NO_UNITS, type UsageEvent } from "./event.js";
-import { milliseconds, number, quote, SharedText } from "./json-text.js";
+import { milliseconds, number, quote, quoteList, SharedText } from "./json-text.js";
 
 export { newEventId } from "./event-id.js";
 
@@ -87,11 +87,6 @@ function labelsText(labels: Readonly<Record<string, string>>): string {
   return `{${members}}`;
 }
 
-function lossesText(losses: readonly string[]): string {
-  if (losses.length === 0) return "[]";
-  return `[${losses.map(quote).join(",")}]`;
-}
-
 function guardrailsText(actions: UsageEvent["guardrails"]): string {
   if (actions.length === 0) return "[]";
   const each = actions.map(({ name, action, hook }) => `{"name":${quote(name)},"action":"${action}","hook":"${hook}"}`);
@@ -103,7 +98,7 @@ function guardrailsText(actions: UsageEvent["guardrails"]): string {
  * JSON cannot say becomes 0. Ids and the time are the gateway's own: they hold nothing that would have to be escaped.
  */
 export function usageLine(event: UsageEvent): string {
-  return `{"v":${event.v},"id":"${event.id}","request_id":"${event.request_id}","attempt":${number(event.attempt)},"time":"${event.time}"${WHO.of(event.api_key, event)}${TARGET.of(event.model, event)}${quote(event.response_id)},"streamed":${event.streamed},${outcomeText(event)},"request_bytes":${number(event.request_bytes)},"response_bytes":${number(event.response_bytes)}${CLIENT.of(event.client_address, event)}${event.cache}","losses":${lossesText(event.losses)},"guardrails":${guardrailsText(event.guardrails)}}`;
+  return `{"v":${event.v},"id":"${event.id}","request_id":"${event.request_id}","attempt":${number(event.attempt)},"time":"${event.time}"${WHO.of(event.api_key, event)}${TARGET.of(event.model, event)}${quote(event.response_id)},"streamed":${event.streamed},${outcomeText(event)},"request_bytes":${number(event.request_bytes)},"response_bytes":${number(event.response_bytes)}${CLIENT.of(event.client_address, event)}${event.cache}","losses":${quoteList(event.losses)},"guardrails":${guardrailsText(event.guardrails)}}`;
 }
 
 const WHO = new SharedText<UsageEvent>({

@@ -25,7 +25,7 @@ const BACKSLASH = "\\";
 
 /**
  * The expense that a line of the journal tells of; null = none, or no event. Lines of our own writing are read where
- * the fields must stand, in a fifth of the time; others as what they are.
+ * the fields must stand, which takes far less time; others as what they are.
  */
 export function expenseOf(line: string): Expense | null {
   if (!line.startsWith('{"v":1,') || !line.endsWith("}")) return parsed(line);

@@ -142,7 +142,7 @@ export class Connection implements Carrier, Letter, SocketEvents {
     if (this.#closed) return;
     if (call === null || this.#endDue || this.#letter !== null) {
       // Nobody has asked: what would be read next is anybody's guess.
-      this.#gone(this.#letter === null ? "aborted" : "transport", "bytes that nobody has asked for");
+      this.#gone("transport", "bytes that nobody has asked for");
       return;
     }
     try {
