@@ -3,7 +3,8 @@
  * `npx tsx bench/dialects.ts`.
  */
 import type { DialectId, RequestView } from "../src/dialects/dialect.js";
-import { keyTable, scanTopLevel } from "../src/dialects/json-splice.js";
+import { scanTopLevel } from "../src/dialects/json-scan.js";
+import { keyTable } from "../src/dialects/json-text.js";
 import { dialectOf } from "../src/dialects/registry.js";
 import { StreamTap } from "../src/dialects/stream-tap.js";
 import { UsageTally } from "../src/dialects/usage-tally.js";

@@ -1,5 +1,6 @@
 /** What is to be known of any whole answer, in whatever dialect: is it one, has it gone wrong, is it finished? */
-import { type KeyTable, keyTable, scanTopLevel, type TopLevelScan } from "./json-splice.js";
+import { scanTopLevel, type TopLevelScan } from "./json-scan.js";
+import { type KeyTable, keyTable } from "./json-text.js";
 import { scannedText } from "./json-values.js";
 
 export interface AnswerFacts {
@@ -36,7 +37,7 @@ export function scannedFacts(body: Buffer, scan: TopLevelScan, table: FactTable)
   const first = body[scan.starts[table.error] ?? -1];
   const sound = scan.brokenAt < 0;
   const faultless = sound && scan.duplicate < 0 && first !== OPEN_BRACE && first !== QUOTE;
-  const keepable = faultless && !UNFINISHED.has(scannedText(body, scan, table.status));
+  const keepable = faultless && !UNFINISHED.has(scannedText(scan, table.status));
   return { sound, failed: first === OPEN_BRACE, keepable };
 }
 

@@ -1,5 +1,5 @@
 /** Counts the items of one top-level array of a JSON object that arrives in chunks, cut anywhere. */
-import { closingQuote, endsInEscape } from "./json-splice.js";
+import { closingQuote, endsInEscape } from "./json-string.js";
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;

@@ -3,7 +3,9 @@
  * on the bytes: whatever stands around the list goes into every part as it came.
  */
 import { type Failure, failure } from "../errors.js";
-import { applyEdits, type Edit, keyTable, scanTopLevel, skipSpace, skipValue } from "./json-splice.js";
+import { scanTopLevel, skipValue } from "./json-scan.js";
+import { applyEdits, type Edit } from "./json-splice.js";
+import { JsonText, keyTable } from "./json-text.js";
 import { asCount, asObject, parseObject } from "./json-values.js";
 
 /** Where a dialect has its lists. */
@@ -69,8 +71,8 @@ export function cutBatch(body: Buffer, form: BatchForm, most: number): Cut | Fai
   const wanted = [form.inputs, ...(form.outputsPerInput === null ? [] : [form.outputsPerInput])];
   const scan = scanTopLevel(body, keyTable(wanted));
   const [list = -1, perInput = -1] = scan.starts;
-  if (list < 0 || body[list] !== OPEN_BRACKET || !isListOfInputs(body, list)) return null;
-  const bounds = boundsOf(body, list, most);
+  if (list < 0 || body[list] !== OPEN_BRACKET || !isListOfInputs(scan.json, list)) return null;
+  const bounds = boundsOf(scan.json, list, most);
   if (bounds === null) {
     const message = `'${form.inputs}' holds more than the model takes in ${MAX_PARTS} calls; send fewer.`;
     return failure("invalid_request_error", message, form.inputs);
@@ -81,31 +83,31 @@ export function cutBatch(body: Buffer, form: BatchForm, most: number): Cut | Fai
 }
 
 /** A list of numbers is one input, given as tokens. */
-function isListOfInputs(body: Buffer, list: number): boolean {
-  const first = body[skipSpace(body, list + 1)];
+function isListOfInputs(json: JsonText, list: number): boolean {
+  const first = json.code(json.space(list + 1));
   return first === QUOTE || first === OPEN_BRACKET || first === OPEN_BRACE;
 }
 
 /** Start and end of every run of `most` elements; null = too many runs. */
-function boundsOf(body: Buffer, list: number, most: number): number[] | null {
+function boundsOf(json: JsonText, list: number, most: number): number[] | null {
   const bounds: number[] = [];
   let inRun = 0;
-  let at = skipSpace(body, list + 1);
+  let at = json.space(list + 1);
   let end = at;
-  while (body[at] !== CLOSE_BRACKET) {
+  while (json.code(at) !== CLOSE_BRACKET) {
     if (inRun === 0) {
       if (bounds.length === 2 * MAX_PARTS) return null;
       bounds.push(at);
     }
-    end = skipValue(body, at);
+    end = skipValue(json, at);
     if (end < 0) return [];
     inRun += 1;
     if (inRun === most) {
       bounds.push(end);
       inRun = 0;
     }
-    at = skipSpace(body, end);
-    if (body[at] === COMMA) at = skipSpace(body, at + 1);
+    at = json.space(end);
+    if (json.code(at) === COMMA) at = json.space(at + 1);
   }
   if (inRun > 0) bounds.push(end);
   return bounds;
@@ -155,23 +157,24 @@ function joined(pieces: readonly Buffer[]): Buffer {
 /** What stands between the brackets, every element's `index` raised by `offset`. */
 function renumbered(list: Buffer, offset: number): Buffer {
   const edits: Edit[] = [];
-  let at = skipSpace(list, 1);
+  const json = new JsonText(list);
+  let at = json.space(1);
   while (at < list.length - 1) {
-    const end = skipValue(list, at);
+    const end = skipValue(json, at);
     if (end < 0) break;
     const [index = -1] = scanTopLevel(list.subarray(at, end), INDEX).starts;
-    if (index >= 0) edits.push(raised(list, at + index, offset));
-    at = skipSpace(list, end);
-    if (list[at] === COMMA) at = skipSpace(list, at + 1);
+    if (index >= 0) edits.push(raised(json, at + index, offset));
+    at = json.space(end);
+    if (json.code(at) === COMMA) at = json.space(at + 1);
   }
   const whole = offset === 0 ? list : applyEdits(list, edits);
-  const from = skipSpace(whole, 1);
+  const from = new JsonText(whole).space(1);
   return whole.subarray(from, Math.max(from, whole.length - 1));
 }
 
-function raised(list: Buffer, start: number, offset: number): Edit {
-  const end = skipValue(list, start);
-  const index = Number(list.toString("latin1", start, end));
+function raised(json: JsonText, start: number, offset: number): Edit {
+  const end = skipValue(json, start);
+  const index = Number(json.slice(start, end));
   return { start, end, bytes: Buffer.from(String(Number.isInteger(index) ? index + offset : offset)) };
 }
 

@@ -5,7 +5,9 @@
  */
 import { type Failure, failure } from "../errors.js";
 import { isObject, parseValue } from "./json.js";
-import { applyEdits, type Edit, type KeyTable, keyTable, scanTopLevel, type TopLevelScan } from "./json-splice.js";
+import { scanTopLevel, type TopLevelScan } from "./json-scan.js";
+import { applyEdits, type Edit } from "./json-splice.js";
+import { type KeyTable, keyTable } from "./json-text.js";
 import type { JsonObject, JsonValue } from "./semantic.js";
 
 /** One change. Changes are made in their order; each sees what those before it have left. */

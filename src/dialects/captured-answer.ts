@@ -2,12 +2,20 @@
 import { type AnswerFacts, type FactTable, factTable, scannedFacts } from "./answer-facts.js";
 import type { AnswerObserver } from "./dialect.js";
 import { TopLevelCapture } from "./json-capture.js";
-import { type KeyTable, keyTable, scanTopLevel } from "./json-splice.js";
-import { scannedText, scannedValue, textOf } from "./json-values.js";
+import { scanTopLevel, type TopLevelScan } from "./json-scan.js";
+import { type KeyTable, keyTable } from "./json-text.js";
+import { type JsonObject, lastMemberText, parseObject, scannedObject, scannedText, textOf } from "./json-values.js";
 import type { UsageTally } from "./usage-tally.js";
 
-/** The bytes of the dialect's own members, in the order of their names; null = absent, or too long to be kept. */
-export type OwnMembers = readonly (Buffer | null)[];
+/** The dialect's own members, by the place of their names; one that is absent or too long to be kept says nothing. */
+export interface OwnMembers {
+  /** The string that it is; "" = it is none. */
+  text(index: number): string;
+  /** The object that it is; null = it is none. */
+  object(index: number): JsonObject | null;
+  /** The last string member of this (quoted) name at any depth of it; "" = there is none. */
+  lastText(index: number, quotedName: string): string;
+}
 
 /** What a dialect reads of a whole answer beside its id and model. */
 export interface AnswerReading {
@@ -23,8 +31,6 @@ export function answerReading(names: readonly string[], read: AnswerReading["rea
   const all = ["id", "model", ...names];
   return { keys: keyTable(all), table: factTable(all), read };
 }
-
-const [ID, MODEL] = [0, 1] as const;
 
 export class CapturedAnswer implements AnswerObserver {
   private readonly tally: UsageTally;
@@ -43,27 +49,68 @@ export class CapturedAnswer implements AnswerObserver {
   }
 
   finish(): void {
-    const value = (index: number) => this.capture?.value(index) ?? null;
-    this.read(textOf(value(ID)), textOf(value(MODEL)), value);
+    this.read(new CapturedMembers(this.capture ?? new TopLevelCapture(this.reading.keys)));
   }
 
   finishWhole(body: Buffer): AnswerFacts {
     const { table } = this.reading;
     const scan = scanTopLevel(body, table.keys);
     const facts = scannedFacts(body, scan, table);
-    if (facts.sound) {
-      const [id, model] = [scannedText(body, scan, ID), scannedText(body, scan, MODEL)];
-      this.read(id, model, (index) => scannedValue(body, scan, index));
-    }
+    if (facts.sound) this.read(new ScannedMembers(scan));
     return facts;
   }
 
-  private read(id: string, model: string, value: (index: number) => Buffer | null): void {
-    const { tally, reading } = this;
-    tally.responseId = id || tally.responseId;
-    tally.responseModel = model || tally.responseModel;
-    const own: (Buffer | null)[] = [];
-    for (let index = MODEL + 1; index < reading.keys.names.length; index += 1) own.push(value(index));
-    reading.read(tally, own);
+  private read(members: CapturedMembers | ScannedMembers): void {
+    const { tally } = this;
+    tally.responseId = members.text(ID) || tally.responseId;
+    tally.responseModel = members.text(MODEL) || tally.responseModel;
+    this.reading.read(tally, members);
+  }
+}
+
+/** The dialect's own stand behind these in the table. */
+const ID = -2;
+const MODEL = -1;
+const OWN = 2;
+
+class CapturedMembers implements OwnMembers {
+  readonly #capture: TopLevelCapture;
+
+  constructor(capture: TopLevelCapture) {
+    this.#capture = capture;
+  }
+
+  text(index: number): string {
+    return textOf(this.#capture.value(OWN + index));
+  }
+
+  object(index: number): JsonObject | null {
+    return parseObject(this.#capture.value(OWN + index));
+  }
+
+  lastText(index: number, quotedName: string): string {
+    return lastMemberText(this.#capture.value(OWN + index)?.toString("latin1") ?? "", quotedName);
+  }
+}
+
+class ScannedMembers implements OwnMembers {
+  readonly #scan: TopLevelScan;
+
+  constructor(scan: TopLevelScan) {
+    this.#scan = scan;
+  }
+
+  text(index: number): string {
+    return scannedText(this.#scan, OWN + index);
+  }
+
+  object(index: number): JsonObject | null {
+    return scannedObject(this.#scan, OWN + index);
+  }
+
+  lastText(index: number, quotedName: string): string {
+    const { json, starts, ends } = this.#scan;
+    const start = starts[OWN + index] ?? -1;
+    return start < 0 ? "" : lastMemberText(json.slice(start, ends[OWN + index] ?? start), quotedName);
   }
 }

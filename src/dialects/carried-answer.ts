@@ -2,16 +2,9 @@
  * Answers whose ids become the gateway's own. Only the ids change; what no rule names stays as it came, to the byte.
  */
 import { type CarriedId, carryId } from "./carried-id.js";
-import {
-  applyEdits,
-  decodeString,
-  type Edit,
-  type KeyTable,
-  keyTable,
-  scanTopLevel,
-  skipSpace,
-  skipValue,
-} from "./json-splice.js";
+import { scanTopLevel, skipValue } from "./json-scan.js";
+import { applyEdits, type Edit } from "./json-splice.js";
+import { decodeString, JsonText, type KeyTable, keyTable } from "./json-text.js";
 import { LINE, lastEventEnd, nextEventEnd, sseDataBytes } from "./sse.js";
 
 /** Whose ids they are. */
@@ -94,14 +87,15 @@ function editsOfElements(body: Buffer, start: number, origin: Origin): Edit[] {
 
 /** The elements of an array whose structure has been verified. */
 function* elements(bytes: Buffer, start: number): Generator<readonly [from: number, to: number]> {
-  let at = skipSpace(bytes, start + 1);
-  while (bytes[at] !== CLOSE_BRACKET) {
-    const end = skipValue(bytes, at);
+  const json = new JsonText(bytes);
+  let at = json.space(start + 1);
+  while (json.code(at) !== CLOSE_BRACKET) {
+    const end = skipValue(json, at);
     if (end < 0) return;
     yield [at, end];
-    at = skipSpace(bytes, end);
-    if (bytes[at] !== COMMA) return;
-    at = skipSpace(bytes, at + 1);
+    at = json.space(end);
+    if (json.code(at) !== COMMA) return;
+    at = json.space(at + 1);
   }
 }
 

@@ -2,7 +2,8 @@
  * Top-level values of a JSON object that arrives in chunks, cut anywhere. Memory is bounded whatever the
  * answer's size. It reads leniently: an answer is the upstream's business, a broken one captures nothing.
  */
-import { closingQuote, endsInEscape, type KeyTable, matchKey } from "./json-splice.js";
+import { closingQuote, endsInEscape } from "./json-string.js";
+import { decodeString, type KeyTable } from "./json-text.js";
 
 const MAX_VALUE_BYTES = 65_536;
 /** Room for a key with every character escaped ("\u0075…"); longer keys are never wanted. */
@@ -138,10 +139,9 @@ export class TopLevelCapture {
     const end = this.stringEnd(chunk, at);
     const stop = end < 0 ? chunk.length : end - 1;
     this.keyBytes += stop - at;
-    // A copy with the quotes around it: matchKey unescapes in place, and a cut key outlives its chunk.
     if (this.keyBytes <= MAX_KEY_BYTES) this.keyPieces.push(chunk.subarray(at, stop));
     if (end < 0) return chunk.length;
-    this.wanted = this.keyBytes > MAX_KEY_BYTES ? -1 : this.lookUp(chunk, at, stop);
+    this.wanted = this.keyBytes > MAX_KEY_BYTES ? -1 : this.lookUp();
     if (this.wanted >= 0 && this.values[this.wanted] !== null) this.wanted = -1;
     this.keyPieces = [];
     this.keyBytes = 0;
@@ -149,10 +149,12 @@ export class TopLevelCapture {
     return end;
   }
 
-  private lookUp(chunk: Buffer, at: number, stop: number): number {
-    if (this.keyPieces.length === 1 && at > 0) return matchKey(chunk, at, stop, this.keys);
-    const quoted = Buffer.concat([Buffer.of(QUOTE), ...this.keyPieces, Buffer.of(QUOTE)]);
-    return matchKey(quoted, 1, quoted.length - 1, this.keys);
+  private lookUp(): number {
+    const key = this.keyPieces.map((piece) => piece.toString("latin1")).join("");
+    const index = this.keys.spelled.indexOf(key);
+    if (index >= 0 || !key.includes("\\")) return index;
+    const quoted = Buffer.from(`"${key}"`, "latin1");
+    return this.keys.names.indexOf(decodeString(quoted, 0, quoted.length) ?? "");
   }
 
   private inString(chunk: Buffer, at: number): number {

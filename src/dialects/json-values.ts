@@ -1,5 +1,6 @@
 /** Reading values out of answers whose types nobody has checked. */
-import { decodeString, type TopLevelScan } from "./json-splice.js";
+import type { TopLevelScan } from "./json-scan.js";
+import { decodeString } from "./json-text.js";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -41,9 +42,20 @@ export function parseObject(bytes: Buffer | null): JsonObject | null {
 }
 
 /** The bytes of a scanned value; null when absent. */
-export function scannedValue(bytes: Buffer, scan: TopLevelScan, index: number): Buffer | null {
-  const start = scan.starts[index] ?? -1;
-  return start < 0 ? null : bytes.subarray(start, scan.ends[index]);
+export function scannedValue({ json, starts, ends }: TopLevelScan, index: number): Buffer | null {
+  const start = starts[index] ?? -1;
+  return start < 0 ? null : json.bytes.subarray(start, ends[index]);
+}
+
+/** The object in a scanned value; null when it is something else. */
+export function scannedObject({ json, starts, ends }: TopLevelScan, index: number): JsonObject | null {
+  const start = starts[index] ?? -1;
+  if (json.code(start) !== OPEN_BRACE) return null;
+  try {
+    return JSON.parse(json.utf8(start, ends[index] ?? start)) as JsonObject;
+  } catch {
+    return null;
+  }
 }
 
 /** The string in these bytes, cut to 256 characters; "" when they hold something else. */
@@ -52,27 +64,35 @@ export function textOf(bytes: Buffer | null): string {
   return (decodeString(bytes, 0, bytes.length) ?? "").slice(0, 256);
 }
 
-/** The string in a scanned value; "" when it is something else. */
-export function scannedText(bytes: Buffer, scan: TopLevelScan, index: number): string {
-  const start = scan.starts[index] ?? -1;
-  if (start < 0 || bytes[start] !== QUOTE) return "";
-  return (decodeString(bytes, start, scan.ends[index] ?? start) ?? "").slice(0, 256);
+/** The string in a scanned value, cut to 256 characters; "" when it is something else. */
+export function scannedText({ json, starts, ends }: TopLevelScan, index: number): string {
+  const start = starts[index] ?? -1;
+  if (json.code(start) !== QUOTE) return "";
+  return (json.decode(start, ends[index] ?? start) ?? "").slice(0, 256);
 }
 
 /**
  * The last string member of this (quoted) name at any depth of some JSON. Inside a JSON string the quotes
  * of such a name would be escaped, so what is found is a key. "" when there is none.
  */
-export function lastMemberText(bytes: Buffer, quotedName: Buffer): string {
-  let at = bytes.lastIndexOf(quotedName);
+export function lastMemberText(json: string, quotedName: string): string {
+  let at = json.lastIndexOf(quotedName);
   while (at >= 0) {
     let start = at + quotedName.length;
-    while (bytes[start] === 0x20 || bytes[start] === 0x3a) start++;
-    const end = bytes[start] === QUOTE ? bytes.indexOf(QUOTE, start + 1) : -1;
-    if (end >= 0) return bytes.toString("latin1", start + 1, Math.min(end, start + 65));
-    at = at === 0 ? -1 : bytes.lastIndexOf(quotedName, at - 1);
+    while (json[start] === " " || json[start] === ":") start++;
+    const end = json[start] === '"' ? json.indexOf('"', start + 1) : -1;
+    if (end >= 0) return detached(json.slice(start + 1, Math.min(end, start + 65)));
+    at = at === 0 ? -1 : json.lastIndexOf(quotedName, at - 1);
   }
   return "";
+}
+
+/** Shorter pieces of a text are copies; longer ones keep the memory of the whole. */
+const PIECE_CHARACTERS = 13;
+
+/** A text of bytes (latin1) that does not keep the memory of a longer one. */
+function detached(piece: string): string {
+  return piece.length < PIECE_CHARACTERS ? piece : Buffer.from(piece, "latin1").toString("latin1");
 }
 
 /** What an in-band error calls itself: its type, else its code; "error" when it says neither. At most 64 characters. */

@@ -3,7 +3,9 @@
  * All on bytes: a conversation may be long.
  */
 import { type Failure, failure } from "../errors.js";
-import { applyEdits, type Edit, keyTable, scanTopLevel, skipSpace } from "./json-splice.js";
+import { scanTopLevel } from "./json-scan.js";
+import { applyEdits, type Edit } from "./json-splice.js";
+import { JsonText, keyTable } from "./json-text.js";
 import { asArray, asObject, asText, parseJson, scannedText, scannedValue } from "./json-values.js";
 import { isKeptId, KEPT_MARK as MARK } from "./kept-id.js";
 import { finalResponse } from "./openai-responses/final-response.js";
@@ -29,8 +31,8 @@ export interface KeepingRequest {
 
 export function readKeeping(body: Buffer): KeepingRequest {
   const scan = scanTopLevel(body, REQUEST);
-  const previous = scannedText(body, scan, PREVIOUS);
-  const store = scannedValue(body, scan, STORE)?.toString("latin1") ?? "";
+  const previous = scannedText(scan, PREVIOUS);
+  const store = scannedValue(scan, STORE)?.toString("latin1") ?? "";
   return { previous: isKeptId(previous) ? previous : "", declined: store === "false", demanded: store === "true" };
 }
 
@@ -64,7 +66,7 @@ export function withoutStore(body: Buffer): Buffer {
 
 /** A request's input as a JSON array of items; null where it is neither text nor a list. */
 export function inputItems(body: Buffer): Buffer | null {
-  const value = scannedValue(body, scanTopLevel(body, REQUEST), INPUT);
+  const value = scannedValue(scanTopLevel(body, REQUEST), INPUT);
   if (value === null || value.equals(NULL)) return EMPTY_LIST;
   if (value[0] === OPEN_BRACKET) return value;
   if (value[0] !== QUOTE) return null;
@@ -82,19 +84,19 @@ export function keepableAnswer(last: Buffer, streamed: boolean): KeepableAnswer 
   if (!last.includes(MARK)) return null;
   const body = streamed ? finalResponse(last) : last;
   if (body === null) return null;
-  const id = scannedText(body, scanTopLevel(body, ANSWER), ID);
+  const id = scannedText(scanTopLevel(body, ANSWER), ID);
   return isKeptId(id) ? { id, body } : null;
 }
 
 function outputItems(answer: Buffer): Buffer {
-  return scannedValue(answer, scanTopLevel(answer, ANSWER), OUTPUT) ?? EMPTY_LIST;
+  return scannedValue(scanTopLevel(answer, ANSWER), OUTPUT) ?? EMPTY_LIST;
 }
 
 /** JSON arrays made one. */
 function joinedLists(lists: readonly Buffer[]): Buffer {
   const pieces: Buffer[] = [];
   for (const list of lists) {
-    const start = skipSpace(list, 1);
+    const start = new JsonText(list).space(1);
     if (start >= list.length - 1) continue;
     pieces.push(Buffer.from(pieces.length === 0 ? "[" : ","), list.subarray(start, -1));
   }

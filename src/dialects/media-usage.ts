@@ -1,7 +1,8 @@
 /** Usage in answers of the operations whose units are not only tokens: images, speech, transcription, moderation. */
 import { type AnswerObserver, FRAME, type LongEventObserver, type StreamObserver } from "./dialect.js";
 import { TopLevelCapture } from "./json-capture.js";
-import { keyTable, scanTopLevel } from "./json-splice.js";
+import { scanTopLevel } from "./json-scan.js";
+import { keyTable } from "./json-text.js";
 import {
   asCount,
   asObject,
@@ -109,7 +110,7 @@ export class MediaStreamObserver implements StreamObserver {
       return isErrorEvent(frame, data) ? this.fail(null) : FRAME.PASS;
     }
     const scan = scanTopLevel(data, KEYS);
-    const meaning = this.judge((index) => scannedValue(data, scan, index));
+    const meaning = this.judge((index) => scannedValue(scan, index));
     return meaning === FRAME.PASS && isErrorEvent(frame, data) ? this.fail(parseJson(data)) : meaning;
   }
 

@@ -1,6 +1,7 @@
 /** Usage and identity in answers of the chat family (chat, completions, embeddings), streamed and not. */
 import { FRAME, type RequestView, type StreamObserver } from "./dialect.js";
-import { keyTable, scanTopLevel } from "./json-splice.js";
+import { scanTopLevel } from "./json-scan.js";
+import { keyTable } from "./json-text.js";
 import {
   asCount,
   asObject,
@@ -8,7 +9,7 @@ import {
   type JsonObject,
   lastMemberText,
   parseJson,
-  parseObject,
+  scannedObject,
   scannedText,
   scannedValue,
 } from "./json-values.js";
@@ -66,7 +67,7 @@ const CHUNK_KEYS = keyTable(["id", "model", "choices", "usage", "error"]);
 const [ID, MODEL, CHOICES, USAGE, ERROR] = [0, 1, 2, 3, 4] as const;
 
 const DONE = Buffer.from("[DONE]");
-const FINISH_REASON = Buffer.from('"finish_reason"');
+const FINISH_REASON = '"finish_reason"';
 
 const OPEN_BRACE = 0x7b;
 const QUOTE = 0x22;
@@ -96,17 +97,17 @@ export class ChunkObserver implements StreamObserver {
     const scan = scanTopLevel(data, CHUNK_KEYS);
     if (scan.brokenAt >= 0) return this.observeWord(frame, data);
     const { tally } = this;
-    if (tally.responseModel === "") tally.responseModel = scannedText(data, scan, MODEL);
-    if (tally.responseId === "") tally.responseId = scannedText(data, scan, ID);
-    const error = scannedValue(data, scan, ERROR);
+    if (tally.responseModel === "") tally.responseModel = scannedText(scan, MODEL);
+    if (tally.responseId === "") tally.responseId = scannedText(scan, ID);
+    const error = scannedValue(scan, ERROR);
     if (error !== null && isError(error)) return this.fail(parseJson(error));
     if (isErrorEvent(frame, data)) return this.fail(parseJson(data));
-    const choices = scannedValue(data, scan, CHOICES);
+    const choices = scannedValue(scan, CHOICES);
     if (choices !== null) {
-      const reason = lastMemberText(choices, FINISH_REASON);
+      const reason = lastMemberText(choices.toString("latin1"), FINISH_REASON);
       if (reason !== "") tally.finishReason = reason;
     }
-    const usage = parseObject(scannedValue(data, scan, USAGE));
+    const usage = scannedObject(scan, USAGE);
     if (usage === null) return FRAME.PASS;
     setOpenAiUsage(tally, usage);
     return !this.view.usageAsked && (choices === null || isEmptyArray(choices)) ? FRAME.HIDE : FRAME.PASS;
@@ -134,9 +135,9 @@ function isEmptyArray(value: Buffer): boolean {
   return value[at] === CLOSE_BRACKET;
 }
 
-const ANSWER = answerReading(["choices", "usage"], (tally, [choices = null, usage = null]) => {
-  if (choices !== null) tally.finishReason = lastMemberText(choices, FINISH_REASON) || tally.finishReason;
-  const counts = parseObject(usage);
+const ANSWER = answerReading(["choices", "usage"], (tally, members) => {
+  tally.finishReason = members.lastText(0, FINISH_REASON) || tally.finishReason;
+  const counts = members.object(1);
   if (counts !== null) setOpenAiUsage(tally, counts);
 });
 

@@ -9,7 +9,8 @@ import type { DialectId, WireId } from "./dialect.js";
 import { geminiEmbeddings } from "./gemini-embeddings/codec.js";
 import { googleImages } from "./google-images/codec.js";
 import { asObject, parseValue } from "./json.js";
-import { keyTable, scanTopLevel, skipSpace } from "./json-splice.js";
+import { scanTopLevel } from "./json-scan.js";
+import { keyTable } from "./json-text.js";
 import type { EncodedOperation, OperationCodec, OperationRequest } from "./operation-codec.js";
 import { mayBeOlder, rerankAnew } from "./rerank/codec.js";
 import { type JsonObject, LossList } from "./semantic.js";
@@ -66,11 +67,12 @@ const OPEN_BRACKET = 0x5b;
  */
 export function wantsVocabulary(client: DialectId, body: Buffer): boolean {
   if (client !== "openai-embeddings") return false;
-  const [list = -1] = scanTopLevel(body, INPUT).starts;
-  if (list < 0 || body[list] !== OPEN_BRACKET) return false;
-  let at = skipSpace(body, list + 1);
-  if (body[at] === OPEN_BRACKET) at = skipSpace(body, at + 1);
-  const byte = body[at] ?? 0;
+  const { json, starts } = scanTopLevel(body, INPUT);
+  const [list = -1] = starts;
+  if (json.code(list) !== OPEN_BRACKET) return false;
+  let at = json.space(list + 1);
+  if (json.code(at) === OPEN_BRACKET) at = json.space(at + 1);
+  const byte = json.code(at);
   return byte >= 0x30 && byte <= 0x39;
 }
 

@@ -2,15 +2,9 @@
 import { isUtf8 } from "node:buffer";
 import { type Failure, failure } from "../errors.js";
 import type { RequestView, Span } from "./dialect.js";
-import {
-  applyEdits,
-  decodeString,
-  type Edit,
-  type KeyTable,
-  keyTable,
-  scanTopLevel,
-  type TopLevelScan,
-} from "./json-splice.js";
+import { scanTopLevel, type TopLevelScan } from "./json-scan.js";
+import { applyEdits, type Edit } from "./json-splice.js";
+import { decodeString, type KeyTable, keyTable } from "./json-text.js";
 
 export const MAX_MODEL_LENGTH = 256;
 /** A model's JSON string cannot be longer: every character may be written as "\uXXXX". */

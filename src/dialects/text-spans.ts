@@ -3,18 +3,9 @@
  * the bytes of its string, so that another text can be spliced in and everything else stays as it was sent. A key
  * that comes twice is read twice: parsers disagree on which one counts.
  */
-import {
-  applyEdits,
-  decodeString,
-  type Edit,
-  type KeyTable,
-  keyTable,
-  MAX_DEPTH,
-  matchKey,
-  skipSpace,
-  skipString,
-  skipValue,
-} from "./json-splice.js";
+import { MAX_DEPTH, skipValue } from "./json-scan.js";
+import { applyEdits, type Edit } from "./json-splice.js";
+import { JsonText, type KeyTable, keyTable } from "./json-text.js";
 
 /** One text and the bytes [start, end) of its JSON string, quotes included. */
 export interface TextSpan {
@@ -106,6 +97,7 @@ const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const COMMA = 0x2c;
+const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 
 /** Finds the texts of a body; null when it is no JSON (or nested deeper than anything is). */
@@ -138,23 +130,23 @@ export function spliceTexts(bytes: Buffer, spans: readonly TextSpan[], texts: re
 class Walk {
   readonly found: TextSpan[] = [];
   unreadable = false;
-  readonly #bytes: Buffer;
+  readonly #json: JsonText;
   readonly #path: (string | number)[] | null;
   #depth = 0;
 
   constructor(bytes: Buffer, path: (string | number)[] | null) {
-    this.#bytes = bytes;
+    this.#json = new JsonText(bytes);
     this.#path = path;
   }
 
   run(shape: TextShape): boolean {
-    const start = skipSpace(this.#bytes, 0);
-    const end = this.#value(start, shape);
-    return end >= 0 && skipSpace(this.#bytes, end) === this.#bytes.length;
+    const json = this.#json;
+    const end = this.#value(json.space(0), shape);
+    return end >= 0 && json.space(end) === json.length;
   }
 
   #value(at: number, shape: TextShape): number {
-    const first = this.#bytes[at];
+    const first = this.#json.code(at);
     if (first === QUOTE) return this.#string(at, shape);
     if (first === OPEN_BRACE) {
       const meant = shape.byType === null ? shape : shape.byType[this.#typeOf(at)];
@@ -162,13 +154,14 @@ class Walk {
     }
     if (first === OPEN_BRACKET && (shape.items !== null || shape.deep)) return this.#nested(at, shape, false);
     if (shape.tokens && first !== OPEN_BRACE && first !== OPEN_BRACKET && first !== 0x6e) this.unreadable = true;
-    return skipValue(this.#bytes, at);
+    return skipValue(this.#json, at);
   }
 
   #string(at: number, shape: TextShape): number {
-    const end = skipString(this.#bytes, at);
+    const json = this.#json;
+    const end = json.string(at);
     if (end < 0 || !shape.text) return end;
-    const text = decodeString(this.#bytes, at, end) ?? loosely(this.#bytes.toString("utf8", at + 1, end - 1));
+    const text = json.read(at, end) ?? loosely(json.bytes.toString("utf8", at + 1, end - 1));
     const span = { start: at, end, text };
     this.found.push(this.#path === null ? span : ({ ...span, path: [...this.#path] } as PlacedText));
     return end;
@@ -183,46 +176,48 @@ class Walk {
   }
 
   #array(from: number, shape: TextShape): number {
-    const bytes = this.#bytes;
+    const json = this.#json;
     const items = shape.deep ? shape : (shape.items as TextShape);
-    let at = skipSpace(bytes, from + 1);
-    if (bytes[at] === CLOSE_BRACKET) return at + 1;
+    let at = json.space(from + 1);
+    if (json.code(at) === CLOSE_BRACKET) return at + 1;
     for (let position = 0; ; position++) {
       this.#path?.push(position);
       at = this.#value(at, items);
       this.#path?.pop();
       if (at < 0) return at;
-      at = skipSpace(bytes, at);
-      if (bytes[at] === CLOSE_BRACKET) return at + 1;
-      if (bytes[at] !== COMMA) return -1;
-      at = skipSpace(bytes, at + 1);
+      at = json.space(at);
+      const next = json.code(at);
+      if (next === CLOSE_BRACKET) return at + 1;
+      if (next !== COMMA) return -1;
+      at = json.space(at + 1);
     }
   }
 
   #object(from: number, shape: TextShape): number {
-    const bytes = this.#bytes;
-    let at = skipSpace(bytes, from + 1);
-    if (bytes[at] === CLOSE_BRACE) return at + 1;
+    const json = this.#json;
+    let at = json.space(from + 1);
+    if (json.code(at) === CLOSE_BRACE) return at + 1;
     for (;;) {
       at = this.#member(at, shape);
       if (at < 0) return at;
-      at = skipSpace(bytes, at);
-      if (bytes[at] === CLOSE_BRACE) return at + 1;
-      if (bytes[at] !== COMMA) return -1;
-      at = skipSpace(bytes, at + 1);
+      at = json.space(at);
+      const next = json.code(at);
+      if (next === CLOSE_BRACE) return at + 1;
+      if (next !== COMMA) return -1;
+      at = json.space(at + 1);
     }
   }
 
   #member(from: number, shape: TextShape): number {
-    const bytes = this.#bytes;
-    if (bytes[from] !== QUOTE) return -1;
-    const keyEnd = skipString(bytes, from);
+    const json = this.#json;
+    if (json.code(from) !== QUOTE) return -1;
+    const keyEnd = json.string(from);
     if (keyEnd < 0) return keyEnd;
-    const index = shape.members === null ? -1 : matchKey(bytes, from + 1, keyEnd - 1, shape.members.keys);
-    const colon = skipSpace(bytes, keyEnd);
-    if (bytes[colon] !== 0x3a) return -1;
-    const value = skipSpace(bytes, colon + 1);
-    if (index < 0 && !shape.deep) return skipValue(bytes, value);
+    const index = shape.members === null ? -1 : json.match(from + 1, keyEnd - 1, shape.members.keys);
+    const colon = json.space(keyEnd);
+    if (json.code(colon) !== COLON) return -1;
+    const value = json.space(colon + 1);
+    if (index < 0 && !shape.deep) return skipValue(json, value);
     this.#path?.push(index < 0 ? "*" : (shape.members?.keys.names[index] as string));
     const end = this.#value(value, shape.deep ? shape : (shape.members?.shapes[index] as TextShape));
     this.#path?.pop();
@@ -231,17 +226,17 @@ class Walk {
 
   /** The `type` of the object at `from`; "" when it says none. */
   #typeOf(from: number): string {
-    const bytes = this.#bytes;
-    let at = skipSpace(bytes, from + 1);
-    while (bytes[at] === QUOTE) {
-      const keyEnd = skipString(bytes, at);
+    const json = this.#json;
+    let at = json.space(from + 1);
+    while (json.code(at) === QUOTE) {
+      const keyEnd = json.string(at);
       if (keyEnd < 0) return "";
-      const value = skipSpace(bytes, skipSpace(bytes, keyEnd) + 1);
-      const end = skipValue(bytes, value);
+      const value = json.space(json.space(keyEnd) + 1);
+      const end = skipValue(json, value);
       if (end < 0) return "";
-      if (matchKey(bytes, at + 1, keyEnd - 1, TYPE_KEY) === 0) return decodeString(bytes, value, end) ?? "";
-      at = skipSpace(bytes, end);
-      if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
+      if (json.match(at + 1, keyEnd - 1, TYPE_KEY) === 0) return json.decode(value, end) ?? "";
+      at = json.space(end);
+      if (json.code(at) === COMMA) at = json.space(at + 1);
     }
     return "";
   }

@@ -2,7 +2,7 @@
  * Text for token estimates: what a model would read or has written, gathered leniently. Runs in the pool;
  * never throws, whatever the bytes are.
  */
-import { closingQuote } from "./json-splice.js";
+import { closingQuote } from "./json-string.js";
 import { asArray, asObject, asText, parseJson } from "./json-values.js";
 import { parseSse, type SseEvent } from "./sse.js";
 

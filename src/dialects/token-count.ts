@@ -1,7 +1,7 @@
 /** Answers of the operations that count a prompt's tokens (count_tokens, input_tokens): one shape in both dialects. */
 import type { AnswerObserver } from "./dialect.js";
 import { TopLevelCapture } from "./json-capture.js";
-import { keyTable } from "./json-splice.js";
+import { keyTable } from "./json-text.js";
 import { asCount, parseJson } from "./json-values.js";
 import type { UsageTally } from "./usage-tally.js";
 

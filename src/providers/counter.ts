@@ -3,7 +3,9 @@
  * model would be sent, or a part of it, mostly inside an envelope. Everything here works on bytes: a request to be
  * counted may be as large as one to be answered.
  */
-import { applyEdits, type KeyTable, keyTable, scanTopLevel } from "../dialects/json-splice.js";
+import { scanTopLevel } from "../dialects/json-scan.js";
+import { applyEdits } from "../dialects/json-splice.js";
+import { type KeyTable, keyTable } from "../dialects/json-text.js";
 import { asCount, asObject, parseJson, scannedValue } from "../dialects/json-values.js";
 
 /** What the request is put into. */
@@ -79,7 +81,7 @@ function onlyMembers(body: Buffer, keys: KeyTable): Buffer {
   const scan = scanTopLevel(body, keys);
   const pieces: Buffer[] = [];
   for (const [index, name] of keys.names.entries()) {
-    const value = scannedValue(body, scan, index);
+    const value = scannedValue(scan, index);
     if (value === null) continue;
     pieces.push(Buffer.from(`${pieces.length === 0 ? "{" : ","}${JSON.stringify(name)}:`), value);
   }
@@ -93,8 +95,8 @@ const BEYOND_THINKING = 1_024;
 
 function withCap(body: Buffer): Buffer {
   const scan = scanTopLevel(body, CAP_KEYS);
-  if (scannedValue(body, scan, 0) !== null) return body;
-  const thinking = scannedValue(body, scan, 1);
+  if (scannedValue(scan, 0) !== null) return body;
+  const thinking = scannedValue(scan, 1);
   const budget = thinking === null ? -1 : asCount(asObject(parseJson(thinking))?.budget_tokens);
   return withFirst(body, `"max_tokens":${budget < 0 ? 1 : budget + BEYOND_THINKING}`);
 }

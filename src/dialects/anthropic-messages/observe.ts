@@ -1,6 +1,7 @@
 /** Usage and identity in answers of the messages API, streamed and not. */
 import { type AnswerObserver, FRAME, type Operation, type StreamObserver } from "../dialect.js";
-import { keyTable, scanTopLevel } from "../json-splice.js";
+import { scanTopLevel } from "../json-scan.js";
+import { keyTable } from "../json-text.js";
 import {
   asCount,
   asObject,
@@ -8,10 +9,8 @@ import {
   errorName,
   type JsonObject,
   parseJson,
-  parseObject,
   scannedText,
-  textOf,
-  scannedValue,
+  scannedObject,
 } from "../json-values.js";
 import { isErrorEvent, sseDataBytes } from "../sse.js";
 import { TokenCountObserver } from "../token-count.js";
@@ -72,19 +71,19 @@ export class MessagesStreamObserver implements StreamObserver {
     const data = sseDataBytes(frame);
     const scan = scanTopLevel(data, EVENT_KEYS);
     if (scan.brokenAt >= 0) return isErrorEvent(frame, data) ? this.fail(null) : FRAME.PASS;
-    switch (scannedText(data, scan, TYPE)) {
+    switch (scannedText(scan, TYPE)) {
       case "message_start":
-        this.start(parseObject(scannedValue(data, scan, MESSAGE)));
+        this.start(scannedObject(scan, MESSAGE));
         return FRAME.PASS;
       case "message_delta":
-        this.delta(parseObject(scannedValue(data, scan, DELTA)), parseObject(scannedValue(data, scan, USAGE)));
+        this.delta(scannedObject(scan, DELTA), scannedObject(scan, USAGE));
         return FRAME.PASS;
       case "message_stop":
         return FRAME.TERMINAL;
       case "error":
-        return this.fail(parseObject(scannedValue(data, scan, ERROR)));
+        return this.fail(scannedObject(scan, ERROR));
       default: {
-        const error = parseObject(scannedValue(data, scan, ERROR));
+        const error = scannedObject(scan, ERROR);
         if (error !== null) return this.fail(error);
         return isErrorEvent(frame, data) ? this.fail(parseJson(data)) : FRAME.PASS;
       }
@@ -110,9 +109,9 @@ export class MessagesStreamObserver implements StreamObserver {
   }
 }
 
-const ANSWER = answerReading(["stop_reason", "usage"], (tally, [reason = null, usage = null]) => {
-  tally.finishReason = textOf(reason).slice(0, 64) || tally.finishReason;
-  const counts = parseObject(usage);
+const ANSWER = answerReading(["stop_reason", "usage"], (tally, members) => {
+  tally.finishReason = members.text(0).slice(0, 64) || tally.finishReason;
+  const counts = members.object(1);
   if (counts !== null) new MessagesUsage(tally).set(counts);
 });
 

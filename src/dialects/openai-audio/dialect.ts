@@ -2,7 +2,8 @@
 import { type Failure, isFailure } from "../../errors.js";
 import type { AnswerForm, AnswerObserver, Dialect, Operation, RequestView } from "../dialect.js";
 import { mediaEdits, readMedia, spliceMedia, textField } from "../form-request.js";
-import { decodeString, scanTopLevel } from "../json-splice.js";
+import { scanTopLevel } from "../json-scan.js";
+import { decodeString } from "../json-text.js";
 import { MediaAnswerObserver, MediaStreamObserver } from "../media-usage.js";
 import { renderOpenAiError, renderOpenAiStreamError } from "../openai-envelope.js";
 import { measureAudio } from "./measure.js";

@@ -1,7 +1,8 @@
 /** The use of audio operations, as far as their requests tell it. */
 import { audioLength } from "../audio-length.js";
 import type { Operation, RequestView } from "../dialect.js";
-import { decodeString, scanTopLevel } from "../json-splice.js";
+import { scanTopLevel } from "../json-scan.js";
+import { decodeString } from "../json-text.js";
 import { fileOf } from "../multipart.js";
 import type { UsageTally } from "../usage-tally.js";
 import { SPEECH_KEYS } from "./wire.js";

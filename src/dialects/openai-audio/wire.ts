@@ -1,7 +1,7 @@
 /** What the gateway reads of audio requests: speech is JSON, transcriptions and translations are forms. */
 import type { Operation } from "../dialect.js";
 import type { MediaShape } from "../form-request.js";
-import { keyTable } from "../json-splice.js";
+import { keyTable } from "../json-text.js";
 import { requestShape } from "../request-fields.js";
 
 const SPEECH: MediaShape = {

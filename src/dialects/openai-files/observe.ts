@@ -1,7 +1,6 @@
 /** What answers about files and jobs tell of usage: a batch that has ended says what it used. */
 import { answerReading, CapturedAnswer } from "../captured-answer.js";
 import type { AnswerObserver, Operation } from "../dialect.js";
-import { parseObject, textOf } from "../json-values.js";
 import { setOpenAiUsage, type UsageNames } from "../openai-usage.js";
 import type { UsageTally } from "../usage-tally.js";
 
@@ -15,9 +14,9 @@ const USAGE_NAMES: UsageNames = {
 /** Batches in these states use nothing more. */
 const ENDED: ReadonlySet<string> = new Set(["completed", "failed", "expired", "cancelled"]);
 
-const BATCH = answerReading(["object", "status", "usage"], (tally, [object = null, status = null, usage = null]) => {
-  if (textOf(object) !== "batch" || !ENDED.has(textOf(status))) return;
-  const counts = parseObject(usage);
+const BATCH = answerReading(["object", "status", "usage"], (tally, members) => {
+  if (members.text(0) !== "batch" || !ENDED.has(members.text(1))) return;
+  const counts = members.object(2);
   if (counts === null) return;
   setOpenAiUsage(tally, counts, USAGE_NAMES);
   // Whoever asks again is told the same again.

@@ -2,7 +2,9 @@
 import { isUtf8 } from "node:buffer";
 import { type Failure, failure, isFailure } from "../../errors.js";
 import type { KeyedPlace, KeyedRequest, RequestView } from "../dialect.js";
-import { decodeString, type Edit, keyTable, scanTopLevel } from "../json-splice.js";
+import { scanTopLevel } from "../json-scan.js";
+import type { Edit } from "../json-splice.js";
+import { decodeString, keyTable } from "../json-text.js";
 import { keyedView, NO_EDITS, Origins, pathBelow, restoreQuery } from "../keyed-request.js";
 import { fieldOf, fieldText, type Form, isFormType, readForm } from "../multipart.js";
 import { MAX_MODEL_LENGTH } from "../request-fields.js";

@@ -2,7 +2,8 @@
 import { ArrayCount } from "../array-count.js";
 import type { AnswerObserver, RequestView } from "../dialect.js";
 import { textField } from "../form-request.js";
-import { decodeString, scanTopLevel } from "../json-splice.js";
+import { scanTopLevel } from "../json-scan.js";
+import { decodeString } from "../json-text.js";
 import { MediaAnswerObserver } from "../media-usage.js";
 import type { UsageTally } from "../usage-tally.js";
 import { UNIT_KEYS } from "./wire.js";

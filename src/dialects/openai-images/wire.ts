@@ -1,7 +1,7 @@
 /** What the gateway reads of image requests: generations are JSON, variations forms, edits either. */
 import type { Operation } from "../dialect.js";
 import type { MediaShape } from "../form-request.js";
-import { keyTable } from "../json-splice.js";
+import { keyTable } from "../json-text.js";
 import { requestShape } from "../request-fields.js";
 
 const STREAMED = { streams: true, asksUsage: false } as const;

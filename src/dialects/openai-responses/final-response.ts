@@ -1,6 +1,7 @@
 /** The whole answer inside a stream: its last event repeats it. */
 import { asObjects, asString } from "../json.js";
-import { keyTable, scanTopLevel } from "../json-splice.js";
+import { scanTopLevel } from "../json-scan.js";
+import { keyTable } from "../json-text.js";
 import { parseObject, scannedText, scannedValue } from "../json-values.js";
 import type { JsonValue } from "../semantic.js";
 import { LINE, nextEventEnd, sseDataBytes } from "../sse.js";
@@ -16,7 +17,7 @@ export function finalResponse(stream: Buffer): Buffer | null {
     const end = nextEventEnd(stream, at, LINE.START);
     const data = sseDataBytes(stream.subarray(at, end));
     const scan = data.length === 0 ? null : scanTopLevel(data, KEYS);
-    if (scan !== null && ENDS.has(scannedText(data, scan, TYPE))) final = scannedValue(data, scan, RESPONSE) ?? final;
+    if (scan !== null && ENDS.has(scannedText(scan, TYPE))) final = scannedValue(scan, RESPONSE) ?? final;
     at = end;
   }
   return final;

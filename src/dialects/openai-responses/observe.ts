@@ -1,15 +1,15 @@
 /** Usage and identity in answers of the responses API, streamed and not. */
 import { type AnswerObserver, FRAME, type Operation, type StreamObserver } from "../dialect.js";
-import { keyTable, scanTopLevel } from "../json-splice.js";
+import { scanTopLevel } from "../json-scan.js";
+import { keyTable } from "../json-text.js";
 import {
   asObject,
   asText,
   errorName,
   type JsonObject,
   parseJson,
-  parseObject,
+  scannedObject,
   scannedText,
-  textOf,
   scannedValue,
 } from "../json-values.js";
 import { setOpenAiUsage, type UsageNames } from "../openai-usage.js";
@@ -45,11 +45,11 @@ export class ResponsesStreamObserver implements StreamObserver {
     const data = sseDataBytes(frame);
     const scan = scanTopLevel(data, EVENT_KEYS);
     if (scan.brokenAt >= 0) return isErrorEvent(frame, data) ? this.fail(null) : FRAME.PASS;
-    const response = scannedValue(data, scan, RESPONSE);
-    const type = scannedText(data, scan, TYPE);
+    const response = scannedValue(scan, RESPONSE);
+    const type = scannedText(scan, TYPE);
     if (type === "error" || isErrorEvent(frame, data)) return this.fail(this.errorOf(data, scan.starts[ERROR] ?? -1));
     if (response === null) {
-      const error = parseObject(scannedValue(data, scan, ERROR));
+      const error = scannedObject(scan, ERROR);
       return error === null ? FRAME.PASS : this.fail(error);
     }
     const ends = type === "response.completed" || type === "response.incomplete" || type === "response.failed";
@@ -69,12 +69,12 @@ export class ResponsesStreamObserver implements StreamObserver {
     const { tally } = this;
     const scan = scanTopLevel(response, RESPONSE_KEYS);
     if (scan.brokenAt >= 0) return null;
-    tally.responseId = scannedText(response, scan, 0) || tally.responseId;
-    tally.responseModel = scannedText(response, scan, 1) || tally.responseModel;
-    const usage = parseObject(scannedValue(response, scan, 4));
+    tally.responseId = scannedText(scan, 0) || tally.responseId;
+    tally.responseModel = scannedText(scan, 1) || tally.responseModel;
+    const usage = scannedObject(scan, 4);
     if (usage !== null) setOpenAiUsage(tally, usage, USAGE_NAMES);
-    if (ends) setFinish(tally, scannedText(response, scan, 2), parseObject(scannedValue(response, scan, 3)));
-    return parseObject(scannedValue(response, scan, 5));
+    if (ends) setFinish(tally, scannedText(scan, 2), scannedObject(scan, 3));
+    return scannedObject(scan, 5);
   }
 
   private fail(error: unknown): number {
@@ -88,14 +88,11 @@ function setFinish(tally: UsageTally, status: string, details: JsonObject | null
   tally.finishReason = (asText(details?.reason) || status).slice(0, 64) || tally.finishReason;
 }
 
-const ANSWER = answerReading(
-  ["status", "incomplete_details", "usage"],
-  (tally, [status = null, details = null, usage = null]) => {
-    setFinish(tally, textOf(status), parseObject(details));
-    const counts = parseObject(usage);
-    if (counts !== null) setOpenAiUsage(tally, counts, USAGE_NAMES);
-  },
-);
+const ANSWER = answerReading(["status", "incomplete_details", "usage"], (tally, members) => {
+  setFinish(tally, members.text(0), members.object(1));
+  const counts = members.object(2);
+  if (counts !== null) setOpenAiUsage(tally, counts, USAGE_NAMES);
+});
 
 /** The observer for an operation of this dialect. */
 export function responsesAnswerObserver(operation: Operation, tally: UsageTally): AnswerObserver {

@@ -1,6 +1,7 @@
 /** What requests of this dialect lean on that only the vendor holds: earlier answers, conversations, prompts, items. */
 import { isAbsent } from "../json.js";
-import { keyTable, scanTopLevel } from "../json-splice.js";
+import { scanTopLevel } from "../json-scan.js";
+import { keyTable } from "../json-text.js";
 import { asObject, parseJson, scannedValue } from "../json-values.js";
 import type { JsonValue, SemanticRequest } from "../semantic.js";
 import { WIRE } from "./shapes.js";
@@ -25,10 +26,10 @@ export function stateField(request: SemanticRequest): string | null {
 export function stateFieldIn(body: Buffer): string | null {
   const scan = scanTopLevel(body, BODY_KEYS);
   for (const [index, field] of STATE_FIELDS.entries()) {
-    const value = scannedValue(body, scan, index);
+    const value = scannedValue(scan, index);
     if (value !== null && !isAbsent(parseJson(value) as JsonValue)) return field;
   }
-  const input = scannedValue(body, scan, INPUT);
+  const input = scannedValue(scan, INPUT);
   if (input === null || !input.includes(REFERENCE)) return null;
   const items = parseJson(input);
   const refers = Array.isArray(items) && items.some((item) => asObject(item)?.type === REFERENCE);

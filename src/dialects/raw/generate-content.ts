@@ -1,8 +1,9 @@
 /** What is read of raw requests in the generateContent wire, which callers speak nowhere else: usage and identity. */
 import { answerReading, CapturedAnswer } from "../captured-answer.js";
 import { type Dialect, FRAME, type StreamObserver } from "../dialect.js";
-import { keyTable, scanTopLevel } from "../json-splice.js";
-import { asCount, type JsonObject, parseObject, scannedText, scannedValue, textOf } from "../json-values.js";
+import { scanTopLevel } from "../json-scan.js";
+import { keyTable } from "../json-text.js";
+import { asCount, type JsonObject, scannedObject, scannedText } from "../json-values.js";
 import { sseDataBytes } from "../sse.js";
 import type { UsageTally } from "../usage-tally.js";
 import { raw } from "./dialect.js";
@@ -23,11 +24,11 @@ function setUsage(tally: UsageTally, usage: JsonObject): void {
   if (cached >= 0) tally.cacheReadTokens = cached;
 }
 
-const ANSWER = answerReading(NAMES, (tally, [usage = null, model = null, id = null]) => {
-  const counts = parseObject(usage);
+const ANSWER = answerReading(NAMES, (tally, members) => {
+  const counts = members.object(0);
   if (counts !== null) setUsage(tally, counts);
-  tally.responseModel = textOf(model) || tally.responseModel;
-  tally.responseId = textOf(id) || tally.responseId;
+  tally.responseModel = members.text(1) || tally.responseModel;
+  tally.responseId = members.text(2) || tally.responseId;
 });
 
 class ContentStreamObserver implements StreamObserver {
@@ -41,10 +42,10 @@ class ContentStreamObserver implements StreamObserver {
   observe(frame: Buffer): number {
     const data = sseDataBytes(frame);
     const scan = scanTopLevel(data, KEYS);
-    const usage = parseObject(scannedValue(data, scan, 0));
+    const usage = scannedObject(scan, 0);
     if (usage !== null) setUsage(this.tally, usage);
-    this.tally.responseModel = scannedText(data, scan, 1) || this.tally.responseModel;
-    this.tally.responseId = scannedText(data, scan, 2) || this.tally.responseId;
+    this.tally.responseModel = scannedText(scan, 1) || this.tally.responseModel;
+    this.tally.responseId = scannedText(scan, 2) || this.tally.responseId;
     return FRAME.PASS;
   }
 }

@@ -1,7 +1,8 @@
 /** The rerank dialect: a query and documents in, their order out. Nothing is streamed. */
 import { type Failure, failure, isFailure } from "../../errors.js";
 import type { Dialect, RequestView } from "../dialect.js";
-import { keyTable, scanTopLevel } from "../json-splice.js";
+import { scanTopLevel } from "../json-scan.js";
+import { keyTable } from "../json-text.js";
 import { openAiError } from "../openai-envelope.js";
 import { ChunkObserver } from "../openai-usage.js";
 import { readFields, spliceFields } from "../request-fields.js";

@@ -4,7 +4,7 @@
  */
 import type { AnswerObserver } from "../dialect.js";
 import { TopLevelCapture } from "../json-capture.js";
-import { keyTable } from "../json-splice.js";
+import { keyTable } from "../json-text.js";
 import { asCount, asObject, parseObject, textOf } from "../json-values.js";
 import type { UsageTally } from "../usage-tally.js";
 

@@ -1,7 +1,7 @@
 /** The tokenize dialect, as vLLM has it: text in, its tokens out. Nothing is streamed and no usage arises. */
 import { type Failure, failure, isFailure } from "../../errors.js";
 import type { AnswerObserver, Dialect, RequestView } from "../dialect.js";
-import { scanTopLevel } from "../json-splice.js";
+import { scanTopLevel } from "../json-scan.js";
 import { asObject, parseJson } from "../json-values.js";
 import { renderOpenAiError, renderOpenAiStreamError } from "../openai-envelope.js";
 import { readFields, spliceFields } from "../request-fields.js";

@@ -1,5 +1,5 @@
 /** What the gateway reads of a tokenize request: a prompt, or the messages of a chat with its tools. */
-import { keyTable } from "../json-splice.js";
+import { keyTable } from "../json-text.js";
 import { requestShape } from "../request-fields.js";
 
 export const TOKENIZE_REQUEST = requestShape({ oneOf: ["prompt", "messages"], kind: "any" }, [], {

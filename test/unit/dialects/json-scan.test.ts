@@ -1,7 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { TopLevelCapture } from "../../../src/dialects/json-capture.js";
-import { applyEdits, decodeString, keyTable, MAX_DEPTH, scanTopLevel } from "../../../src/dialects/json-splice.js";
+import { MAX_DEPTH, scanTopLevel } from "../../../src/dialects/json-scan.js";
+import { applyEdits } from "../../../src/dialects/json-splice.js";
+import { decodeString, keyTable } from "../../../src/dialects/json-text.js";
+import { scannedText } from "../../../src/dialects/json-values.js";
+import { DEEP, shapeOf, TEXT, textsOf } from "../../../src/dialects/text-spans.js";
 import { jsonObjectText } from "./json-text.js";
 
 const KEYS = keyTable(["model", "stream", "messages"]);
@@ -120,6 +124,57 @@ describe("scanTopLevel", () => {
       }),
       { numRuns: 2000 },
     );
+  });
+});
+
+describe("a body longer than a window", () => {
+  const TAIL = String.raw`"stream" : -12.5e+3 , "b":[true,{"c":null} ,"\\\\\\\""],"mod\u0065l":"z\"\\","messages":[{"d":false}]}`;
+  const WINDOW = 65_536;
+
+  /** The bodies in which a window ends at each byte of the tail. */
+  function* bodies(): Generator<Buffer> {
+    const head = '{"a":"';
+    for (let cut = 0; cut <= TAIL.length; cut += 1) {
+      yield Buffer.from(`${head}${"x".repeat(WINDOW - head.length - 2 - cut)}",${TAIL}`);
+    }
+  }
+
+  it("is read as a short one, wherever a window ends", () => {
+    for (const body of bodies()) {
+      const scan = scanTopLevel(body, KEYS);
+      expect(scan.brokenAt).toBe(-1);
+      const values = scan.starts.map((start, index) => body.toString("utf8", start, scan.ends[index]));
+      expect(values).toEqual([String.raw`"z\"\\"`, "-12.5e+3", '[{"d":false}]']);
+      expect(scannedText(scan, 0)).toBe('z"\\');
+    }
+  });
+
+  it("has its texts where they stand", () => {
+    const shape = shapeOf({ members: { b: DEEP, model: TEXT } });
+    for (const body of bodies()) {
+      expect(textsOf(body, shape)?.spans.map(({ text }) => text)).toEqual(['\\\\\\"', 'z"\\']);
+    }
+  });
+
+  it("breaks where a short one breaks", () => {
+    for (const body of bodies()) {
+      const wrong = Buffer.from(body);
+      wrong[body.length - 2] = 0x7d;
+      expect(scanTopLevel(wrong, KEYS).brokenAt).toBe(body.length - 2);
+      const short = body.subarray(0, -3);
+      expect(scanTopLevel(short, KEYS).brokenAt).toBe(short.length);
+    }
+  });
+
+  it("may be one string of backslashes, or one number", () => {
+    for (const count of [WINDOW / 2 - 6, WINDOW / 2 - 5, WINDOW, WINDOW + 1]) {
+      const slashes = "\\\\".repeat(count);
+      const scan = scanTopLevel(Buffer.from(`{"model":"${slashes}","stream":1}`), KEYS);
+      expect([scan.brokenAt, scan.ends[0]]).toEqual([-1, 11 + 2 * count]);
+      expect(scanTopLevel(Buffer.from(`{"model":"${slashes}\\"}`), KEYS).brokenAt).toBe(2 * count + 13);
+    }
+    expect(scanTopLevel(Buffer.from(`{"a":${"1".repeat(WINDOW - 1)},"model":2}`), KEYS).brokenAt).toBe(-1);
+    expect(scanTopLevel(Buffer.from(`{"a":${"1".repeat(2 * WINDOW)}}`), KEYS).brokenAt).toBeGreaterThan(0);
   });
 });
 
