@@ -1,6 +1,6 @@
 /** What an entry says of the answer that it holds. */
 
-import { number, quote, quoteList, SharedText } from "../usage/json-text.js";
+import { JsonLine, SharedPiece } from "../usage/json-line.js";
 
 /** The answer's form: one JSON text, or a stream of events. */
 export type AnswerMode = "whole" | "stream";
@@ -32,18 +32,51 @@ export interface CachedAnswer {
   readonly body: Buffer;
 }
 
+const COMMA = 0x2c;
+const CLOSE_BRACKET = 0x5d;
+
 /** The members without their names: entries live in the memory of one process, no other version ever reads them. */
+export function writeMeta(line: JsonLine, meta: EntryMeta): void {
+  line.piece(ORIGIN.of(meta.upstreamModel, meta));
+  line.quoted(meta.responseId);
+  line.byte(COMMA);
+  line.quoted(meta.finishReason);
+  line.byte(COMMA);
+  line.number(meta.inputTokens);
+  line.byte(COMMA);
+  line.number(meta.outputTokens);
+  line.byte(COMMA);
+  line.number(meta.cacheReadTokens);
+  line.byte(COMMA);
+  line.number(meta.cacheWriteTokens);
+  line.byte(COMMA);
+  line.number(meta.reasoningTokens);
+  line.byte(COMMA);
+  line.number(meta.costUsd);
+  line.byte(COMMA);
+  line.list(meta.losses);
+  line.byte(CLOSE_BRACKET);
+}
+
+/** The same in memory of its own. */
 export function packMeta(meta: EntryMeta): Buffer {
-  return Buffer.from(
-    `["${meta.mode}",${meta.usageShown}${ORIGIN.of(meta.upstreamModel, meta)}${quote(meta.responseId)},${quote(meta.finishReason)},${number(meta.inputTokens)},${number(meta.outputTokens)},${number(meta.cacheReadTokens)},${number(meta.cacheWriteTokens)},${number(meta.reasoningTokens)},${number(meta.costUsd)},${quoteList(meta.losses)}]`,
-  );
+  const line = new JsonLine();
+  writeMeta(line, meta);
+  return line.written();
 }
 
 /** What all answers of a target share. */
-const ORIGIN = new SharedText<EntryMeta>({
-  write: (meta) =>
-    `,${quote(meta.contentType)},${quote(meta.targetDialect)},${quote(meta.provider)},${quote(meta.upstreamModel)},${quote(meta.responseModel)},`,
+const ORIGIN = new SharedPiece<EntryMeta>({
+  write(line, meta) {
+    line.ascii(`["${meta.mode}",${meta.usageShown},`);
+    for (const text of [meta.contentType, meta.targetDialect, meta.provider, meta.upstreamModel, meta.responseModel]) {
+      line.quoted(text);
+      line.byte(COMMA);
+    }
+  },
   same: (kept, meta) =>
+    kept.mode === meta.mode &&
+    kept.usageShown === meta.usageShown &&
     kept.contentType === meta.contentType &&
     kept.targetDialect === meta.targetDialect &&
     kept.provider === meta.provider &&

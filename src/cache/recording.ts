@@ -1,5 +1,6 @@
 /** The answer to a miss, while it goes to its caller: kept once it is known to be whole and good. */
-import { type EntryMeta, packMeta } from "./entry.js";
+import { JsonLine } from "../usage/json-line.js";
+import { type EntryMeta, writeMeta } from "./entry.js";
 import { isKeepable } from "./keepable.js";
 import type { EntryMeaning, EntryTags } from "./entries.js";
 import type { CacheStore } from "./store.js";
@@ -26,6 +27,9 @@ export interface RecordingPlace {
 
 /** Bytes of an entry beside its body: header, meta and rounding. */
 const OVERHEAD_BYTES = 2_048;
+
+/** Where an entry's own words are written before they are copied to their place. */
+const META = new JsonLine();
 
 export class Recording {
   readonly #plan: RecordingPlan;
@@ -90,7 +94,9 @@ export class Recording {
     const body = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
     if (!(this.#keepable ?? isKeepable(body, meta.mode))) return false;
     const { store, clock } = this.#place;
-    const entry = { key, meta: packMeta(meta), body, expiresAt: clock() + ttlMs, tags, meaning };
+    META.length = 0;
+    writeMeta(META, meta);
+    const entry = { key, meta: META.written(), body, expiresAt: clock() + ttlMs, tags, meaning };
     return store.put(entry, this.#purges);
   }
 

@@ -42,7 +42,7 @@ export interface TopLevelScan {
  */
 export function scanTopLevel(body: Buffer, wanted: KeyTable): TopLevelScan {
   const json = new JsonText(body);
-  const { starts, ends } = absent(wanted.names.length);
+  const [starts, ends] = [wanted.absent.slice(), wanted.absent.slice()];
   const scan: TopLevelScan = { json, starts, ends, duplicate: -1, brokenAt: -1, membersAt: 0, empty: false };
   const open = json.space(0);
   if (json.code(open) !== OPEN_BRACE) return broken(scan, open);
@@ -52,17 +52,6 @@ export function scanTopLevel(body: Buffer, wanted: KeyTable): TopLevelScan {
   if (end < 0) return broken(scan, ~end);
   const rest = json.space(end);
   return rest === body.length ? scan : broken(scan, rest);
-}
-
-/** Two lists; `Array.fill` leaves V8's own code for as few as these. */
-function absent(count: number): { readonly starts: number[]; readonly ends: number[] } {
-  const starts: number[] = [];
-  const ends: number[] = [];
-  for (let index = 0; index < count; index += 1) {
-    starts.push(-1);
-    ends.push(-1);
-  }
-  return { starts, ends };
 }
 
 function broken(scan: TopLevelScan, position: number): TopLevelScan {

@@ -17,11 +17,14 @@ export interface KeyTable {
   readonly names: readonly string[];
   /** The UTF-8 bytes of each name as latin1. */
   readonly spelled: readonly string[];
+  /** -1 for each name: what a scan begins with. */
+  readonly absent: readonly number[];
 }
 
 /** Spells the names of wanted keys. */
 export function keyTable(names: readonly string[]): KeyTable {
-  return { names, spelled: names.map((name) => Buffer.from(name).toString("latin1")) };
+  const spelled = names.map((name) => Buffer.from(name).toString("latin1"));
+  return { names, spelled, absent: names.map(() => -1) };
 }
 
 export function isSpace(code: number): boolean {

@@ -1,5 +1,6 @@
 /** Where log lines wait: batched per thread, bounded, and written without ever holding up the thread. */
 import { write, writeSync } from "node:fs";
+import { JsonLine } from "../usage/json-line.js";
 
 const LF = 0x0a;
 
@@ -8,6 +9,8 @@ const MAX_WAITING = 4 * 1024 * 1024;
 /** Lines are written into blocks of this size at once: text kept until a timer fires would outlive the young
  * generation, and every line would be copied by the garbage collector (measured: 8 % of an acceptor's time). */
 const BLOCK_BYTES = 128 * 1024;
+/** Most lines that are written where they wait are shorter. */
+const LINE_BYTES = 1_024;
 const RETRY_MS = 20;
 /** A write by another thread takes some hundred microseconds, unless the reader has stalled. */
 const GATE_RETRY_MS = 2;
@@ -19,8 +22,8 @@ export class LogSink {
   /** Full blocks, oldest first. */
   #full: Buffer[] = [];
   #fullBytes = 0;
-  #block: Buffer | null = null;
-  #used = 0;
+  /** The block that is being filled. */
+  #line: JsonLine | null = null;
   #spare: Buffer | null = null;
   #dropped = 0;
 
@@ -32,17 +35,30 @@ export class LogSink {
 
   /** Takes one line, or several; a missing line end is added. Dropped and counted when the sink is full. */
   write(line: string): void {
-    if (line === "") return;
-    // A UTF-16 unit takes three bytes of UTF-8 at most; one more for the line end.
-    const most = line.length * 3 + 1;
-    if (this.waitingBytes + line.length >= this.#limit) {
+    if (line !== "") this.#add(line.length, writeText, line);
+  }
+
+  /** Takes one line that is written where it waits, without its end. */
+  writeIn<Fields>(write: (line: JsonLine, fields: Fields) => void, fields: Fields): void {
+    this.#add(LINE_BYTES, write, fields);
+  }
+
+  /** `bytes`: about as long as it will be. */
+  #add<Fields>(bytes: number, write: (line: JsonLine, fields: Fields) => void, fields: Fields): void {
+    if (this.waitingBytes + bytes >= this.#limit) {
       this.#dropped += 1;
       return;
     }
     const first = this.waitingBytes === 0;
-    const block = this.#blockWith(most);
-    this.#used += block.write(line, this.#used, "utf8");
-    if (block[this.#used - 1] !== LF) block[this.#used++] = LF;
+    const line = this.#lineWith(bytes);
+    const before = line.length;
+    try {
+      write(line, fields);
+    } catch (error) {
+      line.length = before;
+      throw error;
+    }
+    if (line.bytes[line.length - 1] !== LF) line.byte(LF);
     if (first) this.#onFirst?.();
   }
 
@@ -53,10 +69,9 @@ export class LogSink {
       this.#fullBytes -= full.length;
       return full;
     }
-    if (this.#block === null || this.#used === 0) return null;
-    const bytes = this.#block.subarray(0, this.#used);
-    this.#block = null;
-    this.#used = 0;
+    if (this.#line === null) return null;
+    const bytes = this.#line.written();
+    this.#line = null;
     return bytes;
   }
 
@@ -66,7 +81,7 @@ export class LogSink {
   }
 
   get waitingBytes(): number {
-    return this.#fullBytes + this.#used;
+    return this.#fullBytes + (this.#line === null ? 0 : this.#line.length);
   }
 
   /** Writes refused since the beginning. */
@@ -74,20 +89,22 @@ export class LogSink {
     return this.#dropped;
   }
 
-  #blockWith(bytes: number): Buffer {
-    if (this.#block !== null && this.#block.length - this.#used >= bytes) return this.#block;
-    if (this.#block !== null && this.#used > 0) {
-      this.#full.push(this.#block.subarray(0, this.#used));
-      this.#fullBytes += this.#used;
+  /** A line that does not fit all the same moves its block to larger memory. */
+  #lineWith(bytes: number): JsonLine {
+    if (this.#line !== null) {
+      if (this.#line.bytes.length - this.#line.length >= bytes) return this.#line;
+      const full = this.#line.written();
+      this.#full.push(full);
+      this.#fullBytes += full.length;
     }
-    this.#used = 0;
-    if (bytes > BLOCK_BYTES) this.#block = Buffer.allocUnsafeSlow(bytes);
-    else {
-      this.#block = this.#spare ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
-      this.#spare = null;
-    }
-    return this.#block;
+    this.#line = new JsonLine(this.#spare ?? Buffer.allocUnsafeSlow(BLOCK_BYTES));
+    this.#spare = null;
+    return this.#line;
   }
+}
+
+function writeText(line: JsonLine, text: string): void {
+  line.text(text);
 }
 
 /** Lets one thread at a time write to a shared file descriptor, so that lines never mix inside a full pipe. */

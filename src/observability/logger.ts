@@ -1,6 +1,6 @@
 /** The two logs: what happens in the gateway (pino), and one line a request (written by hand, for speed). */
 import { pino } from "pino";
-import { milliseconds, number, quote, quoteCut, SharedText } from "../usage/json-text.js";
+import { JsonLine, piece, SharedPiece } from "../usage/json-line.js";
 import type { LogSink } from "./log-sink.js";
 import { redactFields, redactText } from "./redact.js";
 
@@ -98,29 +98,88 @@ function pathOnly(path: string): string {
   return query < 0 ? path : path.slice(0, query);
 }
 
-function count(value: number): number | null {
-  return value < 0 ? null : number(value);
-}
-
-function levelOf(status: number): string {
-  return status >= 500 ? "warn" : "info";
-}
-
 /** The request as one JSON line, without its end. Texts of foreign origin are escaped and cut; its id is our own. */
-export function accessLine(fields: AccessFields): string {
-  return `{"time":"${timeText(fields.time)}","level":"${levelOf(fields.status)}","msg":"request","request_id":"${fields.request_id}"${ASKED.of(fields.path, fields)}${number(fields.status)},"duration_ms":${milliseconds(fields.duration_ms)},"ttft_ms":${milliseconds(fields.ttft_ms)}${SERVED.of(fields.model, fields)}${count(fields.input_tokens)},"output_tokens":${count(fields.output_tokens)},"estimated":${fields.estimated}${CLIENT.of(fields.client_address, fields)}${quoteCut(fields.error, TEXT_LIMIT)},"bytes_in":${number(fields.bytes_in)},"bytes_out":${number(fields.bytes_out)},"attempts":${number(fields.attempts)},"cache":${quote(fields.cache)}}`;
+export function writeAccess(line: JsonLine, fields: AccessFields): void {
+  line.piece(TIME);
+  line.ascii(timeText(fields.time));
+  line.piece(fields.status >= 500 ? WARNED : TOLD);
+  line.ascii(fields.request_id);
+  line.piece(ASKED.of(fields.path, fields));
+  line.number(fields.status);
+  line.piece(DURATION);
+  line.milliseconds(fields.duration_ms);
+  line.piece(FIRST_TOKEN);
+  line.milliseconds(fields.ttft_ms);
+  line.piece(SERVED.of(fields.model, fields));
+  writeCount(line, fields.input_tokens);
+  line.piece(OUTPUT);
+  writeCount(line, fields.output_tokens);
+  line.piece(ESTIMATED);
+  line.flag(fields.estimated);
+  line.piece(CLIENT.of(fields.client_address, fields));
+  line.quotedCut(fields.error, TEXT_LIMIT);
+  line.piece(BYTES_IN);
+  line.number(fields.bytes_in);
+  line.piece(BYTES_OUT);
+  line.number(fields.bytes_out);
+  line.piece(ATTEMPTS);
+  line.number(fields.attempts);
+  line.piece(CACHE);
+  line.quoted(fields.cache);
+  line.piece(END);
 }
 
-const ASKED = new SharedText<AccessFields>({
-  write: ({ method, path }) =>
-    `,"method":${quoteCut(method, 16)},"path":${quoteCut(pathOnly(path), PATH_LIMIT)},"status":`,
+/** The same as text. */
+export function accessLine(fields: AccessFields): string {
+  const line = new JsonLine();
+  writeAccess(line, fields);
+  return line.written().toString("utf8");
+}
+
+const TIME = piece('{"time":"');
+const TOLD = piece('","level":"info","msg":"request","request_id":"');
+const WARNED = piece('","level":"warn","msg":"request","request_id":"');
+const DURATION = piece(',"duration_ms":');
+const FIRST_TOKEN = piece(',"ttft_ms":');
+const OUTPUT = piece(',"output_tokens":');
+const ESTIMATED = piece(',"estimated":');
+const BYTES_IN = piece(',"bytes_in":');
+const BYTES_OUT = piece(',"bytes_out":');
+const ATTEMPTS = piece(',"attempts":');
+const CACHE = piece(',"cache":');
+const END = piece("}");
+
+function writeCount(line: JsonLine, value: number): void {
+  if (value < 0) line.ascii("null");
+  else line.number(value);
+}
+
+const ASKED = new SharedPiece<AccessFields>({
+  write(line, { method, path }) {
+    line.ascii('","method":');
+    line.quotedCut(method, 16);
+    line.ascii(',"path":');
+    line.quotedCut(pathOnly(path), PATH_LIMIT);
+    line.ascii(',"status":');
+  },
   same: (kept, { method, path }) => kept.method === method && kept.path === path,
   longest: ({ path }) => path.length,
 });
 
-const SERVED = new SharedText<AccessFields>({
-  write: (fields) =>
-    `,"key":${quote(fields.key)},"model":${quoteCut(fields.model, TEXT_LIMIT)},"upstream_model":${quoteCut(fields.upstream_model, TEXT_LIMIT)},"provider":${quote(fields.provider)},"operation":${quote(fields.operation)},"input_tokens":`,
+const SERVED = new SharedPiece<AccessFields>({
+  write(line, fields) {
+    line.ascii(',"key":');
+    line.quoted(fields.key);
+    line.ascii(',"model":');
+    line.quotedCut(fields.model, TEXT_LIMIT);
+    line.ascii(',"upstream_model":');
+    line.quotedCut(fields.upstream_model, TEXT_LIMIT);
+    line.ascii(',"provider":');
+    line.quoted(fields.provider);
+    line.ascii(',"operation":');
+    line.quoted(fields.operation);
+    line.ascii(',"input_tokens":');
+  },
   same: (kept, fields) =>
     kept.key === fields.key &&
     kept.model === fields.model &&
@@ -130,9 +189,14 @@ const SERVED = new SharedText<AccessFields>({
   longest: ({ model }) => model.length,
 });
 
-const CLIENT = new SharedText<AccessFields>({
-  write: (fields) =>
-    `,"client_address":${quoteCut(fields.client_address, TEXT_LIMIT)},"user_agent":${quoteCut(fields.user_agent, TEXT_LIMIT)},"error":`,
+const CLIENT = new SharedPiece<AccessFields>({
+  write(line, fields) {
+    line.ascii(',"client_address":');
+    line.quotedCut(fields.client_address, TEXT_LIMIT);
+    line.ascii(',"user_agent":');
+    line.quotedCut(fields.user_agent, TEXT_LIMIT);
+    line.ascii(',"error":');
+  },
   same: (kept, fields) => kept.client_address === fields.client_address && kept.user_agent === fields.user_agent,
   longest: ({ client_address, user_agent }) => Math.max(client_address.length, user_agent.length),
 });
@@ -146,6 +210,6 @@ export class AccessLog {
   }
 
   write(fields: AccessFields): void {
-    this.#sink.write(accessLine(fields));
+    this.#sink.writeIn(writeAccess, fields);
   }
 }

@@ -28,7 +28,7 @@ import { attemptBegins, attemptEnds } from "./target-health.js";
 import { relayFor } from "./relays.js";
 import { AnswerSample } from "./answer-sample.js";
 import { failureOf } from "./upstream-failure.js";
-import { missingUsage, usageLineOf } from "./usage-of.js";
+import { missingUsage, usageEventOf } from "./usage-of.js";
 import { timeOver } from "./time-over.js";
 
 /** How an answer's body goes to the client: whole, or as a stream of events. */
@@ -385,9 +385,9 @@ export class Attempt implements UpstreamHandler, WorkUnderWay, Delivery {
   }
 
   #post(): void {
-    const line = usageLineOf(this);
+    const event = usageEventOf(this);
     if (this.exchange.recording !== null) concludeRecording(this);
-    this.node.ledger.post(line, this);
+    this.node.ledger.post(event, this);
   }
 }
 

@@ -8,7 +8,6 @@ import type { EntryMeta } from "../cache/entry.js";
 import type { FoundEntry } from "../cache/entries.js";
 import { ERRORS, type Failure, isFailure } from "../errors.js";
 import { rateLimitHeaders } from "../quota/headers.js";
-import { usageLine } from "../usage/meter.js";
 import { headerValue } from "./answer-headers.js";
 import { hitEvent } from "./hit-event.js";
 import { noteLeft } from "./client-left.js";
@@ -165,7 +164,7 @@ class CacheHit implements WorkUnderWay, Delivery {
     this.#posted = true;
     const event = hitEvent(this.#exchange, this.#node, this.#hit.meta);
     this.#exchange.usage = event;
-    this.#node.ledger.post(usageLine(event), this);
+    this.#node.ledger.post(event, this);
   }
 
   #end(): void {

@@ -3,9 +3,11 @@
  * last bytes leave. Lines of one turn of the event loop are written with one call, then the answers end.
  */
 
+import type { UsageEvent } from "../usage/event.js";
+
 /** What the ledger needs of a journal. */
 export interface Journal {
-  append(line: string): void;
+  append(event: UsageEvent): void;
   /** Writes everything appended so far. */
   flush(): boolean;
 }
@@ -25,9 +27,9 @@ export class Ledger {
     this.#journal = journal;
   }
 
-  /** Writes the line at the end of this turn, then delivers. */
-  post(line: string, delivery: Delivery): void {
-    this.#journal.append(line);
+  /** Writes the event's line at the end of this turn, then delivers. */
+  post(event: UsageEvent, delivery: Delivery): void {
+    this.#journal.append(event);
     this.#waiting.push(delivery);
     if (this.#scheduled) return;
     this.#scheduled = true;

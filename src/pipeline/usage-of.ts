@@ -1,7 +1,6 @@
 /** From an attempt to its usage event: what the upstream said, and estimates where it said nothing. */
 import { dollarsOf } from "../usage/dollars.js";
 import { costMicros } from "../usage/pricing.js";
-import { usageLine } from "../usage/meter.js";
 import type { UsageEvent } from "../usage/event.js";
 import { guessPromptTokens } from "../quota/window.js";
 import type { AnswerSample } from "./answer-sample.js";
@@ -78,8 +77,8 @@ async function withinTime<T>(job: Promise<T>, ms: number): Promise<T | null> {
   }
 }
 
-/** The attempt's usage event as one line of JSON. */
-export function usageLineOf(attempt: Attempt): string {
+/** The attempt's usage event. */
+export function usageEventOf(attempt: Attempt): UsageEvent {
   const late = lateUse(attempt);
   const event = new AttemptEvent(attempt, late);
   attempt.exchange.usage = event;
@@ -87,7 +86,7 @@ export function usageLineOf(attempt: Attempt): string {
   // What an inner call uses is its caller's.
   if (late === null) (exchange.parent ?? exchange).tokensUsed += event.input_tokens + event.output_tokens;
   charge(attempt, event, late);
-  return usageLine(event);
+  return event;
 }
 
 /** Puts what the attempt cost on its event, on the request's account and in the metrics. */

@@ -19,6 +19,7 @@ import { Waiting } from "../quota/waiting.js";
 import { Router, type RoutingMemory } from "../routing/router.js";
 import type { SlotMap } from "../routing/slots.js";
 import { JournalWriter } from "../usage/journal.js";
+import { writeUsage } from "../usage/meter.js";
 import { journalDirectory } from "../usage/segments.js";
 import { Outbox, type Port, receive } from "./actor.js";
 import { ComputePool } from "./compute-pool.js";
@@ -87,6 +88,7 @@ router.health.clearRow();
 router.adopt(slots);
 const { journal: journalConfig } = config.usage;
 const journal = new JournalWriter({
+  write: writeUsage,
   directory: journalDirectory(config.data_dir),
   writer,
   segmentBytes: journalConfig.segment_bytes,

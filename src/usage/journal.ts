@@ -5,6 +5,8 @@
  */
 import { accessSync, closeSync, constants, fstatSync, mkdirSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import type { UsageEvent } from "./event.js";
+import { JsonLine } from "./json-line.js";
 import { listSegments, segmentName } from "./segments.js";
 
 /** Bytes of lines kept in memory while the file system refuses them. */
@@ -14,7 +16,9 @@ const BLOCK_BYTES = 128 * 1024;
 const LF = 0x0a;
 const OPEN_TRIES = 16;
 
-export interface JournalOptions {
+export interface JournalOptions<Item> {
+  /** Writes an item as one line, without its end. */
+  readonly write: (line: JsonLine, item: Item) => void;
   readonly directory: string;
   /** Part of the file names: letters, digits, `_`, `.` and `-`; no two live writers share one. */
   readonly writer: string;
@@ -39,7 +43,8 @@ export interface JournalStats {
   readonly problem: string;
 }
 
-export class JournalWriter {
+export class JournalWriter<Item = UsageEvent> {
+  readonly #write: JournalOptions<Item>["write"];
   readonly #directory: string;
   readonly #writer: string;
   readonly #segmentBytes: number;
@@ -47,8 +52,7 @@ export class JournalWriter {
   #path = "";
   #segmentLength = 0;
   /** Lines for the next flush: written into memory that is used again, they leave no garbage. */
-  #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
-  #used = 0;
+  #block = new JsonLine(Buffer.allocUnsafeSlow(BLOCK_BYTES));
   #blockLines = 0;
   /** What a write left over; it starts in the middle of a line, so it belongs into the same file. */
   #rest: Buffer | null = null;
@@ -61,24 +65,30 @@ export class JournalWriter {
   #closed = false;
 
   /** Opens a new file at once, so that a bad directory shows in `stats.problem`; it does not throw. */
-  constructor(options: JournalOptions) {
+  constructor(options: JournalOptions<Item>) {
+    this.#write = options.write;
     this.#directory = options.directory;
     this.#writer = options.writer;
     this.#segmentBytes = Math.max(1, Math.min(options.segmentBytes, Math.floor(options.maxBytes / 4)));
     this.#open();
   }
 
-  /** Takes one line (without its end) for the next flush. */
-  append(line: string): void {
-    const waiting = this.#used + (this.#rest === null ? 0 : this.#rest.length);
-    if (waiting + line.length >= MAX_PENDING) {
+  /** Takes one item for the next flush. */
+  append(item: Item): void {
+    const block = this.#block;
+    const before = block.length;
+    try {
+      this.#write(block, item);
+    } catch (error) {
+      block.length = before;
+      throw error;
+    }
+    if (block.length + (this.#rest === null ? 0 : this.#rest.length) >= MAX_PENDING) {
+      block.length = before;
       this.#lost += 1;
       return;
     }
-    // A UTF-16 unit takes three bytes of UTF-8 at most; one more for the line end.
-    this.#makeRoom(line.length * 3 + 1);
-    this.#used += this.#block.write(line, this.#used, "utf8");
-    this.#block[this.#used++] = LF;
+    block.byte(LF);
     this.#blockLines += 1;
   }
 
@@ -88,12 +98,14 @@ export class JournalWriter {
     if (this.#blockLines === 0) return true;
     if (this.#segmentLength >= this.#segmentBytes) this.#closeFile();
     if (this.#file < 0 && !this.#open()) return false;
-    this.#rest = this.#block.subarray(0, this.#used);
+    this.#rest = this.#block.written();
     this.#restLines = this.#blockLines;
-    this.#used = 0;
+    this.#block.length = 0;
     this.#blockLines = 0;
     const written = this.#writeRest();
-    if (!written || this.#block.length > BLOCK_BYTES) this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    if (!written || this.#block.bytes.length > BLOCK_BYTES) {
+      this.#block = new JsonLine(Buffer.allocUnsafeSlow(BLOCK_BYTES));
+    }
     return written;
   }
 
@@ -131,13 +143,6 @@ export class JournalWriter {
       pending: this.#blockLines + this.#restLines,
       problem: this.#problem,
     };
-  }
-
-  #makeRoom(bytes: number): void {
-    if (this.#block.length - this.#used >= bytes) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.#block.length * 2, this.#used + bytes));
-    this.#block.copy(larger, 0, 0, this.#used);
-    this.#block = larger;
   }
 
   #isRemoved(): boolean {

@@ -1,6 +1,7 @@
-/** Turns a usage event into its journal line. */
+/** Writes a usage event as its journal line. */
 import { NO_UNITS, type UsageEvent } from "./event.js";
-import { milliseconds, number, quote, quoteList, SharedText } from "./json-text.js";
+import { JsonLine, piece, SharedPiece } from "./json-line.js";
+import { quote } from "./json-text.js";
 
 export { newEventId } from "./event-id.js";
 
@@ -74,36 +75,72 @@ export const USAGE_FIELDS = Object.freeze({
   guardrails: "array of objects",
 }) satisfies Readonly<Record<keyof UsageEvent, FieldType>>;
 
-function textOrNull(text: string | null): string {
-  return text === null ? "null" : quote(text);
-}
-
-function labelsText(labels: Readonly<Record<string, string>>): string {
-  let members = "";
-  for (const name of Object.keys(labels)) {
-    const member = `${quote(name)}:${quote(labels[name] ?? "")}`;
-    members = members === "" ? member : `${members},${member}`;
-  }
-  return `{${members}}`;
-}
-
-function guardrailsText(actions: UsageEvent["guardrails"]): string {
-  if (actions.length === 0) return "[]";
-  const each = actions.map(({ name, action, hook }) => `{"name":${quote(name)},"action":"${action}","hook":"${hook}"}`);
-  return `[${each.join(",")}]`;
-}
-
 /**
- * The event as one line of JSON, without its line end. Times are rounded to microseconds; a number that
+ * Writes the event as one line of JSON, without its line end. Times are rounded to microseconds; a number that
  * JSON cannot say becomes 0. Ids and the time are the gateway's own: they hold nothing that would have to be escaped.
  */
-export function usageLine(event: UsageEvent): string {
-  return `{"v":${event.v},"id":"${event.id}","request_id":"${event.request_id}","attempt":${number(event.attempt)},"time":"${event.time}"${WHO.of(event.api_key, event)}${TARGET.of(event.model, event)}${quote(event.response_id)},"streamed":${event.streamed},${outcomeText(event)},"request_bytes":${number(event.request_bytes)},"response_bytes":${number(event.response_bytes)}${CLIENT.of(event.client_address, event)}${event.cache}","losses":${quoteList(event.losses)},"guardrails":${guardrailsText(event.guardrails)}}`;
+export function writeUsage(line: JsonLine, event: UsageEvent): void {
+  line.piece(VERSION);
+  line.number(event.v);
+  line.piece(ID);
+  line.ascii(event.id);
+  line.piece(REQUEST_ID);
+  line.ascii(event.request_id);
+  line.piece(ATTEMPT);
+  line.number(event.attempt);
+  line.piece(TIME);
+  line.ascii(event.time);
+  line.piece(WHO.of(event.api_key, event));
+  line.piece(TARGET.of(event.model, event));
+  line.quoted(event.response_id);
+  line.piece(event.streamed ? STREAMED : WHOLE);
+  writeOutcome(line, event);
+  writeTokens(line, event);
+  writeCost(line, event);
+  line.piece(DURATION);
+  line.milliseconds(event.duration_ms);
+  line.piece(FIRST_TOKEN);
+  line.milliseconds(event.time_to_first_token_ms);
+  line.piece(REQUEST_BYTES);
+  line.number(event.request_bytes);
+  line.piece(RESPONSE_BYTES);
+  line.number(event.response_bytes);
+  line.piece(CLIENT.of(event.client_address, event));
+  line.ascii(event.cache);
+  line.piece(LOSSES);
+  line.list(event.losses);
+  line.piece(GUARDRAILS);
+  if (event.guardrails.length > 0) line.text(guardrailsText(event.guardrails));
+  line.piece(END);
 }
 
-const WHO = new SharedText<UsageEvent>({
-  write: (event) =>
-    `,"node":${quote(event.node)},"operation":${quote(event.operation)},"client_dialect":${quote(event.client_dialect)},"target_dialect":${quote(event.target_dialect)},"api_key":${quote(event.api_key)},"team_id":${textOrNull(event.team_id)},"user_id":${textOrNull(event.user_id)},"metadata":${labelsText(event.metadata)}`,
+/** The same as text. */
+export function usageLine(event: UsageEvent): string {
+  const line = new JsonLine();
+  writeUsage(line, event);
+  return line.written().toString("utf8");
+}
+
+const VERSION = piece('{"v":');
+const ID = piece(',"id":"');
+const REQUEST_ID = piece('","request_id":"');
+const ATTEMPT = piece('","attempt":');
+const TIME = piece(',"time":"');
+const STREAMED = piece(',"streamed":true,"status":');
+const WHOLE = piece(',"streamed":false,"status":');
+const DURATION = piece(',"duration_ms":');
+const FIRST_TOKEN = piece(',"time_to_first_token_ms":');
+const REQUEST_BYTES = piece(',"request_bytes":');
+const RESPONSE_BYTES = piece(',"response_bytes":');
+const LOSSES = piece('","losses":');
+const GUARDRAILS = piece(',"guardrails":[');
+const END = piece("]}");
+
+const WHO = new SharedPiece<UsageEvent>({
+  write: (line, event) =>
+    line.text(
+      `","node":${quote(event.node)},"operation":${quote(event.operation)},"client_dialect":${quote(event.client_dialect)},"target_dialect":${quote(event.target_dialect)},"api_key":${quote(event.api_key)},"team_id":${textOrNull(event.team_id)},"user_id":${textOrNull(event.user_id)},"metadata":${labelsText(event.metadata)}`,
+    ),
   same: (kept, event) =>
     kept.node === event.node &&
     kept.operation === event.operation &&
@@ -116,9 +153,11 @@ const WHO = new SharedText<UsageEvent>({
   longest: () => 0,
 });
 
-const TARGET = new SharedText<UsageEvent>({
-  write: (event) =>
-    `,"model":${quote(event.model)},"model_entry":${quote(event.model_entry)},"provider":${quote(event.provider)},"provider_key":${quote(event.provider_key)},"tags":${labelsText(event.tags)},"upstream_model":${quote(event.upstream_model)},"response_model":${quote(event.response_model)},"response_id":`,
+const TARGET = new SharedPiece<UsageEvent>({
+  write: (line, event) =>
+    line.text(
+      `,"model":${quote(event.model)},"model_entry":${quote(event.model_entry)},"provider":${quote(event.provider)},"provider_key":${quote(event.provider_key)},"tags":${labelsText(event.tags)},"upstream_model":${quote(event.upstream_model)},"response_model":${quote(event.response_model)},"response_id":`,
+    ),
   same: (kept, event) =>
     kept.model === event.model &&
     kept.model_entry === event.model_entry &&
@@ -130,52 +169,132 @@ const TARGET = new SharedText<UsageEvent>({
   longest: ({ model, response_model }) => Math.max(model.length, response_model.length),
 });
 
-const CLIENT = new SharedText<UsageEvent>({
-  write: (event) =>
-    `,"client_address":${quote(event.client_address)},"user_agent":${quote(event.user_agent)},"cache":"`,
+const CLIENT = new SharedPiece<UsageEvent>({
+  write: (line, event) =>
+    line.text(`,"client_address":${quote(event.client_address)},"user_agent":${quote(event.user_agent)},"cache":"`),
   same: (kept, event) => kept.client_address === event.client_address && kept.user_agent === event.user_agent,
   longest: ({ user_agent }) => user_agent.length,
 });
 
-/** What most events say of everything that is no plain token: nothing. */
-const NO_UNITS_TEXT = writtenUnits(NO_UNITS);
+function textOrNull(text: string | null): string {
+  return text === null ? "null" : quote(text);
+}
 
-function unitsText(event: UsageEvent): string {
+function labelsText(labels: Readonly<Record<string, string>>): string {
+  const members = Object.keys(labels).map((name) => `${quote(name)}:${quote(labels[name] ?? "")}`);
+  return `{${members.join(",")}}`;
+}
+
+function guardrailsText(actions: UsageEvent["guardrails"]): string {
+  return actions
+    .map(({ name, action, hook }) => `{"name":${quote(name)},"action":"${action}","hook":"${hook}"}`)
+    .join(",");
+}
+
+const UPSTREAM_STATUS = piece(',"upstream_status":');
+const ERROR = piece(',"error":');
+const FINISH_REASON = piece(',"finish_reason":');
+
+function writeOutcome(line: JsonLine, event: UsageEvent): void {
+  line.number(event.status);
+  line.piece(UPSTREAM_STATUS);
+  line.number(event.upstream_status);
+  line.piece(ERROR);
+  line.quoted(event.error);
+  line.piece(FINISH_REASON);
+  line.quoted(event.finish_reason);
+}
+
+const INPUT = piece(',"input_tokens":');
+const OUTPUT = piece(',"output_tokens":');
+
+function writeTokens(line: JsonLine, event: UsageEvent): void {
+  line.piece(INPUT);
+  line.number(event.input_tokens);
+  line.piece(OUTPUT);
+  line.number(event.output_tokens);
+  const { cache_read_tokens: read, cache_write_tokens: written, reasoning_tokens: thought } = event;
+  const parts = read !== 0 || written !== 0 || thought !== 0 || event.cache_write_1h_tokens !== 0;
+  if (parts) writeParts(line, event);
+  else line.piece(NO_PARTS_PIECE);
   const { image_size: size, image_quality: quality, images, audio_seconds: seconds } = event;
   const others = images + seconds + event.characters + event.search_units;
-  const parts = event.input_audio_tokens + event.input_image_tokens + event.output_audio_tokens;
-  return others + parts === 0 && size === "" && quality === "" ? NO_UNITS_TEXT : writtenUnits(event);
+  const kinds = event.input_audio_tokens + event.input_image_tokens + event.output_audio_tokens;
+  if (others + kinds === 0 && size === "" && quality === "") line.piece(NO_UNITS_PIECE);
+  else writeUnits(line, event);
 }
 
-function writtenUnits(event: Pick<UsageEvent, keyof typeof NO_UNITS>): string {
-  return `"input_audio_tokens":${number(event.input_audio_tokens)},"input_image_tokens":${number(event.input_image_tokens)},"output_audio_tokens":${number(event.output_audio_tokens)},"images":${number(event.images)},"image_size":${quote(event.image_size)},"image_quality":${quote(event.image_quality)},"audio_seconds":${milliseconds(event.audio_seconds)},"characters":${number(event.characters)},"search_units":${number(event.search_units)}`;
+const COST = piece(',"cost_usd":');
+const PRICE_KNOWN = piece(',"price_known":');
+const ESTIMATED = piece(',"estimated":');
+const COMPLETE = piece(',"complete":');
+
+function writeCost(line: JsonLine, event: UsageEvent): void {
+  line.piece(COST);
+  line.number(event.cost_usd);
+  line.piece(PRICE_KNOWN);
+  line.flag(event.price_known);
+  const saved = event.saved_input_tokens !== 0 || event.saved_output_tokens !== 0 || event.saved_cost_usd !== 0;
+  if (saved) writeSaving(line, event);
+  else line.piece(NOTHING_SAVED_PIECE);
+  line.piece(ESTIMATED);
+  line.flag(event.estimated);
+  line.piece(COMPLETE);
+  line.flag(event.complete);
 }
 
-function outcomeText(event: UsageEvent): string {
-  return `"status":${number(event.status)},"upstream_status":${number(event.upstream_status)},"error":${quote(event.error)},"finish_reason":${quote(event.finish_reason)},"input_tokens":${number(event.input_tokens)},"output_tokens":${number(event.output_tokens)},${tokenPartsText(event)},${unitsText(event)},"cost_usd":${number(event.cost_usd)},"price_known":${event.price_known},${savedText(event)},"estimated":${event.estimated},"complete":${event.complete},"duration_ms":${milliseconds(event.duration_ms)},"time_to_first_token_ms":${milliseconds(event.time_to_first_token_ms)}`;
-}
+// ---- what most events say nothing of: written once as nothing ----------------------------------------
 
 const NO_PARTS = { cache_read_tokens: 0, cache_write_tokens: 0, cache_write_1h_tokens: 0, reasoning_tokens: 0 };
-const NO_PARTS_TEXT = writtenTokenParts(NO_PARTS);
-
-function tokenPartsText(event: UsageEvent): string {
-  const { cache_read_tokens: read, cache_write_tokens: written, reasoning_tokens: thought } = event;
-  const none = read === 0 && written === 0 && thought === 0 && event.cache_write_1h_tokens === 0;
-  return none ? NO_PARTS_TEXT : writtenTokenParts(event);
-}
-
-function writtenTokenParts(event: Pick<UsageEvent, keyof typeof NO_PARTS>): string {
-  return `"cache_read_tokens":${number(event.cache_read_tokens)},"cache_write_tokens":${number(event.cache_write_tokens)},"cache_write_1h_tokens":${number(event.cache_write_1h_tokens)},"reasoning_tokens":${number(event.reasoning_tokens)}`;
-}
-
 const NOTHING_SAVED = { saved_input_tokens: 0, saved_output_tokens: 0, saved_cost_usd: 0 };
-const NOTHING_SAVED_TEXT = writtenSaving(NOTHING_SAVED);
 
-function savedText(event: UsageEvent): string {
-  const none = event.saved_input_tokens === 0 && event.saved_output_tokens === 0 && event.saved_cost_usd === 0;
-  return none ? NOTHING_SAVED_TEXT : writtenSaving(event);
+function writeParts(line: JsonLine, event: Pick<UsageEvent, keyof typeof NO_PARTS>): void {
+  line.ascii(',"cache_read_tokens":');
+  line.number(event.cache_read_tokens);
+  line.ascii(',"cache_write_tokens":');
+  line.number(event.cache_write_tokens);
+  line.ascii(',"cache_write_1h_tokens":');
+  line.number(event.cache_write_1h_tokens);
+  line.ascii(',"reasoning_tokens":');
+  line.number(event.reasoning_tokens);
 }
 
-function writtenSaving(event: Pick<UsageEvent, keyof typeof NOTHING_SAVED>): string {
-  return `"saved_input_tokens":${number(event.saved_input_tokens)},"saved_output_tokens":${number(event.saved_output_tokens)},"saved_cost_usd":${number(event.saved_cost_usd)}`;
+function writeUnits(line: JsonLine, event: Pick<UsageEvent, keyof typeof NO_UNITS>): void {
+  line.ascii(',"input_audio_tokens":');
+  line.number(event.input_audio_tokens);
+  line.ascii(',"input_image_tokens":');
+  line.number(event.input_image_tokens);
+  line.ascii(',"output_audio_tokens":');
+  line.number(event.output_audio_tokens);
+  line.ascii(',"images":');
+  line.number(event.images);
+  line.ascii(',"image_size":');
+  line.quoted(event.image_size);
+  line.ascii(',"image_quality":');
+  line.quoted(event.image_quality);
+  line.ascii(',"audio_seconds":');
+  line.milliseconds(event.audio_seconds);
+  line.ascii(',"characters":');
+  line.number(event.characters);
+  line.ascii(',"search_units":');
+  line.number(event.search_units);
+}
+
+function writeSaving(line: JsonLine, event: Pick<UsageEvent, keyof typeof NOTHING_SAVED>): void {
+  line.ascii(',"saved_input_tokens":');
+  line.number(event.saved_input_tokens);
+  line.ascii(',"saved_output_tokens":');
+  line.number(event.saved_output_tokens);
+  line.ascii(',"saved_cost_usd":');
+  line.number(event.saved_cost_usd);
+}
+
+const NO_PARTS_PIECE = pieceOf(writeParts, NO_PARTS);
+const NO_UNITS_PIECE = pieceOf(writeUnits, NO_UNITS);
+const NOTHING_SAVED_PIECE = pieceOf(writeSaving, NOTHING_SAVED);
+
+function pieceOf<Fields>(write: (line: JsonLine, fields: Fields) => void, fields: Fields): Buffer {
+  const line = new JsonLine();
+  write(line, fields);
+  return Buffer.from(line.written());
 }

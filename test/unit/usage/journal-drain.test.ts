@@ -90,7 +90,13 @@ describe("JournalDrain", () => {
   });
 
   it("takes out everything that a writer with small files puts in, in pieces of any size", () => {
-    const writer = new JournalWriter({ directory, writer: "one", segmentBytes: 4_000, maxBytes: 1_000_000 });
+    const writer = new JournalWriter<string>({
+      write: (line, text) => line.text(text),
+      directory,
+      writer: "one",
+      segmentBytes: 4_000,
+      maxBytes: 1_000_000,
+    });
     const drain = new JournalDrain(directory);
     const ids: string[] = [];
     const seen: string[] = [];

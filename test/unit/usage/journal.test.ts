@@ -30,8 +30,15 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-function writer(change: { writer?: string; segmentBytes?: number; maxBytes?: number } = {}): JournalWriter {
-  return new JournalWriter({ directory, writer: "1", segmentBytes: 1 << 20, maxBytes: 1 << 24, ...change });
+function writer(change: { writer?: string; segmentBytes?: number; maxBytes?: number } = {}): JournalWriter<string> {
+  return new JournalWriter({
+    write: (line, text) => line.text(text),
+    directory,
+    writer: "1",
+    segmentBytes: 1 << 20,
+    maxBytes: 1 << 24,
+    ...change,
+  });
 }
 
 function everything(): string {

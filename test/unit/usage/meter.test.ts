@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { UsageEvent } from "../../../src/usage/event.js";
 import { EventIds, newEventId } from "../../../src/usage/event-id.js";
-import { quote, quoteCut } from "../../../src/usage/json-text.js";
+import { quote } from "../../../src/usage/json-text.js";
 import { USAGE_FIELDS, usageLine } from "../../../src/usage/meter.js";
 import { parseEvent } from "../../../src/usage/reader.js";
 import { sampleEvent } from "./sample-event.js";
@@ -70,11 +70,6 @@ describe("usageLine", () => {
 describe("quote", () => {
   test("escapes what steers terminals and splits lines", () => {
     expect(quote('a"b\\c\n\u0085\u2028\u202e\u001b')).toBe('"a\\"b\\\\c\\n\\u0085\\u2028\\u202e\\u001b"');
-  });
-
-  test("cuts before it escapes, and survives a cut pair", () => {
-    expect(JSON.parse(quoteCut("abc\u{1f600}", 4))).toBe("abc\ud83d");
-    expect(quoteCut("abcdef", 3)).toBe('"abc"');
   });
 });
 

@@ -55,9 +55,9 @@ describe("readEvents", () => {
 
   test("reads files longer than one piece", async () => {
     const count = 500;
-    file("a", 1, Array.from({ length: count }, (_unused, index) => at(index, `é${index}`)).join(""));
+    file("a", 1, Array.from({ length: count }, (_unused, index) => at(index, `${index}`).replace("agent", "é")).join(""));
     const found = await ids();
-    expect(found).toEqual(Array.from({ length: count }, (_unused, index) => `é${index}`));
+    expect(found).toEqual(Array.from({ length: count }, (_unused, index) => `${index}`));
   });
 
   test("leaves out what is older than asked for, whole files unread", async () => {
@@ -144,7 +144,13 @@ describe("followEvents", () => {
     file("a", 1, at(1, "1") + at(2, "2").slice(0, 30));
     const found = await follow(true, 4, () => {
       file("a", 2, at(3, "3"));
-      const journal = new JournalWriter({ directory, writer: "b", segmentBytes: 1, maxBytes: 1 << 20 });
+      const journal = new JournalWriter<string>({
+        write: (line, text) => line.text(text),
+        directory,
+        writer: "b",
+        segmentBytes: 1,
+        maxBytes: 1 << 20,
+      });
       for (const line of [at(4, "4"), at(5, "5")]) {
         journal.append(line.trimEnd());
         journal.flush();
