@@ -2,21 +2,20 @@
  * One spelling for every JSON text that means the same: members sorted at every depth, no white space, strings and
  * numbers spelled one way. Made from the bytes, without building the values: twice as fast as parsing, and numbers
  * that a double cannot hold stay apart. Members that come twice stay in their order, as parsers disagree on them.
+ *
+ * The order is the shorter name first, and of equally long ones the later in the alphabet: so stand "role" and
+ * "content", "type" and "text", "id", "type" and "function" in what clients send, and most conversations are
+ * canonical as they come.
  */
+import { canonicalEnd, compareNames, isEscaped, isScalar } from "./canonical-end.js";
+import { canonicalNumber, NotJson } from "./canonical-number.js";
 
 /** Deeper nesting is nobody's request. */
 const MAX_DEPTH = 512;
-/** Digits that a double holds exactly, whatever they are. */
-const EXACT_DIGITS = 15;
-/** Beyond these, doubles run out or lose digits. */
-const LARGEST = 1e300;
-const SMALLEST = 1e-300;
-
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const OPEN_BRACKET = 0x5b;
-const BACKSLASH = 0x5c;
 const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
@@ -24,9 +23,6 @@ const CLOSE_BRACE = 0x7d;
 /** Escapes of which JSON has a second spelling; of the others it has none. */
 const SOLIDUS = "\\/";
 const UNICODE = "\\u";
-const PLAIN_INTEGER = /^-?(?:0|[1-9][0-9]{0,14})$/;
-/** Fifteen digits at most and no zero too many: spelled as a double is. */
-const PLAIN_FRACTION = /^-?(?:0|[1-9][0-9]{0,8})\.[0-9]{0,5}[1-9]$/;
 
 /** One member of an object: its name as canonical JSON text, quotes included, and its value. */
 export interface Member {
@@ -47,8 +43,6 @@ export function canonicalMembers(body: Buffer): readonly Member[] | null {
     throw error;
   }
 }
-
-class NotJson extends Error {}
 
 class Reading {
   readonly #body: Buffer;
@@ -83,12 +77,22 @@ class Reading {
       case QUOTE:
         return this.#string();
       case OPEN_BRACE:
-        return joined(this.#members());
+        return this.#asItStands() ?? joined(this.#members());
       case OPEN_BRACKET:
-        return this.#array();
+        return this.#asItStands() ?? this.#array();
       default:
         return this.#scalar();
     }
+  }
+
+  /** A value of the outermost object that is canonical already; null = it is not, or lies deeper. */
+  #asItStands(): string | null {
+    if (this.#depth !== 1 || this.#respells) return null;
+    const start = this.#at;
+    const end = canonicalEnd(this.#text, start);
+    if (end < 0) return null;
+    this.#at = end;
+    return this.#text.slice(start, end);
   }
 
   #members(): Member[] {
@@ -179,36 +183,6 @@ class Reading {
   }
 }
 
-/** A character of a number or of a word. */
-function isScalar(code: number): boolean {
-  if (code >= 0x30 && code <= 0x39) return true;
-  const letter = code | 0x20;
-  return (letter >= 0x61 && letter <= 0x7a) || code === 0x2b || code === 0x2d || code === 0x2e;
-}
-
-/** Does an odd number of backslashes stand before the quote? */
-function isEscaped(text: string, start: number, quote: number): boolean {
-  let at = quote;
-  while (at - 1 > start && text.charCodeAt(at - 1) === BACKSLASH) at -= 1;
-  return ((quote - at) & 1) === 1;
-}
-
-/** 1.0, 1 and 1e0 are one number; one that a double does not hold exactly is spelled as it came. */
-function canonicalNumber(text: string): string {
-  if (PLAIN_INTEGER.test(text)) return text === "-0" ? "0" : text;
-  if (PLAIN_FRACTION.test(text)) return text;
-  const value = Number(text);
-  if (Number.isNaN(value)) throw new NotJson();
-  const digits = text
-    .replace(/[eE].*$/, "")
-    .replace(/[-+.]/g, "")
-    .replace(/^0+/, "").length;
-  if (digits === 0) return "0";
-  const size = Math.abs(value);
-  const exact = digits <= EXACT_DIGITS && size < LARGEST && size > SMALLEST;
-  return exact ? String(value) : text;
-}
-
 /** More members than this are no longer few. */
 const FEW = 16;
 
@@ -218,14 +192,14 @@ function sorted(members: Member[]): Member[] {
   for (let index = 1; index < members.length; index += 1) {
     const member = members[index] as Member;
     let to = index;
-    for (; to > 0 && (members[to - 1] as Member).name > member.name; to -= 1) members[to] = members[to - 1] as Member;
+    for (; to > 0 && byName(members[to - 1] as Member, member) > 0; to -= 1) members[to] = members[to - 1] as Member;
     members[to] = member;
   }
   return members;
 }
 
 function byName(left: Member, right: Member): number {
-  return left.name < right.name ? -1 : left.name > right.name ? 1 : 0;
+  return compareNames(left.name, right.name);
 }
 
 /** The object of these members as JSON text. */

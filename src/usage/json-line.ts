@@ -60,7 +60,7 @@ export class JsonLine {
     this.bytes[this.length++] = code;
   }
 
-  /** Text of the gateway's own making: ASCII. */
+  /** Text in which a character is a byte: ASCII, or bytes read as latin1. Nothing is escaped. */
   ascii(text: string): void {
     this.reserve(text.length);
     const { bytes } = this;
