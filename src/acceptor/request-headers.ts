@@ -35,10 +35,13 @@ export interface HeaderRules {
   readonly maxBytes: number;
 }
 
-/** Collects while uWebSockets.js walks over the headers. */
-class Reading {
-  /** In the order in which they are tried. */
-  readonly presented = ["", "", "", ""];
+/** What has been read, while uWebSockets.js walks over the headers and after it. */
+class Reading implements RequestHeaders {
+  /** Keys, in the order in which they are tried. */
+  bearer = "";
+  inXApiKey = "";
+  inApiKey = "";
+  inXGoogApiKey = "";
   readonly passed: string[] = [];
   readonly others: string[] = [];
   /** Bits of those that came and must not come twice. */
@@ -55,7 +58,15 @@ class Reading {
   bytes = 0;
   count = 0;
   problem: Failure | null = null;
+
+  get presentedKeys(): readonly string[] {
+    const { bearer, inXApiKey, inApiKey, inXGoogApiKey } = this;
+    if (inXApiKey === "" && inApiKey === "" && inXGoogApiKey === "") return bearer === "" ? NO_KEYS : [bearer];
+    return [bearer, inXApiKey, inApiKey, inXGoogApiKey].filter((key) => key !== "");
+  }
 }
+
+const NO_KEYS: readonly string[] = Object.freeze([]);
 
 /** What a header means to the gateway. */
 interface Meaning {
@@ -71,16 +82,16 @@ const nothing = (): void => {};
 /** Those whose names are given. */
 const OWN: Readonly<Record<string, Meaning["take"]>> = {
   authorization: (reading, value) => {
-    if (value.length > 7 && value.slice(0, 7).toLowerCase() === "bearer ") reading.presented[0] = value.slice(7).trim();
+    if (value.length > 7 && value.slice(0, 7).toLowerCase() === "bearer ") reading.bearer = value.slice(7).trim();
   },
   "x-api-key": (reading, value) => {
-    reading.presented[1] = value;
+    reading.inXApiKey = value;
   },
   "api-key": (reading, value) => {
-    reading.presented[2] = value;
+    reading.inApiKey = value;
   },
   "x-goog-api-key": (reading, value) => {
-    reading.presented[3] = value;
+    reading.inXGoogApiKey = value;
   },
   "user-agent": (reading, value) => {
     reading.userAgent = value;
@@ -95,7 +106,8 @@ const OWN: Readonly<Record<string, Meaning["take"]>> = {
     reading.contentType = value;
   },
   "content-encoding": (reading, value) => {
-    reading.contentEncoding = value.trim().toLowerCase();
+    const encoding = value.trim().toLowerCase();
+    reading.contentEncoding = encoding === "identity" ? "" : encoding;
   },
   "content-length": readLength,
 };
@@ -125,21 +137,7 @@ export class HeaderReader {
         `The request headers are larger than ${this.#maxBytes} bytes or too many.`,
       );
     }
-    return {
-      presentedKeys: reading.presented.filter((key) => key !== ""),
-      userAgent: reading.userAgent,
-      forwardedFor: reading.forwardedFor,
-      model: reading.model,
-      provider: reading.provider,
-      contentEncoding: reading.contentEncoding === "identity" ? "" : reading.contentEncoding,
-      contentType: reading.contentType,
-      contentLength: reading.contentLength,
-      strict: reading.strict,
-      cacheControl: reading.cacheControl,
-      passed: reading.passed,
-      others: reading.others,
-      problem: reading.problem,
-    };
+    return reading;
   }
 
   #take(reading: Reading, name: string, value: string, collect: boolean): void {

@@ -2,6 +2,7 @@
 import { STATUS_CODES } from "node:http";
 import type { HttpResponse } from "uWebSockets.js";
 import type { Sink } from "../pipeline/sink.js";
+import { JsonLine } from "../usage/json-line.js";
 
 const NO_HEADERS: readonly string[] = Object.freeze([]);
 const STATUS_LINES = new Map<number, string>();
@@ -195,7 +196,7 @@ export class ResponseSink implements Sink {
    * what an answer's head costs). None of them holds a line break: names and texts of people are made safe before.
    */
   #writeHeaders(headers: readonly string[], close: boolean): void {
-    const block = new HeaderBlock();
+    const block = BLOCK.begin();
     for (let index = 0; index + 1 < headers.length; index += 2) {
       const name = headers[index] as string;
       // The connection frames what it sends; only an answer to HEAD tells of a length that does not come.
@@ -206,20 +207,46 @@ export class ResponseSink implements Sink {
     }
     if (this.#settings.serverHeader !== "") block.add("server", this.#settings.serverHeader);
     if (close) block.add("connection", "close");
-    if (block.name !== "") this.#response.writeHeader(block.name, block.value);
+    if (block.name !== "") this.#response.writeHeader(block.name, block.line.written());
   }
 }
+
+const CR = 0x0d;
+const LF = 0x0a;
+const COLON = 0x3a;
+const SPACE = 0x20;
 
 /** A first header, and the others as further lines of its value. */
 class HeaderBlock {
   name = "";
-  value = "";
+  readonly line = new JsonLine();
+
+  begin(): this {
+    this.name = "";
+    this.line.length = 0;
+    return this;
+  }
 
   add(name: string, value: string): void {
-    if (LINE_BREAK.test(value)) return;
-    if (this.name === "") {
-      this.name = name;
-      this.value = value;
-    } else this.value += `\r\n${name}: ${value}`;
+    const { line } = this;
+    const before = line.length;
+    if (this.name !== "") {
+      line.byte(CR);
+      line.byte(LF);
+      line.ascii(name);
+      line.byte(COLON);
+      line.byte(SPACE);
+    }
+    if (!line.printable(value)) {
+      if (LINE_BREAK.test(value)) {
+        line.length = before;
+        return;
+      }
+      line.text(value);
+    }
+    if (this.name === "") this.name = name;
   }
 }
+
+/** The head that is being written: uWebSockets.js has taken it when the call returns. */
+const BLOCK = new HeaderBlock();

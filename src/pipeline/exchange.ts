@@ -33,7 +33,7 @@ export interface Speech {
 /** What the gateway reads of the request's headers; everything else is dropped. */
 export interface RequestHeaders {
   /** Keys as presented, in the order in which they are tried. */
-  readonly presentedKeys: string[];
+  readonly presentedKeys: readonly string[];
   readonly userAgent: string;
   readonly forwardedFor: string;
   /** The model from a header, which overrides the body's; "" = none. */

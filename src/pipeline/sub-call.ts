@@ -142,7 +142,11 @@ export class SubCall implements WorkUnderWay {
 function headersFrom({ headers, route }: Exchange, { dialect }: Route): RequestHeaders {
   const { passed } = headers;
   const goesOn = (name: string) => OF_THE_TRACE.has(name) || (dialect === route.dialect && !OF_THE_ANSWER.has(name));
-  return { ...headers, passed: passed.filter((_, index) => goesOn(passed[index - (index % 2)] as string)) };
+  return {
+    ...headers,
+    presentedKeys: headers.presentedKeys,
+    passed: passed.filter((_, index) => goesOn(passed[index - (index % 2)] as string)),
+  };
 }
 
 function exchangeFor(principal: Principal, request: SubCallRequest, sink: Sink): Exchange {

@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import { lengthOfBody } from "../dialects/body-pieces.js";
 import { Call, type CallRequest } from "./http1/call.js";
 import { OriginPool } from "./http1/pool.js";
-import { RequestError, requestHead } from "./http1/request-head.js";
+import { HeadWriter, headEnd, RequestError, type RequestHead } from "./http1/request-head.js";
 import { socketsTo } from "./http1/socket.js";
 
 export interface UpstreamRequest {
@@ -69,6 +69,7 @@ interface PoolEntry {
   readonly pool: OriginPool;
   /** "host:port" as the Host field says it. */
   readonly authority: string;
+  readonly heads: HeadWriter;
   lastUsed: number;
 }
 
@@ -93,10 +94,11 @@ export class Upstreams {
     const body = bodyOf(request, method);
     const bodyBytes = body === null ? -1 : lengthOfBody(body);
     let entry: PoolEntry;
-    let head: string;
+    let head: RequestHead;
     try {
       entry = this.#entry(request);
-      head = requestHead({ authority: entry.authority, method, path, headers, bodyBytes });
+      const fields = entry.heads.fieldsOf({ authority: entry.authority, method, path, headers });
+      head = { fields, end: headEnd(bodyBytes) };
     } catch (error) {
       const reason = error instanceof RequestError ? error.message : "origin";
       return this.#failing(handler, "transport", `the request cannot be sent: ${reason}`);
@@ -131,7 +133,7 @@ export class Upstreams {
     if (entry === undefined) {
       const { connectMs, connectionsPerOrigin: connections } = this.#options;
       const pool = new OriginPool(socketsTo(origin, tls), { connectMs, connections });
-      entry = { pool, authority: new URL(origin).host, lastUsed: 0 };
+      entry = { pool, authority: new URL(origin).host, heads: new HeadWriter(), lastUsed: 0 };
       this.#pools.set(name, entry);
     }
     return entry;
@@ -178,7 +180,8 @@ export class Upstreams {
   }
 }
 
-const NOTHING_SENT: CallRequest = { head: "", body: null, bodiless: false, firstByteMs: 0, idleMs: 0 };
+const NO_HEAD: RequestHead = { fields: Buffer.alloc(0), end: "" };
+const NOTHING_SENT: CallRequest = { head: NO_HEAD, body: null, bodiless: false, firstByteMs: 0, idleMs: 0 };
 
 const MAY_HAVE_NONE: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS"]);
 

@@ -76,6 +76,20 @@ export class JsonLine {
     this.length += this.bytes.write(text, this.length, "utf8");
   }
 
+  /** Printable ASCII. False: there is something else in the text; nothing has been written. */
+  printable(text: string): boolean {
+    this.reserve(text.length);
+    const { bytes } = this;
+    const at = this.length;
+    for (let index = 0; index < text.length; index += 1) {
+      const code = text.charCodeAt(index);
+      if (code < 0x20 || code > 0x7e) return false;
+      bytes[at + index] = code;
+    }
+    this.length = at + text.length;
+    return true;
+  }
+
   /** The JSON string of a text, one physical line whatever is in it. */
   quoted(text: string): void {
     if (text.length > NEAR * 2 || !this.#quotedPlain(text)) this.text(quote(text));

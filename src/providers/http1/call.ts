@@ -1,4 +1,5 @@
 /** One request to an upstream: what is sent, who hears of the answer, and how it is given up. */
+import type { RequestHead } from "./request-head.js";
 import type { UpstreamFailureKind, UpstreamHandler } from "../upstream.js";
 
 /** What carries a call at the moment. */
@@ -10,8 +11,7 @@ export interface Carrier {
 
 /** What a connection needs of a request. */
 export interface CallRequest {
-  /** The head as it is written; see `requestHead`. */
-  readonly head: string;
+  readonly head: RequestHead;
   /** null = none. */
   readonly body: Buffer | readonly Buffer[] | null;
   /** The answer has no body whatever its head says: HEAD. */

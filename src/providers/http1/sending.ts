@@ -1,5 +1,6 @@
 /** A request on its way: small ones in one write at the end of the turn, large ones as the connection takes them. */
 import type { Socket } from "node:net";
+import type { RequestHead } from "./request-head.js";
 import { LARGE_BODY_BYTES, lengthOfBody } from "../../dialects/body-pieces.js";
 
 /** Up to this many bytes, a copy is cheaper than a second write. */
@@ -29,17 +30,18 @@ function postAll(): void {
   for (const letter of posted) letter.post();
 }
 
-/** `head` (latin1) and the body as one piece of memory; null where that would be a large copy. */
-export function inOne(head: string, body: Buffer | readonly Buffer[] | null): Buffer | null {
-  if (body === null) return Buffer.from(head, "latin1");
-  const bytes = lengthOfBody(body);
-  return bytes > ONE_WRITE_BYTES ? null : joined(head, piecesOf(body), bytes);
-}
-
-function joined(head: string, pieces: readonly Buffer[], bytes: number): Buffer {
-  const out = Buffer.allocUnsafe(head.length + bytes);
-  let at = out.write(head, 0, "latin1");
-  for (const piece of pieces) at += piece.copy(out, at);
+/** The head and the body as one piece of memory; null where that would be a large copy. */
+export function inOne({ fields, end }: RequestHead, body: Buffer | readonly Buffer[] | null): Buffer | null {
+  const bytes = body === null ? 0 : lengthOfBody(body);
+  if (bytes > ONE_WRITE_BYTES) return null;
+  const out = Buffer.allocUnsafe(fields.length + end.length + bytes);
+  out.set(fields);
+  let at = fields.length + out.write(end, fields.length, "latin1");
+  if (body === null) return out;
+  for (const piece of piecesOf(body)) {
+    out.set(piece, at);
+    at += piece.length;
+  }
   return out;
 }
 
@@ -48,8 +50,9 @@ function piecesOf(body: Buffer | readonly Buffer[]): readonly Buffer[] {
 }
 
 /** Writes the head and begins with a large body. Returns null when all has been handed over, else what goes on with it. */
-export function sendLarge(socket: Socket, head: string, body: Buffer | readonly Buffer[]): Sending | null {
-  socket.write(head, "latin1");
+export function sendLarge(socket: Socket, head: RequestHead, body: Buffer | readonly Buffer[]): Sending | null {
+  socket.write(head.fields);
+  socket.write(head.end, "latin1");
   const sending = new Sending(socket, piecesOf(body));
   return sending.goOn() ? null : sending;
 }

@@ -1,11 +1,39 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { RequestError, requestHead } from "../../../../src/providers/http1/request-head.js";
+import { HeadWriter, headEnd, RequestError, type RequestParts } from "../../../../src/providers/http1/request-head.js";
 import type { UpstreamRequest } from "../../../../src/providers/upstream.js";
 import { answer, Rig } from "./raw-upstream.js";
 
 const PARTS = { authority: "upstream:80", method: "POST", path: "/", headers: [], bodyBytes: 2 };
 
+function requestHead({ bodyBytes, ...parts }: RequestParts & { readonly bodyBytes: number }): string {
+  return new HeadWriter().fieldsOf(parts).toString("latin1") + headEnd(bodyBytes);
+}
+
 describe("a request's head", () => {
+  it("is written again only where it says something else", () => {
+    const heads = new HeadWriter();
+    const parts = { authority: "a:80", method: "POST", path: "/", headers: ["x", "1"] };
+    const first = heads.fieldsOf(parts);
+    expect(heads.fieldsOf({ ...parts, headers: ["x", "1"] })).toBe(first);
+    const others = [
+      { authority: "b:80" },
+      { method: "GET" },
+      { path: "/b" },
+      { headers: ["x", "2"] },
+      { headers: ["y", "1"] },
+      { headers: ["x", "1", "y", "1"] },
+      { headers: [] },
+    ];
+    for (const other of others) {
+      heads.fieldsOf(parts);
+      const fields = heads.fieldsOf({ ...parts, ...other });
+      expect(fields.equals(first)).toBe(false);
+      expect(fields).toEqual(new HeadWriter().fieldsOf({ ...parts, ...other }));
+    }
+    expect(() => heads.fieldsOf({ ...parts, headers: ["x", "\n"] })).toThrow(RequestError);
+    expect(heads.fieldsOf(parts)).toEqual(first);
+  });
+
   it("says each thing once", () => {
     const headers = ["Content-Type", "application/json", "X-Latin", "\xe9", "x-tab", "a\tb", "x-empty", ""];
     expect(requestHead({ ...PARTS, path: "/v1/a?b=c%20d", headers })).toBe(
