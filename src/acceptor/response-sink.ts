@@ -2,7 +2,7 @@
 import { STATUS_CODES } from "node:http";
 import type { HttpResponse } from "uWebSockets.js";
 import type { Sink } from "../pipeline/sink.js";
-import { JsonLine } from "../usage/json-line.js";
+import { JsonLine, piece } from "../usage/json-line.js";
 
 const NO_HEADERS: readonly string[] = Object.freeze([]);
 const STATUS_LINES = new Map<number, string>();
@@ -211,15 +211,25 @@ export class ResponseSink implements Sink {
   }
 }
 
-const CR = 0x0d;
-const LF = 0x0a;
-const COLON = 0x3a;
-const SPACE = 0x20;
+/** Names of headers whose last lines are kept; upstreams choose some of them. */
+const MOST_LINES = 64;
+/** A longer value is not kept. */
+const MOST_VALUE = 128;
 
-/** A first header, and the others as further lines of its value. */
+/** A header's line as it was last written. */
+interface KeptLine {
+  /** The line's beginning, up to the value. */
+  readonly lead: Buffer;
+  value: string;
+  /** The whole of it; null = the value was not the same twice. */
+  line: Buffer | null;
+}
+
+/** A first header, and the others as further lines of its value. Most say what they said in the answer before. */
 class HeaderBlock {
   name = "";
   readonly line = new JsonLine();
+  readonly #kept = new Map<string, KeptLine>();
 
   begin(): this {
     this.name = "";
@@ -228,23 +238,43 @@ class HeaderBlock {
   }
 
   add(name: string, value: string): void {
-    const { line } = this;
-    const before = line.length;
-    if (this.name !== "") {
-      line.byte(CR);
-      line.byte(LF);
-      line.ascii(name);
-      line.byte(COLON);
-      line.byte(SPACE);
+    if (this.name === "") {
+      if (this.#write(value)) this.name = name;
+      return;
     }
-    if (!line.printable(value)) {
-      if (LINE_BREAK.test(value)) {
-        line.length = before;
-        return;
-      }
-      line.text(value);
+    const kept = this.#keptOf(name);
+    if (kept.line !== null && kept.value === value) {
+      this.line.piece(kept.line);
+      return;
     }
-    if (this.name === "") this.name = name;
+    const before = this.line.length;
+    this.line.piece(kept.lead);
+    if (!this.#write(value)) {
+      this.line.length = before;
+      return;
+    }
+    if (kept.value === value) kept.line = Buffer.from(this.line.bytes.subarray(before, this.line.length));
+    else {
+      kept.line = null;
+      kept.value = value.length <= MOST_VALUE ? value : "";
+    }
+  }
+
+  /** False: it would begin a header of somebody else's, and nothing was written. */
+  #write(value: string): boolean {
+    if (this.line.printable(value)) return true;
+    if (LINE_BREAK.test(value)) return false;
+    this.line.text(value);
+    return true;
+  }
+
+  #keptOf(name: string): KeptLine {
+    let kept = this.#kept.get(name);
+    if (kept === undefined) {
+      kept = { lead: piece(`\r\n${name}: `), value: "", line: null };
+      if (this.#kept.size < MOST_LINES) this.#kept.set(name, kept);
+    }
+    return kept;
   }
 }
 

@@ -8,6 +8,7 @@
  * canonical as they come.
  */
 import { canonicalEnd, compareNames, isEscaped, isScalar } from "./canonical-end.js";
+import { JsonText } from "../dialects/json-text.js";
 import { canonicalNumber, NotJson } from "./canonical-number.js";
 
 /** Deeper nesting is nobody's request. */
@@ -54,7 +55,8 @@ class Reading {
 
   constructor(body: Buffer) {
     this.#body = body;
-    this.#text = body.toString("latin1");
+    const { text } = JsonText.of(body);
+    this.#text = text.length === body.length ? text : body.toString("latin1");
     this.#respells = this.#text.includes(SOLIDUS) || this.#text.includes(UNICODE);
   }
 

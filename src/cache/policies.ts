@@ -2,6 +2,7 @@
  * Which cache policy concerns a request: of the enabled ones that apply to it, the most particular. One for an API key
  * goes before one for a model, that before one for all; of equals the first counts.
  */
+import { PairMemory } from "../config/pair-memory.js";
 import type { CachePolicy } from "../config/traffic.js";
 import { keyScope } from "./key.js";
 import type { EntryNames, EntryTags } from "./entries.js";
@@ -32,7 +33,7 @@ const BREADTH: Readonly<Record<CachePolicy["appliesTo"]["kind"], number>> = { ap
 
 export class CachePolicies {
   readonly #policies: readonly CachePolicy[];
-  readonly #chosen = new Map<string, ChosenPolicy | null>();
+  readonly #chosen = new PairMemory<ChosenPolicy | null>(MAX_REMEMBERED);
 
   private constructor(policies: readonly CachePolicy[]) {
     this.#policies = policies;
@@ -48,12 +49,10 @@ export class CachePolicies {
   choose(asking: Asking): ChosenPolicy | null {
     const { apiKey, model } = asking;
     if (model.length > MAX_NAME) return this.#choose(asking);
-    const name = `${apiKey}\n${model}`;
-    const known = this.#chosen.get(name);
+    const known = this.#chosen.get(apiKey, model);
     if (known !== undefined) return known;
     const chosen = this.#choose(asking);
-    if (this.#chosen.size >= MAX_REMEMBERED) this.#chosen.clear();
-    this.#chosen.set(name, chosen);
+    this.#chosen.set(apiKey, model, chosen);
     return chosen;
   }
 

@@ -41,7 +41,7 @@ export interface TopLevelScan {
  * disagree on which one counts.
  */
 export function scanTopLevel(body: Buffer, wanted: KeyTable): TopLevelScan {
-  const json = new JsonText(body);
+  const json = JsonText.of(body);
   const [starts, ends] = [wanted.absent.slice(), wanted.absent.slice()];
   const scan: TopLevelScan = { json, starts, ends, duplicate: -1, brokenAt: -1, membersAt: 0, empty: false };
   const open = json.space(0);

@@ -27,6 +27,12 @@ export function keyTable(names: readonly string[]): KeyTable {
   return { names, spelled, absent: names.map(() => -1) };
 }
 
+/** See `JsonText.of`. */
+let last: JsonText | null = null;
+const MOST_KEPT_BYTES = 16_384;
+/** Pieces of a text that is no longer may be stored: each keeps the memory of it all. */
+const SHORT_CHARACTERS = 1_024;
+
 export function isSpace(code: number): boolean {
   return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
 }
@@ -41,6 +47,17 @@ export class JsonText {
   /** The offset at which the window begins. */
   base = 0;
   #ascii: boolean | null = null;
+
+  /**
+   * The text of these bytes, which nobody may change any more. A request is read by one stage after the other: the last
+   * short body is kept for the next of them.
+   */
+  static of(bytes: Buffer): JsonText {
+    if (last?.bytes === bytes) return last;
+    const text = new JsonText(bytes);
+    if (bytes.length <= MOST_KEPT_BYTES) last = text;
+    return text;
+  }
 
   constructor(bytes: Buffer) {
     this.bytes = bytes;
@@ -136,13 +153,14 @@ export class JsonText {
 
   /** What the JSON string at [start, end), quotes included, says; null when it is not a valid one. */
   decode(start: number, end: number): string | null {
-    return decodeString(this.bytes, start, end);
+    return this.length <= SHORT_CHARACTERS ? this.read(start, end) : decodeString(this.bytes, start, end);
   }
 
   /** The same, for reading only: it may keep the memory of all bytes. */
   read(start: number, end: number): string | null {
     const text = this.slice(start + 1, end - 1);
-    return this.code(start) === QUOTE && end - start >= 2 && isPlain(text) ? text : this.decode(start, end);
+    if (this.code(start) === QUOTE && end - start >= 2 && isPlain(text)) return text;
+    return decodeString(this.bytes, start, end);
   }
 
   /** The window begins at this offset from now on. */

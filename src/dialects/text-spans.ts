@@ -135,7 +135,7 @@ class Walk {
   #depth = 0;
 
   constructor(bytes: Buffer, path: (string | number)[] | null) {
-    this.#json = new JsonText(bytes);
+    this.#json = JsonText.of(bytes);
     this.#path = path;
   }
 

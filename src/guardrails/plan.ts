@@ -1,4 +1,5 @@
 /** Which guardrails concern a request, in which order: worked out once per key and model, then remembered. */
+import { PairMemory } from "../config/pair-memory.js";
 import type { Guardrail, GuardrailAttachment, Traffic } from "../config/traffic.js";
 import { findersOf, isLocal, type LocalRule } from "./local-rules.js";
 import { remoteRuleOf } from "./remote-rules.js";
@@ -58,7 +59,7 @@ export class ScreenPlans {
   readonly #attachments: ReadonlyMap<string, readonly GuardrailAttachment[]>;
   readonly #finders = new Map<Guardrail, readonly Finder[]>();
   readonly #remote = new Map<Guardrail, RemoteRule>();
-  readonly #remembered = new Map<string, ScreenPlan | null>();
+  readonly #remembered = new PairMemory<ScreenPlan | null>(MAX_REMEMBERED);
   /** Equal lists of guardrails share one plan. */
   readonly #plans = new Map<string, ScreenPlan | null>();
   /** Do attachments name models, keys or teams, so that plans differ? */
@@ -80,12 +81,13 @@ export class ScreenPlans {
 
   /** null: no guardrail concerns this subject. */
   planFor(subject: Subject): ScreenPlan | null {
-    const key = this.#narrow ? `${subject.apiKey}\n${subject.model}\n${subject.passthroughRoute ?? ""}` : "";
-    const known = this.#remembered.get(key);
+    const { apiKey, model, passthroughRoute = "" } = subject;
+    const caller = this.#narrow ? apiKey : "";
+    const asked = !this.#narrow ? "" : passthroughRoute === "" ? model : `${model}\n${passthroughRoute}`;
+    const known = this.#remembered.get(caller, asked);
     if (known !== undefined) return known;
     const plan = this.#planOf(this.#concerning(subject));
-    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
-    this.#remembered.set(key, plan);
+    this.#remembered.set(caller, asked, plan);
     return plan;
   }
 

@@ -84,6 +84,7 @@ export class RequestSeries {
   readonly #shared: SharedFamilies;
   readonly #sets = new Map<string, SeriesSet>();
   readonly #overflow = new Map<string, SeriesSet>();
+  readonly #last = new Map<string, { readonly names: ModelSetNames; readonly set: SeriesSet }>();
   readonly #responseModels = new Map<string, Set<string>>();
 
   constructor(shared: SharedFamilies) {
@@ -91,13 +92,25 @@ export class RequestSeries {
   }
 
   observe(sample: RequestSample): void {
-    const set = this.#sets.get(keyOf(sample, sample.model, sample.responseModel)) ?? this.#admit(sample);
+    const set = this.#setOf(sample);
     if (sample.inner !== true) {
       set.requests.value += 1;
       set.duration.observe(sample.durationMs / 1000);
     }
     if (sample.streamed && sample.firstTokenMs > 0) this.#observeStream(set, sample);
     if (sample.inputTokens >= 0 || sample.outputTokens >= 0) this.#observeTokens(set, sample);
+  }
+
+  /** Most requests are as the last one to their model: no key is put together for them. */
+  #setOf(sample: RequestSample): SeriesSet {
+    const last = this.#last.get(sample.model);
+    if (last !== undefined && isOfOneSet(last.names, sample)) return last.set;
+    const set = this.#sets.get(keyOf(sample, sample.model, sample.responseModel));
+    // What has no place of its own is counted as such each time.
+    if (set === undefined) return this.#admit(sample);
+    const { operation, provider, error, status, responseModel } = sample;
+    this.#last.set(sample.model, { names: { operation, provider, error, status, responseModel }, set });
+    return set;
   }
 
   #observeStream(set: SeriesSet, sample: RequestSample): void {
@@ -198,6 +211,17 @@ export class RequestSeries {
 }
 
 type SetNames = Pick<RequestSample, "operation" | "provider" | "error" | "status">;
+type ModelSetNames = SetNames & Pick<RequestSample, "responseModel">;
+
+function isOfOneSet(one: ModelSetNames, other: ModelSetNames): boolean {
+  return (
+    one.operation === other.operation &&
+    one.provider === other.provider &&
+    one.error === other.error &&
+    one.status === other.status &&
+    one.responseModel === other.responseModel
+  );
+}
 
 function keyOf(names: SetNames, model: string, responseModel: string): string {
   return `${names.operation}\n${names.provider}\n${model}\n${responseModel}\n${names.error}\n${names.status}`;
