@@ -45,8 +45,8 @@ export function screenBody(
   const { spans, unreadable } = bodyTexts(body, shape, contentType) ?? UNREADABLE;
   const findings = new Findings();
   let masked: (string | null)[] | null = null;
-  for (const [index, { text }] of spans.entries()) {
-    const instead = screenWhole(text, finders, findings.add);
+  for (let index = 0; index < spans.length; index += 1) {
+    const instead = screenWhole((spans[index] as TextSpan).text, finders, findings.add);
     if (instead === null) continue;
     masked ??= new Array<string | null>(spans.length).fill(null);
     masked[index] = instead;

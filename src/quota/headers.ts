@@ -3,12 +3,38 @@ import type { Lease, Tightest } from "./lease.js";
 
 const PREFIX = "x-ratelimit-";
 
+/** The text of a number, made once for as long as it is the same. */
+class LastText {
+  readonly #write: (value: number) => string;
+  #value = Number.NaN;
+  #text = "";
+
+  constructor(write: (value: number) => string) {
+    this.#write = write;
+  }
+
+  of(value: number): string {
+    if (value !== this.#value) {
+      this.#value = value;
+      this.#text = this.#write(value);
+    }
+    return this.#text;
+  }
+}
+
 type Names = ReturnType<typeof namesOf>;
 const OF_REQUESTS = namesOf("requests");
 const OF_TOKENS = namesOf("tokens");
 
 function namesOf(unit: string) {
-  return { limit: `${PREFIX}limit-${unit}`, remaining: `${PREFIX}remaining-${unit}`, reset: `${PREFIX}reset-${unit}` };
+  return {
+    limit: `${PREFIX}limit-${unit}`,
+    remaining: `${PREFIX}remaining-${unit}`,
+    reset: `${PREFIX}reset-${unit}`,
+    /** Limits seldom differ from those of the answer before, and seconds are long. */
+    limitText: new LastText(String),
+    resetText: new LastText((seconds) => `${seconds}s`),
+  };
 }
 
 /**
@@ -25,9 +51,9 @@ export function rateLimitHeaders(lease: Lease, nowMs: number, headers: string[])
 function tell({ limit, remaining, resetsAt }: Tightest, names: Names, nowMs: number, headers: string[]): void {
   if (limit < 0) return;
   const seconds = Math.max(0, Math.ceil((resetsAt - nowMs) / 1_000));
-  headers.push(names.limit, String(limit));
+  headers.push(names.limit, names.limitText.of(limit));
   headers.push(names.remaining, String(Math.max(0, Math.floor(remaining))));
-  headers.push(names.reset, `${seconds}s`);
+  headers.push(names.reset, names.resetText.of(seconds));
 }
 
 function dropUpstreamOnes(headers: string[]): void {

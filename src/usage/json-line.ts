@@ -6,7 +6,7 @@ import { quote } from "./json-text.js";
 
 const FIRST_BYTES = 1024;
 /** Characters that are written one by one before a native write is worth its call. */
-const NEAR = 32;
+const NEAR = 64;
 /** Most bytes of UTF-8 for a UTF-16 unit. */
 const UNIT_BYTES = 3;
 
@@ -92,7 +92,7 @@ export class JsonLine {
 
   /** The JSON string of a text, one physical line whatever is in it. */
   quoted(text: string): void {
-    if (text.length > NEAR * 2 || !this.#quotedPlain(text)) this.text(quote(text));
+    if (text.length > NEAR || !this.#quotedPlain(text)) this.text(quote(text));
   }
 
   /** The same for text of foreign origin: cut to `limit` UTF-16 units first. */
