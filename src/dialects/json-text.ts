@@ -8,6 +8,7 @@ import { isAscii } from "node:buffer";
 const WINDOW_BYTES = 65_536;
 /** A name in a key is not longer than this, written with escapes; longer keys are never wanted ones. */
 const MAX_ESCAPED_KEY_BYTES = 512;
+const LOOKED_AT_BYTES = 512;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -158,9 +159,11 @@ export class JsonText {
 
   /** The same, for reading only: it may keep the memory of all bytes. */
   read(start: number, end: number): string | null {
+    if (this.code(start) !== QUOTE || end - start < 2) return null;
+    const isNear = start >= this.base && end <= this.base + this.text.length;
+    if (!isNear) return decodeString(this.bytes, start, end);
     const text = this.slice(start + 1, end - 1);
-    if (this.code(start) === QUOTE && end - start >= 2 && isPlain(text)) return text;
-    return decodeString(this.bytes, start, end);
+    return isPlain(text) ? text : parsedString(this.bytes, start, end);
   }
 
   /** The window begins at this offset from now on. */
@@ -173,8 +176,16 @@ export class JsonText {
 /** What the JSON string at [start, end), quotes included, says; null when it is not a valid one. */
 export function decodeString(bytes: Buffer, start: number, end: number): string | null {
   if (bytes[start] !== QUOTE || end - start < 2) return null;
+  // Long texts mostly hold an escape soon: they are not copied to find that out.
+  const looked = Math.min(end - 1, start + 1 + LOOKED_AT_BYTES);
+  const begin = bytes.toString("latin1", start + 1, looked);
+  if (!isPlain(begin)) return parsedString(bytes, start, end);
+  if (looked === end - 1) return begin;
   const text = bytes.toString("latin1", start + 1, end - 1);
-  if (isPlain(text)) return text;
+  return isPlain(text) ? text : parsedString(bytes, start, end);
+}
+
+function parsedString(bytes: Buffer, start: number, end: number): string | null {
   try {
     const value: unknown = JSON.parse(bytes.toString("utf8", start, end));
     return typeof value === "string" ? value : null;
