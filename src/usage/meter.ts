@@ -215,13 +215,13 @@ function writeTokens(line: JsonLine, event: UsageEvent): void {
   line.number(event.output_tokens);
   const { cache_read_tokens: read, cache_write_tokens: written, reasoning_tokens: thought } = event;
   const parts = read !== 0 || written !== 0 || thought !== 0 || event.cache_write_1h_tokens !== 0;
-  if (parts) writeParts(line, event);
+  if (parts) writeMembers(line, event, NO_PARTS);
   else line.piece(NO_PARTS_PIECE);
   const { image_size: size, image_quality: quality, images, audio_seconds: seconds } = event;
   const others = images + seconds + event.characters + event.search_units;
   const kinds = event.input_audio_tokens + event.input_image_tokens + event.output_audio_tokens;
   if (others + kinds === 0 && size === "" && quality === "") line.piece(NO_UNITS_PIECE);
-  else writeUnits(line, event);
+  else writeMembers(line, event, NO_UNITS);
 }
 
 const COST = piece(',"cost_usd":');
@@ -235,7 +235,7 @@ function writeCost(line: JsonLine, event: UsageEvent): void {
   line.piece(PRICE_KNOWN);
   line.flag(event.price_known);
   const saved = event.saved_input_tokens !== 0 || event.saved_output_tokens !== 0 || event.saved_cost_usd !== 0;
-  if (saved) writeSaving(line, event);
+  if (saved) writeMembers(line, event, NOTHING_SAVED);
   else line.piece(NOTHING_SAVED_PIECE);
   line.piece(ESTIMATED);
   line.flag(event.estimated);
@@ -248,53 +248,23 @@ function writeCost(line: JsonLine, event: UsageEvent): void {
 const NO_PARTS = { cache_read_tokens: 0, cache_write_tokens: 0, cache_write_1h_tokens: 0, reasoning_tokens: 0 };
 const NOTHING_SAVED = { saved_input_tokens: 0, saved_output_tokens: 0, saved_cost_usd: 0 };
 
-function writeParts(line: JsonLine, event: Pick<UsageEvent, keyof typeof NO_PARTS>): void {
-  line.ascii(',"cache_read_tokens":');
-  line.number(event.cache_read_tokens);
-  line.ascii(',"cache_write_tokens":');
-  line.number(event.cache_write_tokens);
-  line.ascii(',"cache_write_1h_tokens":');
-  line.number(event.cache_write_1h_tokens);
-  line.ascii(',"reasoning_tokens":');
-  line.number(event.reasoning_tokens);
+const NO_PARTS_PIECE = pieceOf(NO_PARTS);
+const NO_UNITS_PIECE = pieceOf(NO_UNITS);
+const NOTHING_SAVED_PIECE = pieceOf(NOTHING_SAVED);
+
+function pieceOf(members: Readonly<Record<string, string | number>>): Buffer {
+  return piece(`,${JSON.stringify(members).slice(1, -1)}`);
 }
 
-function writeUnits(line: JsonLine, event: Pick<UsageEvent, keyof typeof NO_UNITS>): void {
-  line.ascii(',"input_audio_tokens":');
-  line.number(event.input_audio_tokens);
-  line.ascii(',"input_image_tokens":');
-  line.number(event.input_image_tokens);
-  line.ascii(',"output_audio_tokens":');
-  line.number(event.output_audio_tokens);
-  line.ascii(',"images":');
-  line.number(event.images);
-  line.ascii(',"image_size":');
-  line.quoted(event.image_size);
-  line.ascii(',"image_quality":');
-  line.quoted(event.image_quality);
-  line.ascii(',"audio_seconds":');
-  line.milliseconds(event.audio_seconds);
-  line.ascii(',"characters":');
-  line.number(event.characters);
-  line.ascii(',"search_units":');
-  line.number(event.search_units);
-}
+type Seldom = keyof typeof NO_PARTS | keyof typeof NO_UNITS | keyof typeof NOTHING_SAVED;
 
-function writeSaving(line: JsonLine, event: Pick<UsageEvent, keyof typeof NOTHING_SAVED>): void {
-  line.ascii(',"saved_input_tokens":');
-  line.number(event.saved_input_tokens);
-  line.ascii(',"saved_output_tokens":');
-  line.number(event.saved_output_tokens);
-  line.ascii(',"saved_cost_usd":');
-  line.number(event.saved_cost_usd);
-}
-
-const NO_PARTS_PIECE = pieceOf(writeParts, NO_PARTS);
-const NO_UNITS_PIECE = pieceOf(writeUnits, NO_UNITS);
-const NOTHING_SAVED_PIECE = pieceOf(writeSaving, NOTHING_SAVED);
-
-function pieceOf<Fields>(write: (line: JsonLine, fields: Fields) => void, fields: Fields): Buffer {
-  const line = new JsonLine();
-  write(line, fields);
-  return Buffer.from(line.written());
+/** The members of `event` that `names` has, in its order. */
+function writeMembers(line: JsonLine, event: UsageEvent, names: Partial<Record<Seldom, unknown>>): void {
+  for (const name of Object.keys(names) as Seldom[]) {
+    line.ascii(`,"${name}":`);
+    const value = event[name];
+    if (typeof value === "string") line.quoted(value);
+    else if (name === "audio_seconds") line.milliseconds(value);
+    else line.number(value);
+  }
 }
