@@ -8,7 +8,7 @@
  * canonical as they come.
  */
 import { canonicalEnd, compareNames, isEscaped, isScalar } from "./canonical-end.js";
-import { JsonText } from "../dialects/json-text.js";
+import { isDecodable, JsonText } from "../dialects/json-text.js";
 import { canonicalNumber, NotJson } from "./canonical-number.js";
 
 /** Deeper nesting is nobody's request. */
@@ -165,6 +165,7 @@ class Reading {
   }
 
   #respelled(start: number, slice: string): string {
+    if (!isDecodable(slice)) return slice;
     try {
       const value: unknown = JSON.parse(this.#body.toString("utf8", start, this.#at));
       return Buffer.from(JSON.stringify(value)).toString("latin1");

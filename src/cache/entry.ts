@@ -66,14 +66,23 @@ export function packMeta(meta: EntryMeta): Buffer {
 }
 
 /** What all answers of a target share. */
-const ORIGIN = new SharedPiece<EntryMeta>({
-  write(line, meta) {
+const ORIGIN = new SharedPiece({
+  write(line, meta: EntryMeta) {
     line.ascii(`["${meta.mode}",${meta.usageShown},`);
     for (const text of [meta.contentType, meta.targetDialect, meta.provider, meta.upstreamModel, meta.responseModel]) {
       line.quoted(text);
       line.byte(COMMA);
     }
   },
+  keep: ({ mode, usageShown, contentType, targetDialect, provider, upstreamModel, responseModel }: EntryMeta) => ({
+    mode,
+    usageShown,
+    contentType,
+    targetDialect,
+    provider,
+    upstreamModel,
+    responseModel,
+  }),
   same: (kept, meta) =>
     kept.mode === meta.mode &&
     kept.usageShown === meta.usageShown &&

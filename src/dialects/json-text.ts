@@ -31,6 +31,8 @@ export function keyTable(names: readonly string[]): KeyTable {
 /** See `JsonText.of`. */
 let last: JsonText | null = null;
 const MOST_KEPT_BYTES = 16_384;
+/** Of the memory that bytes are a part of; a short body has so much of its own. */
+const MOST_KEPT_MEMORY = 65_536;
 /** Pieces of a text that is no longer may be stored: each keeps the memory of it all. */
 const SHORT_CHARACTERS = 1_024;
 
@@ -56,7 +58,7 @@ export class JsonText {
   static of(bytes: Buffer): JsonText {
     if (last?.bytes === bytes) return last;
     const text = new JsonText(bytes);
-    if (bytes.length <= MOST_KEPT_BYTES) last = text;
+    if (bytes.length <= MOST_KEPT_BYTES && bytes.buffer.byteLength <= MOST_KEPT_MEMORY) last = text;
     return text;
   }
 
@@ -149,6 +151,7 @@ export class JsonText {
       if (name.length === length && text.startsWith(name, index)) return wanted;
     }
     if (length > MAX_ESCAPED_KEY_BYTES || !hasEscape(text, index, length)) return -1;
+    if (!isDecodable(text.slice(index, index + length))) return -1;
     return names.indexOf(this.decode(start - 1, end + 1) ?? "");
   }
 
@@ -183,6 +186,17 @@ export function decodeString(bytes: Buffer, start: number, end: number): string 
   if (looked === end - 1) return begin;
   const text = bytes.toString("latin1", start + 1, end - 1);
   return isPlain(text) ? text : parsedString(bytes, start, end);
+}
+
+/** Half an escape, one that JSON does not know, or a control character. */
+const UNDECODABLE = /[^\x20-\uffff]|(?:^|[^\\])(?:\\\\)*\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})/;
+
+/**
+ * Can the inside of a string, or all of it, be decoded? Asked before `JSON.parse` where a client could make it throw at
+ * every few bytes: an exception costs a thousand times as much as the question.
+ */
+export function isDecodable(text: string): boolean {
+  return !UNDECODABLE.test(text);
 }
 
 function parsedString(bytes: Buffer, start: number, end: number): string | null {

@@ -91,6 +91,8 @@ export function listOf(items: TextShape): TextShape {
 }
 
 const TYPE_KEY = keyTable(["type"]);
+/** Nobody means what is nested deeper in objects that tell their types. */
+const MAX_TYPED_DEPTH = 24;
 const QUOTE = 0x22;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
@@ -149,7 +151,7 @@ class Walk {
     const first = this.#json.code(at);
     if (first === QUOTE) return this.#string(at, shape);
     if (first === OPEN_BRACE) {
-      const meant = shape.byType === null ? shape : shape.byType[this.#typeOf(at)];
+      const meant = shape.byType === null ? shape : this.#shapeByType(at, shape.byType);
       if (meant !== undefined && (meant.members !== null || meant.deep)) return this.#nested(at, meant, true);
     }
     if (first === OPEN_BRACKET && (shape.items !== null || shape.deep)) return this.#nested(at, shape, false);
@@ -222,6 +224,13 @@ class Walk {
     const end = this.#value(value, shape.deep ? shape : (shape.members?.shapes[index] as TextShape));
     this.#path?.pop();
     return end;
+  }
+
+  /** Asking for a type reads the object to its end: so deep, every string is taken for a text. */
+  #shapeByType(at: number, byType: NonNullable<TextShape["byType"]>): TextShape | undefined {
+    if (this.#depth > MAX_TYPED_DEPTH) return DEEP;
+    const type = this.#typeOf(at);
+    return Object.hasOwn(byType, type) ? byType[type] : undefined;
   }
 
   /** The `type` of the object at `from`; "" when it says none. */

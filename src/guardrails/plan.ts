@@ -59,7 +59,10 @@ export class ScreenPlans {
   readonly #attachments: ReadonlyMap<string, readonly GuardrailAttachment[]>;
   readonly #finders = new Map<Guardrail, readonly Finder[]>();
   readonly #remote = new Map<Guardrail, RemoteRule>();
+  /** By key and model. */
   readonly #remembered = new PairMemory<ScreenPlan | null>(MAX_REMEMBERED);
+  /** The same of requests on a passthrough route: by key, and model and route. */
+  readonly #onRoutes = new PairMemory<ScreenPlan | null>(MAX_REMEMBERED);
   /** Equal lists of guardrails share one plan. */
   readonly #plans = new Map<string, ScreenPlan | null>();
   /** Do attachments name models, keys or teams, so that plans differ? */
@@ -83,11 +86,12 @@ export class ScreenPlans {
   planFor(subject: Subject): ScreenPlan | null {
     const { apiKey, model, passthroughRoute = "" } = subject;
     const caller = this.#narrow ? apiKey : "";
-    const asked = !this.#narrow ? "" : passthroughRoute === "" ? model : `${model}\n${passthroughRoute}`;
-    const known = this.#remembered.get(caller, asked);
+    const memory = passthroughRoute === "" ? this.#remembered : this.#onRoutes;
+    const asked = passthroughRoute === "" ? model : JSON.stringify([model, passthroughRoute]);
+    const known = memory.get(caller, this.#narrow ? asked : "");
     if (known !== undefined) return known;
     const plan = this.#planOf(this.#concerning(subject));
-    this.#remembered.set(caller, asked, plan);
+    memory.set(caller, this.#narrow ? asked : "", plan);
     return plan;
   }
 

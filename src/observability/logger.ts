@@ -154,20 +154,21 @@ function writeCount(line: JsonLine, value: number): void {
   else line.number(value);
 }
 
-const ASKED = new SharedPiece<AccessFields>({
-  write(line, { method, path }) {
+const ASKED = new SharedPiece({
+  write(line, { method, path }: AccessFields) {
     line.ascii('","method":');
     line.quotedCut(method, 16);
     line.ascii(',"path":');
     line.quotedCut(pathOnly(path), PATH_LIMIT);
     line.ascii(',"status":');
   },
+  keep: ({ method, path }: AccessFields) => ({ method, path }),
   same: (kept, { method, path }) => kept.method === method && kept.path === path,
   longest: ({ path }) => path.length,
 });
 
-const SERVED = new SharedPiece<AccessFields>({
-  write(line, fields) {
+const SERVED = new SharedPiece({
+  write(line, fields: AccessFields) {
     line.ascii(',"key":');
     line.quoted(fields.key);
     line.ascii(',"model":');
@@ -180,6 +181,13 @@ const SERVED = new SharedPiece<AccessFields>({
     line.quoted(fields.operation);
     line.ascii(',"input_tokens":');
   },
+  keep: ({ key, model, upstream_model, provider, operation }: AccessFields) => ({
+    key,
+    model,
+    upstream_model,
+    provider,
+    operation,
+  }),
   same: (kept, fields) =>
     kept.key === fields.key &&
     kept.model === fields.model &&
@@ -189,14 +197,15 @@ const SERVED = new SharedPiece<AccessFields>({
   longest: ({ model }) => model.length,
 });
 
-const CLIENT = new SharedPiece<AccessFields>({
-  write(line, fields) {
+const CLIENT = new SharedPiece({
+  write(line, fields: AccessFields) {
     line.ascii(',"client_address":');
     line.quotedCut(fields.client_address, TEXT_LIMIT);
     line.ascii(',"user_agent":');
     line.quotedCut(fields.user_agent, TEXT_LIMIT);
     line.ascii(',"error":');
   },
+  keep: ({ client_address, user_agent }: AccessFields) => ({ client_address, user_agent }),
   same: (kept, fields) => kept.client_address === fields.client_address && kept.user_agent === fields.user_agent,
   longest: ({ client_address, user_agent }) => Math.max(client_address.length, user_agent.length),
 });

@@ -182,20 +182,22 @@ const MOST_PIECES = 1_000;
 const SHORT = 255;
 
 /** Fields that many lines share, as those of a key or a model are. */
-export interface SharedFields<Fields> {
+export interface SharedFields<Fields, Kept> {
   write(line: JsonLine, fields: Fields): void;
+  /** The fields that are compared, and no others: what is kept holds their memory. */
+  keep(fields: Fields): Kept;
   /** Do two lines share them? */
-  same(kept: Fields, fields: Fields): boolean;
-  /** UTF-16 units of the longest field of foreign origin. */
+  same(kept: Kept, fields: Fields): boolean;
+  /** UTF-16 units of the longest of them that is of foreign origin. */
   longest(fields: Fields): number;
 }
 
 /** Writes shared fields once for as long as they are the same. */
-export class SharedPiece<Fields> {
-  readonly #shared: SharedFields<Fields>;
-  readonly #kept = new Map<string, { readonly fields: Fields; readonly bytes: Buffer }>();
+export class SharedPiece<Fields, Kept> {
+  readonly #shared: SharedFields<Fields, Kept>;
+  readonly #kept = new Map<string, { readonly fields: Kept; readonly bytes: Buffer }>();
 
-  constructor(shared: SharedFields<Fields>) {
+  constructor(shared: SharedFields<Fields, Kept>) {
     this.#shared = shared;
   }
 
@@ -208,7 +210,7 @@ export class SharedPiece<Fields> {
     const bytes = Buffer.from(line.written());
     if (this.#shared.longest(fields) > SHORT) return bytes;
     if (this.#kept.size >= MOST_PIECES) this.#kept.clear();
-    this.#kept.set(name, { fields, bytes });
+    this.#kept.set(name, { fields: this.#shared.keep(fields), bytes });
     return bytes;
   }
 }

@@ -136,11 +136,21 @@ const LOSSES = piece('","losses":');
 const GUARDRAILS = piece(',"guardrails":[');
 const END = piece("]}");
 
-const WHO = new SharedPiece<UsageEvent>({
-  write: (line, event) =>
+const WHO = new SharedPiece({
+  write: (line, event: UsageEvent) =>
     line.text(
       `","node":${quote(event.node)},"operation":${quote(event.operation)},"client_dialect":${quote(event.client_dialect)},"target_dialect":${quote(event.target_dialect)},"api_key":${quote(event.api_key)},"team_id":${textOrNull(event.team_id)},"user_id":${textOrNull(event.user_id)},"metadata":${labelsText(event.metadata)}`,
     ),
+  keep: ({ node, operation, client_dialect, target_dialect, api_key, team_id, user_id, metadata }: UsageEvent) => ({
+    node,
+    operation,
+    client_dialect,
+    target_dialect,
+    api_key,
+    team_id,
+    user_id,
+    metadata,
+  }),
   same: (kept, event) =>
     kept.node === event.node &&
     kept.operation === event.operation &&
@@ -153,11 +163,20 @@ const WHO = new SharedPiece<UsageEvent>({
   longest: () => 0,
 });
 
-const TARGET = new SharedPiece<UsageEvent>({
-  write: (line, event) =>
+const TARGET = new SharedPiece({
+  write: (line, event: UsageEvent) =>
     line.text(
       `,"model":${quote(event.model)},"model_entry":${quote(event.model_entry)},"provider":${quote(event.provider)},"provider_key":${quote(event.provider_key)},"tags":${labelsText(event.tags)},"upstream_model":${quote(event.upstream_model)},"response_model":${quote(event.response_model)},"response_id":`,
     ),
+  keep: ({ model, model_entry, provider, provider_key, tags, upstream_model, response_model }: UsageEvent) => ({
+    model,
+    model_entry,
+    provider,
+    provider_key,
+    tags,
+    upstream_model,
+    response_model,
+  }),
   same: (kept, event) =>
     kept.model === event.model &&
     kept.model_entry === event.model_entry &&
@@ -169,9 +188,10 @@ const TARGET = new SharedPiece<UsageEvent>({
   longest: ({ model, response_model }) => Math.max(model.length, response_model.length),
 });
 
-const CLIENT = new SharedPiece<UsageEvent>({
-  write: (line, event) =>
+const CLIENT = new SharedPiece({
+  write: (line, event: UsageEvent) =>
     line.text(`,"client_address":${quote(event.client_address)},"user_agent":${quote(event.user_agent)},"cache":"`),
+  keep: ({ client_address, user_agent }: UsageEvent) => ({ client_address, user_agent }),
   same: (kept, event) => kept.client_address === event.client_address && kept.user_agent === event.user_agent,
   longest: ({ user_agent }) => user_agent.length,
 });

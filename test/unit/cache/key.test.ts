@@ -94,6 +94,13 @@ describe("the key", () => {
     expect(keyOf('{"messages":[],"unknown":1}')).not.toBe(plain);
   });
 
+  it("is made in little time of texts that are no JSON", { timeout: 2_000 }, () => {
+    const wrong = Buffer.from(`{"a":["\\u0041"${',"\\u"'.repeat(200_000)}]}`);
+    expect(readKeyedBody(wrong)).not.toBeNull();
+    expect(keyOf('{"a":"\\u"}')).not.toBe(keyOf('{"a":"\\u0041"}'));
+    expect(keyOf('{"a":"\\\\u0041\\u0042"}')).toBe(keyOf('{"a":"\\\\u0041B"}'));
+  });
+
   it("keeps members apart that come twice", () => {
     const keys = ['{"a":1,"a":2}', '{"a":2,"a":1}', '{"a":1}', '{"a":2}'].map((text) => keyOf(text));
     expect(new Set(keys).size).toBe(4);

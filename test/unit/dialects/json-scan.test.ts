@@ -127,6 +127,19 @@ describe("scanTopLevel", () => {
   });
 });
 
+describe("keys that nobody can decode", () => {
+  it.each(["\\x", "\\u12", "\\\\\\u00g0", "a\tb\\u0061"])("are no wanted ones: %j", (key) => {
+    const scan = scanTopLevel(Buffer.from(`{"${key}":1,"model":2}`), KEYS);
+    expect([scan.brokenAt, scan.duplicate]).toEqual([-1, -1]);
+    expect(scan.starts[0]).toBeGreaterThan(0);
+  });
+
+  it("cost no more than others", { timeout: 2_000 }, () => {
+    const body = Buffer.from(`{"model":"m"${',"\\x":1'.repeat(500_000)}}`);
+    expect(scanTopLevel(body, KEYS).brokenAt).toBe(-1);
+  });
+});
+
 describe("a body longer than a window", () => {
   const TAIL = String.raw`"stream" : -12.5e+3 , "b":[true,{"c":null} ,"\\\\\\\""],"mod\u0065l":"z\"\\","messages":[{"d":false}]}`;
   const WINDOW = 65_536;

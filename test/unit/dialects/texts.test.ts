@@ -188,3 +188,23 @@ describe("the texts of events", () => {
     expect(read("openai-responses", completed)).toEqual({ texts: [[null, "ab"]], closed: [] });
   });
 });
+
+describe("objects that tell their type", () => {
+  const inSource = (source: object) => ({
+    messages: [{ role: "user", content: [{ type: "document", source }] }],
+  });
+
+  it.each(["constructor", "toString", "__proto__", "hasOwnProperty"])("hold no text where it is %s", (type) => {
+    expect(requestTexts("anthropic-messages", inSource({ type, data: "x" }))).toEqual([]);
+  });
+
+  it("are all text where they are nested beyond sense, in little time", { timeout: 5_000 }, () => {
+    const open = '{"type":"document","source":{"content":[';
+    const close = '],"type":"content"}}';
+    const filling = Array.from({ length: 200_000 }, () => "[]").join(",");
+    const nested = `${open.repeat(100)}{"deep":"x"},${filling}${close.repeat(100)}`;
+    const body = Buffer.from(`{"messages":[{"role":"user","content":[${nested}]}]}`);
+    const texts = textsOf(body, textsOfDialect("anthropic-messages").request);
+    expect(texts?.spans.some(({ text }) => text === "x")).toBe(true);
+  });
+});

@@ -33,6 +33,21 @@ describe("which guardrails concern a request", () => {
     expect(names(plansFor([], true))).toEqual([["first", "second"], ["second"]]);
   });
 
+  it("tells a route from a line break in a model's name", () => {
+    const routed = { ...ANN, model: "m", entry: "m*", passthroughRoute: "r" };
+    const named = { ...ANN, model: "m\nr", entry: "m*" };
+    const quoted = { ...ANN, model: '["m","r"]', entry: "m*" };
+    const attached = [attach("first", { scope: "passthrough_route", scopeRef: "r" })];
+    const plans = plansFor(attached);
+    for (const other of [named, quoted, { ...routed, passthroughRoute: "" }]) {
+      expect(plans.planFor(other)).toBeNull();
+      expect(plans.planFor(routed)?.input?.guardrails.map(({ name }) => name)).toEqual(["first"]);
+    }
+    const reverse = plansFor(attached);
+    expect(reverse.planFor(routed)).not.toBeNull();
+    for (const other of [named, quoted]) expect(reverse.planFor(other)).toBeNull();
+  });
+
   it("lower priorities first; an attachment of a narrower scope counts as much as any", () => {
     const plans = plansFor([
       attach("first"),

@@ -74,8 +74,13 @@ describe("SharedPiece", () => {
   const make = () => {
     const write = vi.fn((line: JsonLine, { name, other }: Fields) => line.text(`${name}=${other}`));
     const same = (kept: Fields, fields: Fields) => kept.name === fields.name && kept.other === fields.other;
-    const shared = new SharedPiece<Fields>({ write, same, longest: ({ other }) => other.length });
-    return { write, of: (fields: Fields) => shared.of(fields.name, fields).toString() };
+    const kept: Fields[] = [];
+    const keep = ({ name, other }: Fields) => {
+      kept.push({ name, other });
+      return { name, other };
+    };
+    const shared = new SharedPiece({ write, keep, same, longest: ({ other }: Fields) => other.length });
+    return { write, kept, of: (fields: Fields) => shared.of(fields.name, fields).toString() };
   };
 
   test("writes what stays the same once, and what has changed anew", () => {
@@ -87,9 +92,10 @@ describe("SharedPiece", () => {
   });
 
   test("keeps no long field, and not more than a thousand pieces", () => {
-    const { write, of } = make();
+    const { write, kept, of } = make();
     const long = { name: "a", other: "x".repeat(256) };
     expect(of(long)).toBe(of(long));
+    expect(kept).toEqual([]);
     expect(write).toHaveBeenCalledTimes(2);
     for (let index = 0; index <= 1_000; index += 1) of({ name: String(index), other: "" });
     write.mockClear();

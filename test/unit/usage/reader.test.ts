@@ -55,7 +55,11 @@ describe("readEvents", () => {
 
   test("reads files longer than one piece", async () => {
     const count = 500;
-    file("a", 1, Array.from({ length: count }, (_unused, index) => at(index, `${index}`).replace("client/1.0", "é")).join(""));
+    file(
+      "a",
+      1,
+      Array.from({ length: count }, (_unused, index) => at(index, `${index}`).replace("client/1.0", "é")).join(""),
+    );
     const found = await ids();
     expect(found).toEqual(Array.from({ length: count }, (_unused, index) => `${index}`));
   });
