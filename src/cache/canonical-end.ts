@@ -1,8 +1,8 @@
 /** Is a value canonical as it stands? Most are: nothing has to be put together for them. */
-import { canonicalNumber, NotJson } from "./canonical-number.js";
+import { opensEscape } from "../dialects/json-text.js";
+import { canonicalScalar, NotJson } from "./canonical-number.js";
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const OPEN_BRACE = 0x7b;
 const OPEN_BRACKET = 0x5b;
 const COMMA = 0x2c;
@@ -61,8 +61,9 @@ export function canonicalEnd(text: string, from: number): number {
       index++;
       next = NEXT.FIRST;
     } else {
-      index = code === QUOTE ? stringEnd(text, index) : scalarEnd(text, index);
-      if (index < 0) return -1;
+      const end = code === QUOTE ? stringEnd(text, index) : scalarEnd(text, index);
+      if (end < 0 || (code !== QUOTE && !isCanonicalScalar(text.slice(index, end)))) return -1;
+      index = end;
       next = NEXT.AFTER;
     }
   } while (depth > 0 || next !== NEXT.AFTER);
@@ -77,40 +78,31 @@ function follows(text: string, depth: number, start: number, end: number): boole
 }
 
 /** The index after the string that begins at `start`; -1 = it has no end. */
-function stringEnd(text: string, start: number): number {
+export function stringEnd(text: string, start: number): number {
   let quote = text.indexOf('"', start + 1);
-  while (quote >= 0 && isEscaped(text, start, quote)) quote = text.indexOf('"', quote + 1);
+  while (quote >= 0 && opensEscape(text, start + 1, quote)) quote = text.indexOf('"', quote + 1);
   return quote + 1 || -1;
 }
 
-/** Does an odd number of backslashes stand before the quote of a string that begins at `start`? */
-export function isEscaped(text: string, start: number, quote: number): boolean {
-  let at = quote;
-  while (at - 1 > start && text.charCodeAt(at - 1) === BACKSLASH) at -= 1;
-  return ((quote - at) & 1) === 1;
-}
-
-/** The index after a number or word; -1 = it is none, or spelled in another way. */
-function scalarEnd(text: string, start: number): number {
+/** The index after the characters of a number or word. */
+export function scalarEnd(text: string, start: number): number {
   let end = start;
   while (end < text.length && isScalar(text.charCodeAt(end))) end++;
-  const slice = text.slice(start, end);
-  if (slice === "true" || slice === "false" || slice === "null") return end;
-  return slice !== "" && isCanonicalNumber(slice) ? end : -1;
+  return end;
 }
 
-function isCanonicalNumber(text: string): boolean {
+/** A character of a number or of a word. */
+function isScalar(code: number): boolean {
+  if (code >= 0x30 && code <= 0x39) return true;
+  const letter = code | 0x20;
+  return (letter >= 0x61 && letter <= 0x7a) || code === 0x2b || code === 0x2d || code === 0x2e;
+}
+
+function isCanonicalScalar(text: string): boolean {
   try {
-    return canonicalNumber(text) === text;
+    return canonicalScalar(text) === text;
   } catch (error) {
     if (error instanceof NotJson) return false;
     throw error;
   }
-}
-
-/** A character of a number or of a word. */
-export function isScalar(code: number): boolean {
-  if (code >= 0x30 && code <= 0x39) return true;
-  const letter = code | 0x20;
-  return (letter >= 0x61 && letter <= 0x7a) || code === 0x2b || code === 0x2d || code === 0x2e;
 }

@@ -7,9 +7,9 @@
  * "content", "type" and "text", "id", "type" and "function" in what clients send, and most conversations are
  * canonical as they come.
  */
-import { canonicalEnd, compareNames, isEscaped, isScalar } from "./canonical-end.js";
+import { canonicalEnd, compareNames, scalarEnd, stringEnd } from "./canonical-end.js";
 import { isDecodable, JsonText } from "../dialects/json-text.js";
-import { canonicalNumber, NotJson } from "./canonical-number.js";
+import { canonicalScalar, NotJson } from "./canonical-number.js";
 
 /** Deeper nesting is nobody's request. */
 const MAX_DEPTH = 512;
@@ -152,14 +152,10 @@ class Reading {
 
   #string(): string {
     const start = this.#at;
-    const text = this.#text;
-    let quote = start;
-    do {
-      quote = text.indexOf('"', quote + 1);
-      if (quote < 0) throw new NotJson();
-    } while (isEscaped(text, start, quote));
-    this.#at = quote + 1;
-    const slice = text.slice(start, this.#at);
+    const end = stringEnd(this.#text, start);
+    if (end < 0) throw new NotJson();
+    this.#at = end;
+    const slice = this.#text.slice(start, end);
     const respell = this.#respells && (slice.includes(SOLIDUS) || slice.includes(UNICODE));
     return respell ? this.#respelled(start, slice) : slice;
   }
@@ -177,12 +173,8 @@ class Reading {
 
   #scalar(): string {
     const start = this.#at;
-    const text = this.#text;
-    let code = text.charCodeAt(this.#at);
-    while (isScalar(code)) code = text.charCodeAt(++this.#at);
-    if (this.#at === start) throw new NotJson();
-    const slice = text.slice(start, this.#at);
-    return slice === "true" || slice === "false" || slice === "null" ? slice : canonicalNumber(slice);
+    this.#at = scalarEnd(this.#text, start);
+    return canonicalScalar(this.#text.slice(start, this.#at));
   }
 }
 

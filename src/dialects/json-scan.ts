@@ -61,11 +61,6 @@ function broken(scan: TopLevelScan, position: number): TopLevelScan {
 
 const NO_KEYS = keyTable([]);
 
-/** Are these bytes one JSON object, to the last of them? About 1 ns a byte; strings cost next to nothing. */
-export function isJsonObject(bytes: Buffer): boolean {
-  return scanTopLevel(bytes, NO_KEYS).brokenAt < 0;
-}
-
 /** Skips one value of any kind that begins at `from`: the offset after it, or ~offset (negative) where it breaks. */
 export function skipValue(json: JsonText, from: number): number {
   return walk(json, from, null, NO_KEYS);

@@ -100,13 +100,13 @@ export class JsonText {
     for (;;) {
       const { text } = this;
       const quote = text.indexOf('"', start);
-      const slashes = slashesBefore(text, start, quote < 0 ? text.length : quote);
-      if (quote >= 0 && ((quote - slashes) & 1) === 0) return quote + 1;
+      const cut = opensEscape(text, start, quote < 0 ? text.length : quote);
+      if (quote >= 0 && !cut) return quote + 1;
       if (quote >= 0) start = quote + 1;
       else if (this.base + text.length >= this.length) return -1;
       else {
         // A backslash without its pair stays with what it escapes.
-        this.moveTo(this.base + text.length - ((text.length - slashes) & 1));
+        this.moveTo(this.base + text.length - (cut ? 1 : 0));
         start = 0;
       }
     }
@@ -222,9 +222,9 @@ function hasEscape(text: string, from: number, length: number): boolean {
   return false;
 }
 
-/** Where the backslashes in front of `end` begin. */
-function slashesBefore(text: string, start: number, end: number): number {
+/** Do the characters [start, end) of a string end with a backslash that escapes what follows? */
+export function opensEscape(text: string, start: number, end: number): boolean {
   let at = end;
   while (at > start && text.charCodeAt(at - 1) === BACKSLASH) at--;
-  return at;
+  return ((end - at) & 1) === 1;
 }

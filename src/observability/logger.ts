@@ -1,6 +1,6 @@
 /** The two logs: what happens in the gateway (pino), and one line a request (written by hand, for speed). */
 import { pino } from "pino";
-import { JsonLine, piece, SharedPiece } from "../usage/json-line.js";
+import { type JsonLine, piece, SharedPiece } from "../usage/json-line.js";
 import type { LogSink } from "./log-sink.js";
 import { redactFields, redactText } from "./redact.js";
 
@@ -127,13 +127,6 @@ export function writeAccess(line: JsonLine, fields: AccessFields): void {
   line.piece(CACHE);
   line.quoted(fields.cache);
   line.piece(END);
-}
-
-/** The same as text. */
-export function accessLine(fields: AccessFields): string {
-  const line = new JsonLine();
-  writeAccess(line, fields);
-  return line.written().toString("utf8");
 }
 
 const TIME = piece('{"time":"');

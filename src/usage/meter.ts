@@ -1,6 +1,6 @@
 /** Writes a usage event as its journal line. */
 import { NO_UNITS, type UsageEvent } from "./event.js";
-import { JsonLine, piece, SharedPiece } from "./json-line.js";
+import { type JsonLine, piece, SharedPiece } from "./json-line.js";
 import { quote } from "./json-text.js";
 
 export { newEventId } from "./event-id.js";
@@ -112,13 +112,6 @@ export function writeUsage(line: JsonLine, event: UsageEvent): void {
   line.piece(GUARDRAILS);
   if (event.guardrails.length > 0) line.text(guardrailsText(event.guardrails));
   line.piece(END);
-}
-
-/** The same as text. */
-export function usageLine(event: UsageEvent): string {
-  const line = new JsonLine();
-  writeUsage(line, event);
-  return line.written().toString("utf8");
 }
 
 const VERSION = piece('{"v":');

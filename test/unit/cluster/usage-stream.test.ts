@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { fleetNames } from "../../../src/cluster/subjects.js";
 import { UsageStream, type UsageStreamOptions } from "../../../src/cluster/usage-stream.js";
 import type { UsageEvent } from "../../../src/usage/event.js";
-import { usageLine } from "../../../src/usage/meter.js";
+import { usageLine } from "../usage/usage-line.js";
 import { journalDirectory, listSegments, segmentName } from "../../../src/usage/segments.js";
 import { sampleEvent } from "../usage/sample-event.js";
 import { FakeJetStream } from "./fake-jetstream.js";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { METRICS } from "../../../src/observability/declarations.js";
-import { accessLine } from "../../../src/observability/logger.js";
+import { accessLine } from "./access-line.js";
 import { sampleAccess } from "./sample-access.js";
 
 const text = readFileSync(new URL("../../../docs/observability.md", import.meta.url), "utf8");

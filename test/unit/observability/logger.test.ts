@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LogSink } from "../../../src/observability/log-sink.js";
-import { AccessLog, accessLine, createLogger, timeText } from "../../../src/observability/logger.js";
+import { AccessLog, createLogger, timeText } from "../../../src/observability/logger.js";
+import { accessLine } from "./access-line.js";
 import { sampleAccess } from "./sample-access.js";
 
 function logger(level: "info" | "debug" = "info") {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseSince, usage } from "../../../src/cli/usage.js";
 import type { UsageEvent } from "../../../src/usage/event.js";
-import { usageLine } from "../../../src/usage/meter.js";
+import { usageLine } from "./usage-line.js";
 import { segmentName } from "../../../src/usage/segments.js";
 import { sampleEvent } from "./sample-event.js";
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { USAGE_FIELDS, usageLine } from "../../../src/usage/meter.js";
+import { USAGE_FIELDS } from "../../../src/usage/meter.js";
+import { usageLine } from "./usage-line.js";
 import { parseEvent } from "../../../src/usage/reader.js";
 import { COLUMN_NAMES } from "../../../src/usage/summary.js";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DrainedLine, JournalDrain } from "../../../src/usage/journal-drain.js";
 import { JournalWriter } from "../../../src/usage/journal.js";
-import { usageLine } from "../../../src/usage/meter.js";
+import { usageLine } from "./usage-line.js";
 import { enforceBound } from "../../../src/usage/retention.js";
 import { listSegments, segmentName } from "../../../src/usage/segments.js";
 import { sampleEvent } from "./sample-event.js";

@@ -1,6 +1,6 @@
 /** Lines of a journal that cost something. */
 import type { UsageEvent } from "../../../src/usage/event.js";
-import { usageLine } from "../../../src/usage/meter.js";
+import { usageLine } from "./usage-line.js";
 import { sampleEvent } from "./sample-event.js";
 
 export const NOON = Date.UTC(2026, 10, 22, 12);

@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import type { UsageEvent } from "../../../src/usage/event.js";
 import { EventIds, newEventId } from "../../../src/usage/event-id.js";
 import { quote } from "../../../src/usage/json-text.js";
-import { USAGE_FIELDS, usageLine } from "../../../src/usage/meter.js";
+import { USAGE_FIELDS } from "../../../src/usage/meter.js";
+import { usageLine } from "./usage-line.js";
 import { parseEvent } from "../../../src/usage/reader.js";
 import { sampleEvent } from "./sample-event.js";
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { followEvents } from "../../../src/usage/follow.js";
 import { JournalWriter } from "../../../src/usage/journal.js";
 import { LineReader } from "../../../src/usage/line-reader.js";
-import { usageLine } from "../../../src/usage/meter.js";
+import { usageLine } from "./usage-line.js";
 import { noFaults, parseEvent, readEvents } from "../../../src/usage/reader.js";
 import { segmentName } from "../../../src/usage/segments.js";
 import { sampleEvent } from "./sample-event.js";
